@@ -1,0 +1,2 @@
+//! The QXL display device.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Disk images behind one trait.
+#![forbid(unsafe_code)]

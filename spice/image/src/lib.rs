@@ -1,0 +1,2 @@
+//! SPICE image codecs: encoders and decoders without I/O.
+#![forbid(unsafe_code)]

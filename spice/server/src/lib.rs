@@ -1,0 +1,2 @@
+//! The SPICE server on tokio.
+#![forbid(unsafe_code)]

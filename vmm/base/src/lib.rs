@@ -1,0 +1,13 @@
+//! Machine vocabulary: what devices and the machine say to each other.
+//!
+//! Devices know this crate and [`caraway-ports`], never KVM. The machine implements the traits here.
+//!
+//! `unsafe` lives in [`memory`] only: mapping a memfd.
+#![deny(unsafe_code)]
+
+pub mod address_space;
+pub mod bus;
+pub mod irq;
+pub mod lifecycle;
+pub mod memory;
+pub mod state;

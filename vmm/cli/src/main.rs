@@ -1,0 +1,3 @@
+//! The caraway program.
+
+fn main() {}

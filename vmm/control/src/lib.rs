@@ -1,0 +1,2 @@
+//! QMP: the control protocol, its server on a Unix socket and its client.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! The machine: KVM, vCPUs, memory, buses, boot, ACPI, event loop, pause and endings.
