@@ -1,2 +1,22 @@
-//! The VM configuration: TOML in, a typed and validated machine out, errors with file and line.
+//! The VM configuration: a small TOML file in, a typed and validated [`VmSpec`] out.
+//!
+//! Everything a person can get wrong is reported as one [`ConfigError`] that names the file, the line, the field and
+//! what would be accepted. Paths are relative to the file that names them. A key exists when the feature behind it
+//! works; unknown keys are errors that name the nearest known one.
 #![forbid(unsafe_code)]
+
+mod error;
+mod load;
+mod raw;
+mod resolve;
+mod spec;
+mod units;
+
+pub use error::ConfigError;
+pub use load::{load, parse, schema};
+pub use spec::{
+    Boot, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket, VmSpec,
+};
+
+#[cfg(test)]
+mod tests;

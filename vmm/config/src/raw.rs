@@ -1,0 +1,146 @@
+//! The file as it is written. Documentation comments here are the descriptions of the JSON schema.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A virtual machine.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawVm {
+    /// Name of the VM: letters, digits, `-`, `_` and `.`, at most 64. Default: the file's name without its ending.
+    #[schemars(with = "Option<String>")]
+    pub(crate) name: Option<Spanned<String>>,
+    /// Number of virtual CPUs. Default: 1.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) cpus: Option<Spanned<i64>>,
+    /// Guest memory, for example "1 GiB". Default: "512 MiB".
+    #[schemars(with = "Option<String>")]
+    pub(crate) memory: Option<Spanned<String>>,
+    /// What a reboot by the guest does: "restart" (default) in place, or "exit".
+    #[schemars(with = "Option<String>")]
+    pub(crate) on_reboot: Option<Spanned<String>>,
+    /// Time a guest has to power off after the power button was pressed by SIGTERM or SIGINT. Default: "30 s".
+    #[schemars(with = "Option<String>")]
+    pub(crate) stop_timeout: Option<Spanned<String>>,
+    /// Whether a byte n written to port 0xf4 ends the VM with exit code 64 + n (n up to 62). Default: false.
+    pub(crate) debug_exit: Option<bool>,
+    /// What boots.
+    #[schemars(with = "Option<RawBoot>")]
+    pub(crate) boot: Option<Spanned<RawBoot>>,
+    /// Disks, in order: the first is /dev/vda in a Linux guest.
+    #[serde(default)]
+    pub(crate) disk: Vec<RawDisk>,
+    /// The QXL display.
+    #[serde(default)]
+    pub(crate) display: RawDisplay,
+    /// The SPICE server.
+    #[serde(default)]
+    pub(crate) spice: RawSpice,
+    /// The serial console.
+    #[serde(default)]
+    pub(crate) serial: RawSerial,
+    /// The control socket.
+    #[serde(default)]
+    pub(crate) control: RawControl,
+}
+
+/// Direct kernel boot.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawBoot {
+    /// A bzImage (boot protocol 2.12 or later, 64-bit) or an ELF with a PVH note.
+    #[schemars(with = "String")]
+    pub(crate) kernel: Option<Spanned<String>>,
+    /// An initramfs.
+    #[schemars(with = "Option<String>")]
+    pub(crate) initramfs: Option<Spanned<String>>,
+    /// The kernel's command line.
+    #[schemars(with = "Option<String>")]
+    pub(crate) cmdline: Option<Spanned<String>>,
+}
+
+/// A virtio disk.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawDisk {
+    /// A raw image: the file's bytes are the disk's. Its size is a multiple of 512.
+    #[schemars(with = "String")]
+    pub(crate) path: Spanned<String>,
+    /// Refuse writes. Default: false.
+    #[serde(default)]
+    pub(crate) readonly: bool,
+}
+
+/// The QXL display.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawDisplay {
+    /// Largest picture at 32 bits a pixel; memory sizes follow. Default: "2560x1600".
+    #[schemars(with = "Option<String>")]
+    pub(crate) max_resolution: Option<Spanned<String>>,
+    /// Raw sizes, for guests that need particular ones.
+    #[serde(default)]
+    pub(crate) advanced: RawDisplayAdvanced,
+}
+
+/// Raw QXL memory sizes; each is rounded up to a power of two.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawDisplayAdvanced {
+    /// The part of RAM for the primary surface, 8 to 256 MiB. Default: from `max_resolution`, at least 16 MiB.
+    #[schemars(with = "Option<String>")]
+    pub(crate) vgamem: Option<Spanned<String>>,
+    /// BAR 0, at least twice `vgamem`, at most 512 MiB. Default: 64 MiB.
+    #[schemars(with = "Option<String>")]
+    pub(crate) ram: Option<Spanned<String>>,
+    /// BAR 1, at most 512 MiB. Default: 64 MiB.
+    #[schemars(with = "Option<String>")]
+    pub(crate) vram: Option<Spanned<String>>,
+}
+
+/// The SPICE server.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawSpice {
+    /// Where to listen: "ADDRESS:PORT" (port 0: any free one) or "unix:PATH". Default: the first free port of
+    /// 127.0.0.1:5900 to 5909.
+    #[schemars(with = "Option<String>")]
+    pub(crate) listen: Option<Spanned<String>>,
+    /// The password a client must give.
+    #[schemars(with = "Option<RawTicket>")]
+    pub(crate) ticket: Option<Spanned<RawTicket>>,
+    /// Listen without a ticket on an address that is not loopback. Default: false.
+    #[serde(default)]
+    pub(crate) insecure: bool,
+}
+
+/// Where a password comes from; exactly one of the two.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawTicket {
+    /// A file whose first line is the password.
+    #[schemars(with = "Option<String>")]
+    pub(crate) file: Option<Spanned<String>>,
+    /// An environment variable that holds it.
+    #[schemars(with = "Option<String>")]
+    pub(crate) env: Option<Spanned<String>>,
+}
+
+/// The serial console.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawSerial {
+    /// A file that everything the guest prints is appended to.
+    #[schemars(with = "Option<String>")]
+    pub(crate) log: Option<Spanned<String>>,
+}
+
+/// The control socket (QMP).
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawControl {
+    /// "default" (qmp.sock in the VM's run directory) or a path.
+    #[schemars(with = "Option<String>")]
+    pub(crate) socket: Option<Spanned<String>>,
+}

@@ -1,0 +1,353 @@
+//! Checks what the types cannot and fills in defaults.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use toml::Spanned;
+
+use crate::{
+    ConfigError,
+    load::line_of,
+    raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawTicket, RawVm},
+    spec::{Boot, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket, VmSpec},
+    units::{format_size, parse_duration, parse_resolution, parse_size},
+};
+
+const MIN_MEMORY: u64 = 16 << 20;
+/// What fits in the guest-physical bits every x86-64 host has (36) below the 64-bit PCI window.
+const MAX_MEMORY: u64 = 31 << 30;
+const MAX_CPUS: i64 = 64;
+const MAX_DISKS: usize = 24;
+
+struct Context<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+impl Context<'_> {
+    fn origin<T>(&self, value: &Spanned<T>) -> Origin {
+        Origin {
+            file: self.file.to_owned(),
+            line: Some(line_of(self.text, value.span().start)),
+        }
+    }
+
+    fn somewhere(&self) -> Origin {
+        Origin {
+            file: self.file.to_owned(),
+            line: None,
+        }
+    }
+
+    fn error<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> ConfigError {
+        self.origin(value).error(message)
+    }
+
+    fn parse<T>(
+        &self,
+        key: &str,
+        value: &Spanned<String>,
+        parser: fn(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        parser(value.get_ref()).map_err(|message| self.error(value, format!("{key}: {message}")))
+    }
+
+    fn path(&self, value: &Spanned<String>) -> Located<PathBuf> {
+        let base = self.file.parent().unwrap_or_else(|| Path::new(""));
+        Located {
+            value: base.join(value.get_ref()),
+            origin: self.origin(value),
+        }
+    }
+}
+
+pub(crate) fn resolve(raw: RawVm, file: &Path, text: &str) -> Result<VmSpec, ConfigError> {
+    let context = Context { file, text };
+    let memory_origin = raw
+        .memory
+        .as_ref()
+        .map_or_else(|| context.somewhere(), |m| context.origin(m));
+    Ok(VmSpec {
+        name: name(&context, raw.name.as_ref())?,
+        cpus: cpus(&context, raw.cpus.as_ref())?,
+        memory: memory(&context, raw.memory.as_ref())?,
+        memory_origin,
+        on_reboot: on_reboot(&context, raw.on_reboot.as_ref())?,
+        stop_timeout: match &raw.stop_timeout {
+            Some(value) => context.parse("stop_timeout", value, parse_duration)?,
+            None => Duration::from_secs(30),
+        },
+        debug_exit: raw.debug_exit.unwrap_or(false),
+        boot: boot(&context, raw.boot)?,
+        disks: disks(&context, &raw.disk)?,
+        display: display(&context, &raw.display)?,
+        spice: spice(&context, &raw.spice)?,
+        serial: Serial {
+            log: raw.serial.log.as_ref().map(|path| context.path(path)),
+        },
+        control: Control {
+            socket: raw
+                .control
+                .socket
+                .as_ref()
+                .filter(|socket| socket.get_ref() != "default")
+                .map(|path| context.path(path)),
+        },
+    })
+}
+
+fn name(context: &Context<'_>, raw: Option<&Spanned<String>>) -> Result<String, ConfigError> {
+    let (name, origin) = match raw {
+        Some(value) => (value.get_ref().clone(), context.origin(value)),
+        None => {
+            let stem = context.file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("vm");
+            (stem.to_owned(), context.somewhere())
+        }
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(origin.error(format!(
+            "name: {name:?} cannot be a VM's name: use 1 to 64 letters, digits, '-', '_' or '.', not starting with '.'"
+        )));
+    }
+    Ok(name)
+}
+
+fn cpus(context: &Context<'_>, raw: Option<&Spanned<i64>>) -> Result<u32, ConfigError> {
+    let Some(value) = raw else { return Ok(1) };
+    let number = *value.get_ref();
+    if !(1..=MAX_CPUS).contains(&number) {
+        return Err(context.error(value, format!("cpus: {number} is not in 1 to {MAX_CPUS}")));
+    }
+    u32::try_from(number).map_err(|_| context.error(value, format!("cpus: {number} is not in 1 to {MAX_CPUS}")))
+}
+
+fn memory(context: &Context<'_>, raw: Option<&Spanned<String>>) -> Result<u64, ConfigError> {
+    let Some(value) = raw else { return Ok(512 << 20) };
+    let size = context.parse("memory", value, parse_size)?;
+    if !(MIN_MEMORY..=MAX_MEMORY).contains(&size) {
+        return Err(context.error(
+            value,
+            format!(
+                "memory: {} is not in {} to {}",
+                format_size(size),
+                format_size(MIN_MEMORY),
+                format_size(MAX_MEMORY)
+            ),
+        ));
+    }
+    if size % (1 << 20) != 0 {
+        return Err(context.error(
+            value,
+            format!("memory: {} is not a multiple of 1 MiB", format_size(size)),
+        ));
+    }
+    Ok(size)
+}
+
+fn on_reboot(context: &Context<'_>, raw: Option<&Spanned<String>>) -> Result<OnReboot, ConfigError> {
+    let Some(value) = raw else { return Ok(OnReboot::Restart) };
+    match value.get_ref().as_str() {
+        "restart" => Ok(OnReboot::Restart),
+        "exit" => Ok(OnReboot::Exit),
+        other => Err(context.error(
+            value,
+            format!("on_reboot: {other:?} is neither \"restart\" nor \"exit\""),
+        )),
+    }
+}
+
+fn boot(context: &Context<'_>, raw: Option<Spanned<RawBoot>>) -> Result<Boot, ConfigError> {
+    let Some(raw) = raw else {
+        return Err(context.somewhere().error("[boot] is missing: it needs a `kernel`"));
+    };
+    let origin = context.origin(&raw);
+    let boot = raw.into_inner();
+    let Some(kernel) = &boot.kernel else {
+        return Err(origin.error("[boot] needs a `kernel`"));
+    };
+    let kernel = context.path(kernel);
+    readable("boot.kernel", &kernel)?;
+    let initramfs = boot.initramfs.as_ref().map(|path| context.path(path));
+    if let Some(path) = &initramfs {
+        readable("boot.initramfs", path)?;
+    }
+    let cmdline = match &boot.cmdline {
+        Some(value) => Located {
+            value: value.get_ref().clone(),
+            origin: context.origin(value),
+        },
+        None => Located {
+            value: String::new(),
+            origin,
+        },
+    };
+    if let Some(bad) = cmdline.value.chars().find(|c| c.is_control() || !c.is_ascii()) {
+        return Err(cmdline
+            .origin
+            .error(format!("boot.cmdline: {bad:?} cannot be in a kernel command line")));
+    }
+    Ok(Boot {
+        kernel: Kernel::File(kernel),
+        initramfs,
+        cmdline,
+    })
+}
+
+fn disks(context: &Context<'_>, raw: &[RawDisk]) -> Result<Vec<Disk>, ConfigError> {
+    if let Some(extra) = raw.get(MAX_DISKS) {
+        return Err(context.error(&extra.path, format!("disk: at most {MAX_DISKS} disks")));
+    }
+    let mut disks = Vec::with_capacity(raw.len());
+    for disk in raw {
+        let path = context.path(&disk.path);
+        readable("disk.path", &path)?;
+        disks.push(Disk {
+            path,
+            readonly: disk.readonly,
+        });
+    }
+    Ok(disks)
+}
+
+/// What is named must be there and readable before anything starts.
+fn readable(key: &str, path: &Located<PathBuf>) -> Result<(), ConfigError> {
+    let shown = path.value.display();
+    let file = std::fs::File::open(&path.value)
+        .map_err(|error| path.origin.error(format!("{key}: cannot open {shown}: {error}")))?;
+    let metadata = file
+        .metadata()
+        .map_err(|error| path.origin.error(format!("{key}: cannot read {shown}: {error}")))?;
+    if metadata.is_dir() {
+        return Err(path.origin.error(format!("{key}: {shown} is a directory")));
+    }
+    Ok(())
+}
+
+fn display(context: &Context<'_>, raw: &RawDisplay) -> Result<Display, ConfigError> {
+    const MIB: u64 = 1 << 20;
+    let mut display = Display::default();
+    if let Some(value) = &raw.max_resolution {
+        let (width, height) = context.parse("display.max_resolution", value, parse_resolution)?;
+        if !(64..=8192).contains(&width) || !(64..=8192).contains(&height) {
+            return Err(context.error(
+                value,
+                format!("display.max_resolution: {width}x{height} is not in 64x64 to 8192x8192"),
+            ));
+        }
+        display.vgamem = (u64::from(width) * u64::from(height) * 4)
+            .next_power_of_two()
+            .max(16 * MIB);
+    }
+    let advanced = &raw.advanced;
+    let size = |key: &str, value: &Option<Spanned<String>>, low: u64, high: u64, default: u64| match value {
+        None => Ok(default),
+        Some(value) => {
+            let size = context.parse(key, value, parse_size)?;
+            if (low..=high).contains(&size) {
+                Ok(size)
+            } else {
+                let (size, low, high) = (format_size(size), format_size(low), format_size(high));
+                Err(context.error(value, format!("{key}: {size} is not in {low} to {high}")))
+            }
+        }
+    };
+    display.vgamem = size(
+        "display.advanced.vgamem",
+        &advanced.vgamem,
+        8 * MIB,
+        256 * MIB,
+        display.vgamem,
+    )?;
+    let least = (2 * display.vgamem).min(512 * MIB);
+    display.ram = size(
+        "display.advanced.ram",
+        &advanced.ram,
+        least,
+        512 * MIB,
+        display.ram.max(least),
+    )?;
+    display.vram = size("display.advanced.vram", &advanced.vram, MIB, 512 * MIB, display.vram)?;
+    Ok(display)
+}
+
+fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
+    let ticket = raw
+        .ticket
+        .as_ref()
+        .map(|ticket| read_ticket(context, ticket))
+        .transpose()?;
+    let listen = match &raw.listen {
+        None => Located {
+            value: Listen::Default,
+            origin: context.somewhere(),
+        },
+        Some(value) => Located {
+            value: parse_listen(context, value)?,
+            origin: context.origin(value),
+        },
+    };
+    if let Listen::Tcp(address) = &listen.value
+        && !address.ip().is_loopback()
+        && ticket.is_none()
+        && !raw.insecure
+    {
+        return Err(listen.origin.error(format!(
+            "spice.listen: {address} can be reached from other machines and there is no `ticket`: set one, listen on \
+             127.0.0.1, or say `insecure = true`"
+        )));
+    }
+    Ok(Spice { listen, ticket })
+}
+
+fn parse_listen(context: &Context<'_>, value: &Spanned<String>) -> Result<Listen, ConfigError> {
+    let text = value.get_ref();
+    if let Some(path) = text.strip_prefix("unix:") {
+        if path.is_empty() {
+            return Err(context.error(value, "spice.listen: \"unix:\" needs a path"));
+        }
+        let base = context.file.parent().unwrap_or_else(|| Path::new(""));
+        return Ok(Listen::Unix(base.join(path)));
+    }
+    text.parse::<SocketAddr>().map(Listen::Tcp).map_err(|_| {
+        context.error(
+            value,
+            format!("spice.listen: {text:?} is neither \"ADDRESS:PORT\" nor \"unix:PATH\""),
+        )
+    })
+}
+
+fn read_ticket(context: &Context<'_>, raw: &Spanned<RawTicket>) -> Result<Ticket, ConfigError> {
+    let (password, origin, from) = match (&raw.get_ref().file, &raw.get_ref().env) {
+        (Some(file), None) => {
+            let path = context.path(file);
+            let text = std::fs::read_to_string(&path.value).map_err(|error| {
+                path.origin
+                    .error(format!("spice.ticket: cannot read {}: {error}", path.value.display()))
+            })?;
+            let line = text.lines().next().unwrap_or_default().to_owned();
+            (line, path.origin, path.value.display().to_string())
+        }
+        (None, Some(variable)) => {
+            let password = std::env::var(variable.get_ref()).map_err(|error| {
+                context.error(
+                    variable,
+                    format!("spice.ticket: environment variable {}: {error}", variable.get_ref()),
+                )
+            })?;
+            (password, context.origin(variable), format!("${}", variable.get_ref()))
+        }
+        _ => return Err(context.error(raw, "spice.ticket: give exactly one of `file` and `env`")),
+    };
+    // SPICE tickets are at most 60 bytes long: the clear text of the RSA block.
+    if password.is_empty() || password.len() > 60 {
+        return Err(origin.error(format!(
+            "spice.ticket: {from} holds {} bytes, not 1 to 60",
+            password.len()
+        )));
+    }
+    Ok(Ticket(password))
+}

@@ -1,0 +1,255 @@
+//! The machine a configuration asks for, checked.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::Serialize;
+
+use crate::{ConfigError, units::format_size};
+
+/// Where a value was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: Option<usize>,
+}
+
+impl Origin {
+    /// An error about the value written here.
+    #[must_use]
+    pub fn error(&self, message: impl Into<String>) -> ConfigError {
+        ConfigError::new(self.file.clone(), self.line, message)
+    }
+}
+
+/// A value and where it was written, so that what goes wrong with it later can say so too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+impl<T: Serialize> Serialize for Located<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VmSpec {
+    /// Its name.
+    pub name: String,
+    /// Virtual CPUs, 1 to 64.
+    pub cpus: u32,
+    /// Guest memory in bytes, a multiple of 1 MiB.
+    #[serde(serialize_with = "serialize_size")]
+    pub memory: u64,
+    /// Where the memory size was written, for errors about what does not fit in it.
+    #[serde(skip)]
+    pub memory_origin: Origin,
+    /// What a reboot does.
+    pub on_reboot: OnReboot,
+    /// Time from the power button to the end.
+    #[serde(serialize_with = "serialize_duration")]
+    pub stop_timeout: Duration,
+    /// Whether port 0xf4 ends the VM.
+    pub debug_exit: bool,
+    /// What boots.
+    pub boot: Boot,
+    /// Disks in order.
+    #[serde(rename = "disk")]
+    pub disks: Vec<Disk>,
+    /// The screen.
+    pub display: Display,
+    /// The SPICE server.
+    pub spice: Spice,
+    /// The serial console.
+    pub serial: Serial,
+    /// The control socket.
+    pub control: Control,
+}
+
+/// What a reboot by the guest does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnReboot {
+    /// Reset in place.
+    Restart,
+    /// End as if powered off.
+    Exit,
+}
+
+/// Where the kernel comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Kernel {
+    /// The guest built into the program.
+    Demo,
+    /// A file.
+    File(Located<PathBuf>),
+}
+
+/// Direct kernel boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Boot {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The initramfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initramfs: Option<Located<PathBuf>>,
+    /// The kernel's command line.
+    pub cmdline: Located<String>,
+}
+
+/// A raw disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// The image.
+    pub path: Located<PathBuf>,
+    /// Refuse writes.
+    pub readonly: bool,
+}
+
+/// QXL memory sizes in bytes, before the device's own rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Display {
+    /// The part of RAM for the primary surface.
+    #[serde(serialize_with = "serialize_size")]
+    pub vgamem: u64,
+    /// BAR 0.
+    #[serde(serialize_with = "serialize_size")]
+    pub ram: u64,
+    /// BAR 1.
+    #[serde(serialize_with = "serialize_size")]
+    pub vram: u64,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// The first free port of 127.0.0.1:5900 to 5909.
+    Default,
+    /// This address; port 0 = any.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("127.0.0.1:5900-5909"),
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A password. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ticket(pub String);
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticket(..)")
+    }
+}
+
+impl Serialize for Ticket {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(set)")
+    }
+}
+
+/// The SPICE server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Spice {
+    /// Where it listens.
+    pub listen: Located<Listen>,
+    /// The password a client must give.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<Ticket>,
+}
+
+/// The serial console.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Serial {
+    /// A file everything printed is appended to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Located<PathBuf>>,
+}
+
+/// The control socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Control {
+    /// Its path; `None` = in the VM's run directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<Located<PathBuf>>,
+}
+
+impl VmSpec {
+    /// The machine that runs when no configuration is given: the demo guest.
+    #[must_use]
+    pub fn demo() -> Self {
+        let origin = Origin {
+            file: PathBuf::from("(built-in demo)"),
+            line: None,
+        };
+        Self {
+            name: "demo".to_owned(),
+            cpus: 1,
+            memory: 64 << 20,
+            memory_origin: origin.clone(),
+            on_reboot: OnReboot::Restart,
+            stop_timeout: Duration::from_secs(30),
+            debug_exit: false,
+            boot: Boot {
+                kernel: Kernel::Demo,
+                initramfs: None,
+                cmdline: Located {
+                    value: String::new(),
+                    origin: origin.clone(),
+                },
+            },
+            disks: Vec::new(),
+            display: Display::default(),
+            spice: Spice {
+                listen: Located {
+                    value: Listen::Default,
+                    origin,
+                },
+                ticket: None,
+            },
+            serial: Serial { log: None },
+            control: Control { socket: None },
+        }
+    }
+}
+
+impl Default for Display {
+    fn default() -> Self {
+        Self {
+            vgamem: 16 << 20,
+            ram: 64 << 20,
+            vram: 64 << 20,
+        }
+    }
+}
+
+fn serialize_size<S: serde::Serializer>(size: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format_size(*size))
+}
+
+fn serialize_duration<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format!("{} ms", time.as_millis()))
+}

@@ -1,0 +1,164 @@
+//! What a person can get wrong, and the one message each mistake gives.
+
+use std::{fs, path::PathBuf};
+
+use proptest::prelude::*;
+
+use crate::{Listen, OnReboot, load, parse, schema};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        fs::write(folder.path("vmlinuz"), b"kernel").unwrap();
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn config(&self, text: &str) -> PathBuf {
+        let path = self.path("vm.toml");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn message(&self, text: &str) -> String {
+        let path = self.config(text);
+        let error = load(&path, &[]).expect_err("the configuration is wrong");
+        error.to_string().replace(self.0.path().to_str().unwrap(), "DIR")
+    }
+}
+
+#[test]
+fn a_minimal_configuration_gets_defaults() {
+    let folder = Folder::new();
+    let spec = load(&folder.config("[boot]\nkernel = \"vmlinuz\"\n"), &[]).unwrap();
+    assert_eq!((spec.name.as_str(), spec.cpus, spec.memory), ("vm", 1, 512 << 20));
+    assert_eq!(spec.on_reboot, OnReboot::Restart);
+    assert_eq!(spec.spice.listen.value, Listen::Default);
+    assert_eq!(spec.display.vgamem, 16 << 20);
+}
+
+#[test]
+fn an_unknown_key_names_line_and_nearest_known_key() {
+    let folder = Folder::new();
+    assert_eq!(
+        folder.message("name = \"a\"\ncpu = 2\n").split(" (known").next(),
+        Some("DIR/vm.toml:2: unknown key `cpu`: did you mean `cpus`?")
+    );
+    assert!(
+        folder
+            .message("[boot]\nkernel = \"vmlinuz\"\ninitrd = \"x\"\n")
+            .contains("vm.toml:3: unknown key `initrd`")
+    );
+}
+
+#[test]
+fn a_wrong_type_names_the_line() {
+    let message = Folder::new().message("cpus = \"two\"\n");
+    assert!(
+        message.starts_with("DIR/vm.toml:1: cpus: ") && message.contains("integer"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_syntax_error_is_one_line_with_its_place() {
+    let message = Folder::new().message("name = \"a\"\n[boot\n");
+    assert!(
+        message.starts_with("DIR/vm.toml:2: ") && !message.contains('\n'),
+        "{message}"
+    );
+}
+
+#[test]
+fn impossible_sizes_name_field_value_and_range() {
+    let folder = Folder::new();
+    let boot = "[boot]\nkernel = \"vmlinuz\"\n";
+    assert_eq!(
+        folder.message(&format!("cpus = 0\n{boot}")),
+        "DIR/vm.toml:1: cpus: 0 is not in 1 to 64"
+    );
+    assert_eq!(
+        folder.message(&format!("memory = \"1 MiB\"\n{boot}")),
+        "DIR/vm.toml:1: memory: 1 MiB is not in 16 MiB to 31 GiB"
+    );
+    assert!(folder.message(&format!("memory = \"512\"\n{boot}")).contains("no unit"));
+    assert!(
+        folder
+            .message(&format!("{boot}[display]\nmax_resolution = \"9000x10\"\n"))
+            .contains("vm.toml:4: display.max")
+    );
+}
+
+#[test]
+fn a_missing_kernel_names_file_and_line() {
+    let message = Folder::new().message("[boot]\n\nkernel = \"absent\"\n");
+    assert_eq!(
+        message,
+        "DIR/vm.toml:3: boot.kernel: cannot open DIR/absent: No such file or directory (os error 2)"
+    );
+    assert!(Folder::new().message("name = \"a\"\n").contains("[boot] is missing"));
+}
+
+#[test]
+fn an_open_address_without_ticket_is_refused_unless_insecure() {
+    let folder = Folder::new();
+    let text = "[boot]\nkernel = \"vmlinuz\"\n[spice]\nlisten = \"0.0.0.0:5900\"\n";
+    assert!(
+        folder
+            .message(text)
+            .contains("vm.toml:4: spice.listen: 0.0.0.0:5900 can be reached")
+    );
+    assert!(load(&folder.config(&format!("{text}insecure = true\n")), &[]).is_ok());
+    fs::write(folder.path("ticket.txt"), "secret\n").unwrap();
+    let spec = load(
+        &folder.config(&format!("{text}ticket = {{ file = \"ticket.txt\" }}\n")),
+        &[],
+    )
+    .unwrap();
+    assert_eq!(spec.spice.ticket.as_ref().map(|t| t.0.as_str()), Some("secret"));
+    assert!(!format!("{spec:?}").contains("secret"));
+}
+
+#[test]
+fn overrides_change_values_and_are_blamed_when_wrong() {
+    let folder = Folder::new();
+    let path = folder.config("[boot]\nkernel = \"vmlinuz\"\n");
+    let set = |list: &[&str]| load(&path, &list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+    let spec = set(&["cpus=2", "spice.listen=127.0.0.1:0", "boot.cmdline=console=ttyS0"]).unwrap();
+    assert_eq!(spec.cpus, 2);
+    assert_eq!(spec.boot.cmdline.value, "console=ttyS0");
+    assert_eq!(
+        set(&["cpuz=2"]).unwrap_err().to_string().split(" (known").next(),
+        Some("--set: unknown key `cpuz`: did you mean `cpus`?")
+    );
+    assert!(set(&["novalue"]).unwrap_err().to_string().contains("key=value"));
+}
+
+#[test]
+fn the_schema_lists_every_key_with_a_description() {
+    let schema = schema();
+    let properties = schema["properties"].as_object().unwrap();
+    for key in [
+        "name", "cpus", "memory", "boot", "disk", "display", "spice", "serial", "control",
+    ] {
+        assert!(properties[key].get("description").is_some(), "{key}");
+    }
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(text in "\\PC{0,200}") {
+        let _ = parse(std::path::Path::new("vm.toml"), &text, &[]);
+    }
+
+    #[test]
+    fn arbitrary_overrides_never_panic(text in "[a-z.=\\[\\]\"0-9]{0,40}") {
+        let _ = parse(std::path::Path::new("vm.toml"), "cpus = 1", &[text]);
+    }
+}
