@@ -77,12 +77,29 @@ pub(crate) fn line_of(text: &str, position: usize) -> usize {
 
 fn explain(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let line = error.span().map(|span| line_of(text, span.start));
-    let message = error.message();
+    let message = unknown_key(error.message()).unwrap_or_else(|| plain_words(error.message()));
+    let key = line
+        .filter(|_| message.starts_with("invalid "))
+        .and_then(|line| key_on(text, line));
     ConfigError::new(
         path,
         line,
-        unknown_key(message).unwrap_or_else(|| message.replace('\n', " ")),
+        key.map_or_else(|| message.clone(), |key| format!("{key}: {message}")),
     )
+}
+
+/// Rust's names of types mean nothing to the reader of a message about a TOML file.
+fn plain_words(message: &str) -> String {
+    message
+        .replace('\n', " ")
+        .replace("expected i64", "expected an integer")
+        .replace("expected struct ", "expected table ")
+}
+
+/// The key a line assigns to.
+fn key_on(text: &str, line: usize) -> Option<String> {
+    let (key, _) = text.lines().nth(line.checked_sub(1)?)?.split_once('=')?;
+    Some(key.trim().to_owned())
 }
 
 /// Rewrites serde's "unknown field `cpu`, expected one of `name`, `cpus`" so that it names the nearest known key.

@@ -55,7 +55,7 @@ pub(crate) fn parse_resolution(text: &str) -> Result<(u32, u32), String> {
 /// Bytes in the largest binary unit that is exact.
 pub(crate) fn format_size(bytes: u64) -> String {
     for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
-        if bytes >= 1 << shift && bytes % (1 << shift) == 0 {
+        if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
             return format!("{} {unit}", bytes >> shift);
         }
     }
