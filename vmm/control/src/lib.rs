@@ -1,2 +1,20 @@
-//! QMP: the control protocol, its server on a Unix socket and its client.
+//! The control protocol: QMP, the JSON protocol of QEMU, so that existing QMP clients work.
+//!
+//! [`server`] answers on a Unix socket and drives a [`Backend`]; [`client`] is the other end, which `caraway ctl`
+//! uses. Commands, arguments, errors and events have QEMU 7.2's names and shapes; commands QEMU lacks begin with
+//! `x-caraway-`.
 #![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod client;
+mod commands;
+mod error;
+mod input;
+pub mod keys;
+mod screen;
+pub mod server;
+mod wire;
+
+pub use backend::{Backend, ChannelInfo, Event, RunState, SpiceInfo};
+pub use error::{ErrorClass, QmpError};
+pub use screen::{Screenshot, encode_png, encode_ppm};

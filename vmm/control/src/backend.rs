@@ -1,0 +1,163 @@
+//! What the server drives: one virtual machine, seen from its control socket.
+
+use std::sync::Arc;
+
+use caraway_ports::input::InputSink;
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::{QmpError, Screenshot};
+
+/// What the machine is doing; the words of QMP's `RunState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// Not started yet (`--paused`).
+    Prelaunch,
+    /// vCPUs run.
+    Running,
+    /// Paused by a person.
+    Paused,
+    /// Powered off, about to end.
+    Shutdown,
+    /// The guest reported a panic.
+    GuestPanicked,
+    /// The host failed the machine.
+    InternalError,
+}
+
+/// What happened; each becomes one QMP event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// vCPUs stopped.
+    Stop,
+    /// vCPUs run again.
+    Resume,
+    /// The machine was reset, by the guest or from outside.
+    Reset { guest: bool },
+    /// The power button was pressed.
+    Powerdown,
+    /// The machine ends. `reason` is a word of QMP's `ShutdownCause`.
+    Shutdown { guest: bool, reason: &'static str },
+    /// The guest reported a panic.
+    GuestPanicked,
+    /// A SPICE connection was made (before the link stage).
+    SpiceConnected { server: Address, client: Address },
+    /// A SPICE channel is up.
+    SpiceInitialized {
+        server: Address,
+        auth: &'static str,
+        channel: ChannelInfo,
+    },
+    /// A SPICE connection ended.
+    SpiceDisconnected { server: Address, client: Address },
+}
+
+/// One end of a connection, in QMP's terms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Address {
+    /// Address, or the path of a Unix socket.
+    pub host: String,
+    /// Port, as a string (so does QEMU).
+    pub port: String,
+    /// `ipv4`, `ipv6` or `unix`.
+    pub family: &'static str,
+}
+
+/// One SPICE channel, in QMP's terms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ChannelInfo {
+    /// The client's end.
+    #[serde(flatten)]
+    pub client: Address,
+    /// The session.
+    pub connection_id: u32,
+    /// SPICE channel type number.
+    pub channel_type: u8,
+    /// SPICE channel id.
+    pub channel_id: u8,
+    /// Encrypted?
+    pub tls: bool,
+}
+
+/// The SPICE server, in QMP's terms (`query-spice`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SpiceInfo {
+    /// Whether it listens.
+    pub enabled: bool,
+    /// Whether the last migration took the clients along.
+    pub migrated: bool,
+    /// Where it listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Its port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `none` or `spice` (a ticket).
+    pub auth: &'static str,
+    /// Which SPICE server this is.
+    pub compiled_version: &'static str,
+    /// `server` or `client`.
+    pub mouse_mode: &'static str,
+    /// The channels that are up.
+    pub channels: Vec<ChannelInfo>,
+}
+
+/// One machine. Methods may block for as long as the machine takes; the server calls them off its event loop.
+pub trait Backend: Send + Sync + 'static {
+    /// The VM's name.
+    fn name(&self) -> String;
+
+    /// What it is doing.
+    fn status(&self) -> RunState;
+
+    /// Pauses it.
+    ///
+    /// # Errors
+    /// Why not.
+    fn stop(&self) -> Result<(), QmpError>;
+
+    /// Lets it run.
+    ///
+    /// # Errors
+    /// Why not.
+    fn cont(&self) -> Result<(), QmpError>;
+
+    /// Resets it.
+    ///
+    /// # Errors
+    /// Why not.
+    fn reset(&self) -> Result<(), QmpError>;
+
+    /// Presses the power button.
+    ///
+    /// # Errors
+    /// Why not.
+    fn powerdown(&self) -> Result<(), QmpError>;
+
+    /// Ends it now; disks are flushed.
+    ///
+    /// # Errors
+    /// Why not.
+    fn quit(&self) -> Result<(), QmpError>;
+
+    /// The screen, or one head of it, as it is now.
+    ///
+    /// # Errors
+    /// When there is no such head.
+    fn screenshot(&self, head: Option<u32>, cursor: bool) -> Result<Screenshot, QmpError>;
+
+    /// Counts changes of the screen: a picture taken between two equal readings is current.
+    fn screen_changes(&self) -> u64;
+
+    /// Keyboard and mouse.
+    fn input(&self) -> Arc<dyn InputSink>;
+
+    /// The SPICE server.
+    fn spice(&self) -> SpiceInfo;
+
+    /// What happens from now on.
+    fn events(&self) -> broadcast::Receiver<Event>;
+}

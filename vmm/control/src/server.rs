@@ -1,0 +1,197 @@
+//! The server: newline-delimited JSON on a Unix socket, several clients at once.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, broadcast, mpsc},
+};
+use tracing::debug;
+
+use crate::{Backend, QmpError, commands, wire};
+
+/// A request is one line of at most this many bytes.
+const MAX_REQUEST: u64 = 1 << 20;
+/// A client that does not read is cut when this much waits for it, not counting the message being written.
+const MAX_BACKLOG: usize = 1 << 20;
+/// A reply waits this long for its client to read the ones before.
+const REPLY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+/// Clients at once.
+const MAX_CLIENTS: usize = 32;
+
+/// Serves clients until the listener fails. `directory` is where relative file names in commands start.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(listener: UnixListener, backend: Arc<dyn Backend>, directory: PathBuf) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let directory: Arc<std::path::Path> = directory.into();
+    loop {
+        let (stream, _) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // Out of descriptors: those that are open go on, and one may close.
+            Err(error) if matches!(error.raw_os_error(), Some(24 | 23)) => {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            debug!("a control client was turned away: {MAX_CLIENTS} are connected");
+            continue;
+        };
+        let (backend, directory) = (Arc::clone(&backend), Arc::clone(&directory));
+        tokio::spawn(async move {
+            if let Err(error) = client(stream, backend, &directory).await {
+                debug!(%error, "a control client ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn client(stream: UnixStream, backend: Arc<dyn Backend>, directory: &std::path::Path) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let (sender, mut outbox) = mpsc::unbounded_channel::<Vec<u8>>();
+    let backlog = Arc::new(Semaphore::new(MAX_BACKLOG));
+    let outbox_backlog = Arc::clone(&backlog);
+    let writer = tokio::spawn(async move {
+        while let Some(line) = outbox.recv().await {
+            outbox_backlog.add_permits(cost(&line));
+            if write.write_all(&line).await.is_err() {
+                break;
+            }
+        }
+    });
+    let queue = Outbox { sender, backlog };
+    let result = converse(read, &queue, &backend, directory).await;
+    drop(queue);
+    // What was answered is still written, to a client that reads it.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), writer).await;
+    result
+}
+
+/// Bytes a message takes of the backlog; one larger than all of it is let through alone.
+fn cost(line: &[u8]) -> usize {
+    line.len().min(MAX_BACKLOG)
+}
+
+struct Outbox {
+    sender: mpsc::UnboundedSender<Vec<u8>>,
+    backlog: Arc<Semaphore>,
+}
+
+impl Outbox {
+    /// An event: the client did not ask for it, so it waits for nobody.
+    fn send_event(&self, value: &Value) -> io::Result<()> {
+        let (line, cost) = Self::line(value)?;
+        match self.backlog.try_acquire_many(cost) {
+            Ok(permits) => permits.forget(),
+            Err(_) => return Err(io::Error::other("the client does not read")),
+        }
+        self.sender.send(line).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// A reply: no further request is read before there is room for it.
+    async fn send_reply(&self, value: &Value) -> io::Result<()> {
+        let (line, cost) = Self::line(value)?;
+        match tokio::time::timeout(REPLY_TIMEOUT, self.backlog.acquire_many(cost)).await {
+            Ok(Ok(permits)) => permits.forget(),
+            _ => return Err(io::Error::other("the client does not read its replies")),
+        }
+        self.sender.send(line).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn line(value: &Value) -> io::Result<(Vec<u8>, u32)> {
+        let mut line = serde_json::to_vec(value)?;
+        line.extend_from_slice(b"\r\n");
+        let cost = u32::try_from(cost(&line)).unwrap_or(u32::MAX);
+        Ok((line, cost))
+    }
+}
+
+async fn converse(
+    read: tokio::net::unix::OwnedReadHalf,
+    outbox: &Outbox,
+    backend: &Arc<dyn Backend>,
+    directory: &std::path::Path,
+) -> io::Result<()> {
+    let mut events = backend.events();
+    outbox.send_reply(&wire::greeting()).await?;
+    let mut lines = Lines {
+        reader: BufReader::new(read),
+        line: Vec::new(),
+    };
+    let mut negotiated = false;
+    loop {
+        tokio::select! {
+            more = lines.next() => {
+                let Some(line) = more? else { return Ok(()) };
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                let reply = answer(&line, &mut negotiated, backend, directory).await;
+                outbox.send_reply(&reply).await?;
+            }
+            event = events.recv() => match event {
+                Ok(event) if negotiated => outbox.send_event(&wire::event(&event))?,
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return Ok(()),
+            },
+        }
+    }
+}
+
+async fn answer(line: &[u8], negotiated: &mut bool, backend: &Arc<dyn Backend>, directory: &std::path::Path) -> Value {
+    let mut request = match wire::parse_request(line) {
+        Ok(request) => request,
+        Err((error, id)) => return wire::reply(Err(error), id),
+    };
+    let id = request.id.take();
+    let result = match (request.command.as_str(), *negotiated) {
+        ("qmp_capabilities", false) => {
+            *negotiated = true;
+            Ok(Value::Object(serde_json::Map::new()))
+        }
+        ("qmp_capabilities", true) => Err(QmpError::not_found(
+            "Capabilities negotiation is already complete, command ignored",
+        )),
+        (_, false) => Err(QmpError::not_found(
+            "Expecting capabilities negotiation with 'qmp_capabilities'",
+        )),
+        (_, true) => commands::execute(backend, directory, request).await,
+    };
+    wire::reply(result, id)
+}
+
+/// Lines of bounded length; cancelling `next` loses nothing.
+struct Lines {
+    reader: BufReader<tokio::net::unix::OwnedReadHalf>,
+    line: Vec<u8>,
+}
+
+impl Lines {
+    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            let room = MAX_REQUEST.saturating_sub(self.line.len() as u64);
+            if room == 0 {
+                return Err(io::Error::other(format!(
+                    "a request is longer than {MAX_REQUEST} bytes"
+                )));
+            }
+            let read = (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await?;
+            if self.line.last() == Some(&b'\n') {
+                return Ok(Some(std::mem::take(&mut self.line)));
+            }
+            if read == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

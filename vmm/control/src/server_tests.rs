@@ -1,0 +1,283 @@
+//! The server on a real socket, driving a machine that only records what it is told.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    sync::Mutex,
+};
+
+use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds, Scancode};
+use serde_json::json;
+
+use super::*;
+use crate::{Event, RunState, Screenshot, SpiceInfo, client::Client};
+
+#[derive(Default)]
+struct Keyboard(Mutex<Vec<InputEvent>>);
+
+impl InputSink for Keyboard {
+    fn send(&self, event: InputEvent) {
+        self.0.lock().unwrap().push(event);
+    }
+
+    fn pending(&self) -> usize {
+        0
+    }
+
+    fn leds(&self) -> Leds {
+        Leds::default()
+    }
+
+    fn watch_leds(&self, _listener: Arc<dyn LedListener>) {}
+}
+
+struct Machine {
+    running: Mutex<bool>,
+    keyboard: Arc<Keyboard>,
+    events: broadcast::Sender<Event>,
+}
+
+impl Backend for Machine {
+    fn name(&self) -> String {
+        "test".to_owned()
+    }
+
+    fn status(&self) -> RunState {
+        if *self.running.lock().unwrap() {
+            RunState::Running
+        } else {
+            RunState::Paused
+        }
+    }
+
+    fn stop(&self) -> Result<(), QmpError> {
+        *self.running.lock().unwrap() = false;
+        let _ = self.events.send(Event::Stop);
+        Ok(())
+    }
+
+    fn cont(&self) -> Result<(), QmpError> {
+        *self.running.lock().unwrap() = true;
+        let _ = self.events.send(Event::Resume);
+        Ok(())
+    }
+
+    fn reset(&self) -> Result<(), QmpError> {
+        Err(QmpError::generic("no"))
+    }
+
+    fn powerdown(&self) -> Result<(), QmpError> {
+        Ok(())
+    }
+
+    fn quit(&self) -> Result<(), QmpError> {
+        Ok(())
+    }
+
+    fn screenshot(&self, head: Option<u32>, _cursor: bool) -> Result<Screenshot, QmpError> {
+        match head {
+            None | Some(0) => Ok(Screenshot {
+                width: 1,
+                height: 1,
+                rgb: vec![1, 2, 3],
+                hash: 0xabcd,
+            }),
+            Some(head) => Err(QmpError::generic(format!("no head {head}"))),
+        }
+    }
+
+    fn screen_changes(&self) -> u64 {
+        0
+    }
+
+    fn input(&self) -> Arc<dyn InputSink> {
+        self.keyboard.clone()
+    }
+
+    fn spice(&self) -> SpiceInfo {
+        SpiceInfo {
+            enabled: true,
+            migrated: false,
+            host: Some("127.0.0.1".to_owned()),
+            port: Some(5900),
+            auth: "none",
+            compiled_version: "caraway",
+            mouse_mode: "server",
+            channels: Vec::new(),
+        }
+    }
+
+    fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+}
+
+struct Harness {
+    _runtime: tokio::runtime::Runtime,
+    folder: tempfile::TempDir,
+    keyboard: Arc<Keyboard>,
+}
+
+impl Harness {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let keyboard = Arc::new(Keyboard::default());
+        let machine = Arc::new(Machine {
+            running: Mutex::new(true),
+            keyboard: Arc::clone(&keyboard),
+            events: broadcast::channel(16).0,
+        });
+        let _guard = runtime.enter();
+        let listener = UnixListener::bind(folder.path().join("qmp.sock")).unwrap();
+        runtime.spawn(serve(listener, machine, folder.path().to_owned()));
+        Self {
+            _runtime: runtime,
+            folder,
+            keyboard,
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client::connect(&self.folder.path().join("qmp.sock")).unwrap()
+    }
+
+    fn raw(&self) -> BufReader<UnixStream> {
+        BufReader::new(UnixStream::connect(self.folder.path().join("qmp.sock")).unwrap())
+    }
+}
+
+fn line(stream: &mut BufReader<UnixStream>) -> Value {
+    let mut text = String::new();
+    stream.read_line(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text:?}"))
+}
+
+#[test]
+fn commands_before_negotiation_are_refused_and_ids_are_echoed() {
+    let harness = Harness::new();
+    let mut stream = harness.raw();
+    assert_eq!(line(&mut stream)["QMP"]["version"]["qemu"]["major"], 7);
+    stream
+        .get_mut()
+        .write_all(b"{\"execute\": \"query-status\", \"id\": [7]}\n")
+        .unwrap();
+    let reply = line(&mut stream);
+    assert_eq!(reply["error"]["class"], "CommandNotFound");
+    assert_eq!(reply["id"], json!([7]));
+}
+
+#[test]
+fn a_command_in_pieces_and_two_in_one_write_are_all_answered() {
+    let harness = Harness::new();
+    let mut stream = harness.raw();
+    line(&mut stream);
+    for piece in [
+        &b"{\"execute\": \"qmp_capa"[..],
+        b"bilities\"}\n{\"execute\": \"query-status\"}\n{\"execute\"",
+    ] {
+        stream.get_mut().write_all(piece).unwrap();
+    }
+    assert_eq!(line(&mut stream), json!({"return": {}}));
+    assert_eq!(line(&mut stream)["return"]["status"], "running");
+    stream.get_mut().write_all(b": \"nonsense\"}\n").unwrap();
+    assert_eq!(
+        line(&mut stream)["error"]["desc"],
+        "The command nonsense has not been found"
+    );
+}
+
+#[test]
+fn stop_and_cont_change_the_status_and_tell_every_client() {
+    let harness = Harness::new();
+    let (mut a, mut b) = (harness.client(), harness.client());
+    a.execute("stop", &json!({})).unwrap();
+    assert_eq!(b.event().unwrap()["event"], "STOP");
+    assert_eq!(b.execute("query-status", &json!({})).unwrap()["status"], "paused");
+    a.execute("cont", &json!({})).unwrap();
+    assert_eq!(b.event().unwrap()["event"], "RESUME");
+}
+
+#[test]
+fn a_screendump_is_written_relative_to_the_start_directory() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    client.execute("screendump", &json!({"filename": "a.ppm"})).unwrap();
+    assert_eq!(
+        std::fs::read(harness.folder.path().join("a.ppm")).unwrap(),
+        b"P6\n1 1\n255\n\x01\x02\x03"
+    );
+    client
+        .execute("screendump", &json!({"filename": "a.png", "format": "png"}))
+        .unwrap();
+    assert!(
+        std::fs::read(harness.folder.path().join("a.png"))
+            .unwrap()
+            .starts_with(b"\x89PNG")
+    );
+    let error = client
+        .execute("screendump", &json!({"filename": "a", "head": 3}))
+        .unwrap_err();
+    assert_eq!(error.to_string(), "no head 3");
+}
+
+#[test]
+fn keys_are_pressed_in_order_and_released_in_reverse() {
+    let harness = Harness::new();
+    let keys = json!({"keys": [{"type": "qcode", "data": "ctrl"}, {"type": "number", "data": 0x1e}], "hold-time": 1});
+    harness.client().execute("send-key", &keys).unwrap();
+    let key = |code, down| InputEvent::Key {
+        code: Scancode::Plain(code),
+        down,
+    };
+    assert_eq!(
+        *harness.keyboard.0.lock().unwrap(),
+        [key(0x1d, true), key(0x1e, true), key(0x1e, false), key(0x1d, false)]
+    );
+}
+
+#[test]
+fn a_bad_event_in_a_list_sends_none_of_it() {
+    let harness = Harness::new();
+    let events = json!({"events": [
+        {"type": "rel", "data": {"axis": "x", "value": 5}},
+        {"type": "btn", "data": {"button": "seventh", "down": true}},
+    ]});
+    let error = harness.client().execute("input-send-event", &events).unwrap_err();
+    assert!(error.to_string().contains("\"seventh\" is not a button"));
+    assert!(harness.keyboard.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn waiting_for_a_picture_that_never_comes_ends_with_the_hash_there_is() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    assert!(
+        client
+            .execute("x-caraway-wait", &json!({"hash": "000000000000abcd", "timeout": 5}))
+            .is_ok()
+    );
+    assert!(
+        client
+            .execute("x-caraway-wait", &json!({"still": 1, "timeout": 5}))
+            .is_ok()
+    );
+    let error = client
+        .execute("x-caraway-wait", &json!({"hash": "1", "timeout": 0}))
+        .unwrap_err();
+    assert!(error.to_string().contains("000000000000abcd"));
+}
+
+#[test]
+fn a_request_without_end_closes_its_own_connection_only() {
+    let harness = Harness::new();
+    let mut other = harness.client();
+    let mut stream = harness.raw();
+    line(&mut stream);
+    let junk = vec![b' '; 2 << 20];
+    let _ = stream.get_mut().write_all(&junk);
+    let mut rest = String::new();
+    // The connection ends, with or without a reset for what was not read.
+    while matches!(stream.read_line(&mut rest), Ok(n) if n > 0) {}
+    assert_eq!(other.execute("query-name", &json!({})).unwrap()["name"], "test");
+}
