@@ -33,3 +33,5 @@ pub use error::{AssignError, PlugError};
 pub use state::{FunctionState, MsixEntryState, MsixState, PciBusState};
 #[cfg(test)]
 mod bus_tests;
+#[cfg(test)]
+mod msix_tests;

@@ -237,7 +237,7 @@ impl BusDevice for Msix {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Outcome {
-        let aligned = matches!(data.len(), 4 | 8) && offset % data.len() as u64 == 0;
+        let aligned = matches!(data.len(), 4 | 8) && offset.is_multiple_of(data.len() as u64);
         if !aligned || offset >= u64::from(PBA_OFFSET) {
             return Outcome::Done;
         }
