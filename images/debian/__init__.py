@@ -1,0 +1,1 @@
+"""Debian packages turned into bootable pieces: kernels, initramfs archives, root file systems."""

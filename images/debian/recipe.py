@@ -1,0 +1,82 @@
+"""Recipes: what an image is made of, read from a TOML file and built into the cache."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import cache, initramfs, kernel, rootfs
+
+FOLDER = Path(__file__).resolve().parent.parent / "recipes"
+KEYS = {"description", "kernel", "init", "modules", "cmdline", "root"}
+ROOT_KEYS = {"suite", "variant", "packages", "setup", "spare_mib"}
+
+
+class RecipeError(Exception):
+    """A recipe that is missing or names something unknown."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One file of `images/recipes`, with the scripts it names read in."""
+
+    name: str
+    kernel: str
+    init: str
+    modules: list[str]
+    cmdline: str
+    root: dict | None
+
+
+def names() -> list[str]:
+    """All recipes there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read(name: str) -> Recipe:
+    """The recipe called `name`."""
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise RecipeError(f"no recipe {name!r}; there are: {', '.join(names())}")
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    root = table.get("root")
+    unknown = sorted(set(table) - KEYS) + sorted(set(root or {}) - ROOT_KEYS)
+    if unknown:
+        raise RecipeError(f"{path.name}: unknown key {unknown[0]!r}")
+    if root is not None and "setup" in root:
+        root["setup"] = (FOLDER / root["setup"]).read_text(encoding="utf-8")
+    init = (FOLDER / table["init"]).read_text(encoding="utf-8")
+    return Recipe(name, table["kernel"], init, table["modules"], table["cmdline"], root)
+
+
+def build(recipe: Recipe) -> dict[str, str]:
+    """Builds what the recipe describes, or finds it built, and returns what to boot: paths and the command line."""
+    linux = kernel.load(recipe.kernel)
+    result = {"vmlinuz": str(linux.vmlinuz), "vmlinux": str(linux.vmlinux), "cmdline": recipe.cmdline}
+    result["initramfs"] = str(initramfs_of(linux, recipe.init, recipe.modules))
+    if recipe.root is not None:
+        result["disk"] = str(_disk(recipe.root))
+    return result
+
+
+def initramfs_of(linux: kernel.Kernel, init: str, modules: list[str]) -> Path:
+    """The initramfs of a kernel, an init script and a list of modules, built once for each combination."""
+    assembler = Path(initramfs.__file__).read_bytes()
+    name = cache.digest(linux.name, init, *modules, initramfs.BUSYBOX.read_bytes(), assembler)
+
+    def fill(folder: Path) -> None:
+        loaded = kernel.load_order(linux, modules)
+        (folder / "initramfs").write_bytes(initramfs.assemble(init.encode(), loaded))
+
+    return cache.entry("initramfs", name, fill) / "initramfs"
+
+
+def _disk(root: dict) -> Path:
+    setup = root.get("setup", "#!/bin/sh\n")
+    packages = sorted(root["packages"])
+    builder = Path(rootfs.__file__).read_bytes()
+    name = cache.digest(root["suite"], root["variant"], *packages, setup, root["spare_mib"], builder)
+
+    def fill(folder: Path) -> None:
+        rootfs.make(folder, root["suite"], root["variant"], packages, setup, root["spare_mib"])
+
+    return cache.entry("disks", name, fill) / "root.ext4"
