@@ -100,10 +100,12 @@ fn processors_past_the_old_apic_ids_are_listed_as_x2apic() {
     assert!(tables(&spec).is_ok());
 }
 
+type Change = fn(&mut Spec);
+
 #[test]
 fn what_the_tables_cannot_tell_is_refused_by_name() {
     let ram = GuestRam::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
-    let cases: [(&str, fn(&mut Spec)); 6] = [
+    let cases: [(&str, Change); 6] = [
         ("cpus", |s| s.cpus = 0),
         ("ecam", |s| s.ecam = 0xb000_0000..0xb008_0000),
         ("window32", |s| s.window32 = 0xc000_0000..0x1_0000_1000),
