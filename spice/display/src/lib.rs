@@ -1,2 +1,27 @@
-//! Between the ring and the wire: surfaces, per-client scene and encoding decisions, a state machine without I/O.
+//! Between the ring and the wire: what the screen shows, and what each client has not been sent yet.
+//!
+//! A [`Display`] takes the command stream of one display device ([`caraway_ports::display::DisplaySink`]), renders it
+//! into its canvas at once, and keeps for each viewer the commands not sent yet. A viewer that keeps up is sent
+//! drawing commands; one that falls behind is moved to damage: areas read from the canvas when it is ready for them,
+//! and back to commands when it has caught up. Memory per viewer is bounded by the size of the display.
+//!
+//! No I/O and no clock here: a viewer is polled with [`Viewer::next`] and woken through a callback.
 #![forbid(unsafe_code)]
+
+mod core;
+mod cursor;
+//mod encode;
+mod item;
+mod picture;
+mod region;
+mod scene;
+
+pub use core::{CursorViewer, Display, Viewer, ViewerCaps};
+
+pub use cursor::CursorItem;
+//pub use encode::{EncodeError, Encoder, Outgoing, encode_cursor};
+pub use item::Item;
+pub use picture::Picture;
+
+#[cfg(test)]
+mod core_tests;

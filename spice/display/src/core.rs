@@ -1,0 +1,441 @@
+//! The display: canvas, cursor, monitors, and the viewers that follow them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use caraway_canvas::{Canvas, DrawError, Limits};
+use caraway_ports::{
+    display::{CursorCommand, DisplayCommand, DisplaySink, Head, Pixels, SurfaceSpec},
+    drawing::{DrawOp, Drawable, GlyphDepth, SurfaceFormat},
+    geometry::{Point, Rect},
+};
+use tracing::debug;
+
+use crate::{
+    cursor::{CursorItem, CursorScene, CursorState},
+    item::Item,
+    picture::Picture,
+    scene::{Budget, Scene},
+};
+
+/// Size of the black screen shown before any surface exists.
+const BLANK: (u32, u32) = (640, 480);
+
+/// Called when a viewer that had nothing to send has something again. Must not call back into the display.
+pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// What a viewer can be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViewerCaps {
+    /// DRAW_COMPOSITE.
+    pub composite: bool,
+    /// 8-bit alpha surfaces.
+    pub a8_surface: bool,
+    /// MONITORS_CONFIG.
+    pub monitors: bool,
+}
+
+/// One display device as its viewers see it. Commands come from one thread, viewers from any.
+#[derive(Debug)]
+pub struct Display {
+    state: Mutex<State>,
+    changes: AtomicU64,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    canvas: Canvas,
+    cursor: CursorState,
+    heads: Vec<Head>,
+    max_heads: u16,
+    next_id: u64,
+    viewers: BTreeMap<u64, ViewerState>,
+    cursors: BTreeMap<u64, CursorViewerState>,
+}
+
+struct ViewerState {
+    scene: Scene,
+    caps: ViewerCaps,
+    waker: Waker,
+}
+
+impl std::fmt::Debug for ViewerState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ViewerState").field("scene", &self.scene).finish_non_exhaustive()
+    }
+}
+
+struct CursorViewerState {
+    scene: CursorScene,
+    waker: Waker,
+}
+
+impl std::fmt::Debug for CursorViewerState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CursorViewerState").field("scene", &self.scene).finish_non_exhaustive()
+    }
+}
+
+impl Display {
+    /// A display that shows a black screen.
+    #[must_use]
+    pub fn new(limits: Limits) -> Arc<Self> {
+        let mut state = State {
+            canvas: Canvas::new(limits),
+            cursor: CursorState::default(),
+            heads: Vec::new(),
+            max_heads: 1,
+            next_id: 0,
+            viewers: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+        };
+        state.blank();
+        Arc::new(Self { state: Mutex::new(state), changes: AtomicU64::new(0), dropped: AtomicU64::new(0) })
+    }
+
+    /// Adds a viewer. It is told of every surface and of all that is on them; `waker` is called whenever
+    /// [`Viewer::next`] has something again after it had nothing.
+    #[must_use]
+    pub fn attach(self: &Arc<Self>, caps: ViewerCaps, waker: Waker) -> Viewer {
+        let mut state = self.lock();
+        let id = state.new_id();
+        let budget = state.budget();
+        let mut scene = Scene::new(budget);
+        let ids: Vec<u32> = state.canvas.ids().collect();
+        for surface in ids {
+            if let (Some(area), Some(format)) = (state.canvas.area(surface), state.canvas.format(surface)) {
+                scene.control(Item::CreateSurface { id: surface, width: area.width(), height: area.height(), format });
+                scene.add_damage(surface, area);
+            }
+        }
+        if state.canvas.area(0).is_some() {
+            if caps.monitors {
+                scene.control(state.monitors_item());
+            }
+            scene.control(Item::Mark);
+        }
+        state.viewers.insert(id, ViewerState { scene, caps, waker });
+        Viewer { display: Arc::clone(self), id }
+    }
+
+    /// Adds a cursor channel; [`CursorItem::Init`] comes first.
+    #[must_use]
+    pub fn attach_cursor(self: &Arc<Self>, waker: Waker) -> CursorViewer {
+        let mut state = self.lock();
+        let id = state.new_id();
+        state.cursors.insert(id, CursorViewerState { scene: CursorScene::new(), waker });
+        CursorViewer { display: Arc::clone(self), id }
+    }
+
+    /// The screen as it is now: surface 0, or the part of it one head shows. Black while there is no surface. `None`
+    /// when there is no such head.
+    #[must_use]
+    pub fn picture(&self, head: Option<u32>, cursor: bool) -> Option<Picture> {
+        let state = self.lock();
+        let pixels = state.canvas.area(0).and_then(|area| state.canvas.read(0, area));
+        let heads = state.effective_heads();
+        let pointer = cursor.then(|| state.cursor.clone());
+        drop(state);
+        let mut picture = pixels.map_or_else(|| Picture::black(BLANK.0, BLANK.1), |pixels| Picture::of(&pixels));
+        if let Some(pointer) = pointer {
+            picture.add_cursor(&pointer);
+        }
+        match head {
+            None => Some(picture),
+            Some(wanted) => {
+                let head = heads.get(usize::try_from(wanted).ok()?)?;
+                let (x, y) = (u32::try_from(head.area.left).ok()?, u32::try_from(head.area.top).ok()?);
+                picture.crop(x, y, head.area.width(), head.area.height())
+            }
+        }
+    }
+
+    /// Counts changes of the picture.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Commands that named a surface that is not there, a box outside one, or what this canvas cannot draw.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Size of the screen.
+    #[must_use]
+    pub fn size(&self) -> (u32, u32) {
+        self.lock().canvas.area(0).map_or(BLANK, |area| (area.width(), area.height()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn draw(&self, drawable: Box<Drawable>) {
+        let mut state = self.lock();
+        let touched = match state.canvas.draw(&drawable) {
+            Ok(drawn) => drawn.bbox,
+            Err(error) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                log_drop(&error);
+                return;
+            }
+        };
+        if touched.is_empty() {
+            return;
+        }
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        let drawable: Arc<Drawable> = Arc::from(drawable);
+        let State { canvas, viewers, .. } = &mut *state;
+        let mut wakers = Vec::with_capacity(viewers.len());
+        for viewer in viewers.values_mut() {
+            let item = if can_take(&drawable, viewer.caps) {
+                Item::Draw(Arc::clone(&drawable))
+            } else {
+                // The result, taken now: later commands may depend on it.
+                match canvas.read(drawable.surface, touched) {
+                    Some(pixels) => {
+                        Item::Pixels { surface: drawable.surface, at: Point::new(touched.left, touched.top), pixels }
+                    }
+                    None => continue,
+                }
+            };
+            viewer.scene.draw(item, touched);
+            wakers.push(Arc::clone(&viewer.waker));
+        }
+        drop(state);
+        wakers.iter().for_each(|wake| wake());
+    }
+
+    fn create(&self, spec: &SurfaceSpec) {
+        let mut state = self.lock();
+        if state.canvas.area(spec.id).is_some() {
+            state.destroy(spec.id);
+        }
+        if let Err(error) = state.canvas.create(spec) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            debug!(%error, "surface not created");
+            return;
+        }
+        state.announce(spec);
+        self.finish_change(state, spec.id == 0);
+    }
+
+    fn cursor(&self, command: &CursorCommand) {
+        let mut state = self.lock();
+        state.cursor.apply(command);
+        let mut wakers = Vec::with_capacity(state.cursors.len());
+        for viewer in state.cursors.values_mut() {
+            viewer.scene.note(command);
+            wakers.push(Arc::clone(&viewer.waker));
+        }
+        drop(state);
+        wakers.iter().for_each(|wake| wake());
+    }
+
+    fn reset(&self) {
+        let mut state = self.lock();
+        let ids: Vec<u32> = state.canvas.ids().collect();
+        for id in ids {
+            state.destroy(id);
+        }
+        state.heads.clear();
+        state.max_heads = 1;
+        state.blank();
+        self.finish_change(state, true);
+        self.cursor(&CursorCommand::Reset);
+    }
+
+    /// Lets the lock go and wakes all viewers.
+    fn finish_change(&self, state: MutexGuard<'_, State>, visible: bool) {
+        if visible {
+            self.changes.fetch_add(1, Ordering::AcqRel);
+        }
+        let wakers: Vec<Waker> = state.viewers.values().map(|viewer| Arc::clone(&viewer.waker)).collect();
+        drop(state);
+        wakers.iter().for_each(|wake| wake());
+    }
+}
+
+impl DisplaySink for Display {
+    fn submit(&self, command: DisplayCommand) {
+        match command {
+            DisplayCommand::CreateSurface(spec) => self.create(&spec),
+            DisplayCommand::DestroySurface(id) => {
+                let mut state = self.lock();
+                state.destroy(id);
+                self.finish_change(state, id == 0);
+            }
+            DisplayCommand::Draw(drawable) => self.draw(drawable),
+            DisplayCommand::Cursor(command) => self.cursor(&command),
+            DisplayCommand::Monitors { heads, max } => {
+                let mut state = self.lock();
+                state.heads = heads;
+                state.max_heads = max.max(1);
+                if state.canvas.area(0).is_some() {
+                    state.announce_monitors();
+                }
+                self.finish_change(state, true);
+            }
+            DisplayCommand::Reset => self.reset(),
+        }
+    }
+
+    fn read(&self, surface: u32, area: Rect) -> Option<Pixels> {
+        self.lock().canvas.read(surface, area)
+    }
+}
+
+/// Whether a viewer can be sent the command itself. The reference client reads A8 glyphs from the wrong row.
+fn can_take(drawable: &Drawable, caps: ViewerCaps) -> bool {
+    match &drawable.op {
+        DrawOp::Composite(_) => caps.composite,
+        DrawOp::Text { depth, .. } => *depth != GlyphDepth::A8,
+        _ => true,
+    }
+}
+
+fn log_drop(error: &DrawError) {
+    debug!(%error, "drawing command dropped");
+}
+
+impl State {
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// What may wait for one viewer: twice what the screen takes, and a few thousand commands.
+    fn budget(&self) -> Budget {
+        let pixels = self.canvas.area(0).map_or(0, |area| area.area());
+        let bytes = usize::try_from(pixels.saturating_mul(8)).unwrap_or(usize::MAX);
+        Budget { bytes: bytes.clamp(4 << 20, 128 << 20), items: 4096 }
+    }
+
+    /// The black screen before any surface.
+    fn blank(&mut self) {
+        let spec =
+            SurfaceSpec { id: 0, width: BLANK.0, height: BLANK.1, format: SurfaceFormat::Xrgb, pixels: None };
+        if self.canvas.create(&spec).is_ok() {
+            self.announce(&spec);
+        }
+    }
+
+    /// Tells all viewers of a surface that was just created.
+    fn announce(&mut self, spec: &SurfaceSpec) {
+        let content = if spec.pixels.is_some() {
+            self.canvas.read(spec.id, Rect::at(0, 0, spec.width, spec.height))
+        } else {
+            None
+        };
+        let monitors = (spec.id == 0).then(|| self.monitors_item());
+        for viewer in self.viewers.values_mut() {
+            let SurfaceSpec { id, width, height, format, .. } = *spec;
+            viewer.scene.control(Item::CreateSurface { id, width, height, format });
+            if let Some(pixels) = &content {
+                let item = Item::Pixels { surface: id, at: Point::default(), pixels: pixels.clone() };
+                viewer.scene.draw(item, Rect::at(0, 0, width, height));
+            }
+            if let Some(monitors) = &monitors {
+                if viewer.caps.monitors {
+                    viewer.scene.control(monitors.clone());
+                }
+                viewer.scene.control(Item::Mark);
+            }
+        }
+    }
+
+    fn announce_monitors(&mut self) {
+        let monitors = self.monitors_item();
+        for viewer in self.viewers.values_mut().filter(|viewer| viewer.caps.monitors) {
+            viewer.scene.control(monitors.clone());
+        }
+    }
+
+    fn destroy(&mut self, id: u32) {
+        if self.canvas.destroy(id) {
+            for viewer in self.viewers.values_mut() {
+                viewer.scene.control(Item::DestroySurface(id));
+            }
+        }
+    }
+
+    /// The heads the guest asked for, cut to the primary surface; one that covers it when none is left.
+    fn effective_heads(&self) -> Vec<Head> {
+        let screen = self.canvas.area(0).unwrap_or(Rect::at(0, 0, BLANK.0, BLANK.1));
+        let mut heads: Vec<Head> = self
+            .heads
+            .iter()
+            .filter(|head| head.surface == 0)
+            .map(|head| Head { area: head.area.intersect(&screen), ..*head })
+            .filter(|head| !head.area.is_empty())
+            .collect();
+        if heads.is_empty() {
+            heads.push(Head { id: 0, surface: 0, area: screen });
+        }
+        heads
+    }
+
+    fn monitors_item(&self) -> Item {
+        Item::Monitors { heads: self.effective_heads(), max: self.max_heads }
+    }
+}
+
+/// A viewer's end of a display. Dropping it detaches the viewer.
+#[derive(Debug)]
+pub struct Viewer {
+    display: Arc<Display>,
+    id: u64,
+}
+
+impl Viewer {
+    /// The next step to send; `None` until the waker is called.
+    #[must_use]
+    pub fn next(&self) -> Option<Item> {
+        let mut state = self.display.lock();
+        let State { canvas, viewers, .. } = &mut *state;
+        viewers.get_mut(&self.id)?.scene.next(canvas)
+    }
+
+    /// Bytes of commands that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.display.lock().viewers.get(&self.id).map_or(0, |viewer| viewer.scene.waiting())
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.display.lock().viewers.remove(&self.id);
+    }
+}
+
+/// A cursor channel's end of a display. Dropping it detaches the channel.
+#[derive(Debug)]
+pub struct CursorViewer {
+    display: Arc<Display>,
+    id: u64,
+}
+
+impl CursorViewer {
+    /// The next message to send; `None` until the waker is called.
+    #[must_use]
+    pub fn next(&self) -> Option<CursorItem> {
+        let mut state = self.display.lock();
+        let State { cursor, cursors, .. } = &mut *state;
+        cursors.get_mut(&self.id)?.scene.next(cursor)
+    }
+}
+
+impl Drop for CursorViewer {
+    fn drop(&mut self) {
+        self.display.lock().cursors.remove(&self.id);
+    }
+}

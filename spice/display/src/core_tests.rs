@@ -1,0 +1,334 @@
+//! A viewer that applies what it is sent ends with the same pixels as the canvas, however slowly it reads.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use caraway_canvas::{Canvas, Limits};
+use caraway_ports::{
+    display::{CursorCommand, CursorShape, CursorType, DisplayCommand, DisplaySink, Head, SurfaceSpec},
+    drawing::{
+        Bitmap, BitmapFormat, Brush, Clip, DrawOp, Drawable, Image, ImageData, Mask, Rop, ScaleMode, Source,
+        SurfaceFormat,
+    },
+    geometry::{Point, Rect},
+};
+use proptest::prelude::*;
+
+use crate::{CursorItem, Display, Item, Viewer, ViewerCaps};
+
+const CAPS: ViewerCaps = ViewerCaps { composite: true, a8_surface: true, monitors: true };
+
+/// The other end: a client's surfaces.
+struct Client {
+    canvas: Canvas,
+    marked: bool,
+    items: usize,
+}
+
+impl Client {
+    fn new() -> Self {
+        Self { canvas: Canvas::new(Limits::default()), marked: false, items: 0 }
+    }
+
+    fn apply(&mut self, item: Item) {
+        self.items += 1;
+        match item {
+            Item::CreateSurface { id, width, height, format } => {
+                assert!(self.canvas.area(id).is_none(), "surface {id} created twice");
+                self.canvas.create(&SurfaceSpec { id, width, height, format, pixels: None }).unwrap();
+            }
+            Item::DestroySurface(id) => {
+                assert!(self.canvas.destroy(id), "surface {id} is not there");
+                self.marked &= id != 0;
+            }
+            Item::Draw(drawable) => {
+                self.canvas.draw(&drawable).unwrap();
+            }
+            Item::Pixels { surface, at, pixels } => {
+                let format = match pixels.format {
+                    SurfaceFormat::Xrgb => BitmapFormat::Bit32,
+                    other => panic!("{other:?} is not in these tests"),
+                };
+                let (width, height) = (pixels.width, pixels.height);
+                let data = bitmap(format, width, height, pixels.data);
+                let bbox = Rect::at(at.x, at.y, width, height);
+                self.canvas.draw(&copy(surface, bbox, data)).unwrap();
+            }
+            Item::Monitors { heads, .. } => assert!(!heads.is_empty()),
+            Item::Mark => {
+                assert!(self.canvas.area(0).is_some());
+                self.marked = true;
+            }
+        }
+    }
+
+    fn drain(&mut self, viewer: &Viewer) {
+        while let Some(item) = viewer.next() {
+            self.apply(item);
+        }
+    }
+}
+
+fn bitmap(format: BitmapFormat, width: u32, height: u32, data: Bytes) -> ImageData {
+    let stride = width * 4;
+    ImageData::Bitmap(Arc::new(Bitmap { format, width, height, stride, top_down: true, palette: None, data }))
+}
+
+fn copy(surface: u32, bbox: Rect, data: ImageData) -> Drawable {
+    let (width, height) = (bbox.width(), bbox.height());
+    let image = Image { id: 0, cache: false, high_bits_set: false, width, height, data };
+    let source = Source { image, area: Rect::at(0, 0, width, height), scale: ScaleMode::Nearest };
+    drawable(surface, bbox, DrawOp::Copy { source, rop: Rop::PUT, mask: Mask::default() })
+}
+
+fn drawable(surface: u32, bbox: Rect, op: DrawOp) -> Drawable {
+    Drawable { surface, bbox, clip: Clip::None, mm_time: 0, op }
+}
+
+fn fill(surface: u32, bbox: Rect, color: u32, rop: u16) -> Drawable {
+    drawable(surface, bbox, DrawOp::Fill { brush: Brush::Solid(color), rop: Rop(rop), mask: Mask::default() })
+}
+
+fn surface(id: u32, width: u32, height: u32) -> DisplayCommand {
+    DisplayCommand::CreateSurface(SurfaceSpec { id, width, height, format: SurfaceFormat::Xrgb, pixels: None })
+}
+
+fn draw(display: &Display, drawable: Drawable) {
+    display.submit(DisplayCommand::Draw(Box::new(drawable)));
+}
+
+fn silent() -> Arc<dyn Fn() + Send + Sync> {
+    Arc::new(|| {})
+}
+
+fn assert_same(display: &Display, client: &Client, ids: &[u32]) {
+    for id in ids {
+        let area = client.canvas.area(*id);
+        let ours = area.and_then(|area| display.read(*id, area));
+        assert_eq!(ours, area.and_then(|area| client.canvas.read(*id, area)), "surface {id}");
+    }
+}
+
+#[test]
+fn a_viewer_of_a_machine_without_driver_sees_a_black_screen() {
+    let display = Display::new(Limits::default());
+    let viewer = display.attach(CAPS, silent());
+    let mut client = Client::new();
+    client.drain(&viewer);
+    assert!(client.marked);
+    assert_eq!(client.canvas.area(0), Some(Rect::at(0, 0, 640, 480)));
+    assert_eq!(display.picture(None, false).map(|p| (p.width, p.height)), Some((640, 480)));
+}
+
+#[test]
+fn a_new_primary_replaces_the_old_one_and_is_marked_again() {
+    let display = Display::new(Limits::default());
+    let viewer = display.attach(CAPS, silent());
+    let mut client = Client::new();
+    client.drain(&viewer);
+    display.submit(surface(0, 100, 50));
+    draw(&display, fill(0, Rect::at(0, 0, 10, 10), 0x00ff_0000, Rop::OP_PUT));
+    client.drain(&viewer);
+    assert!(client.marked);
+    assert_same(&display, &client, &[0]);
+    assert_eq!(display.size(), (100, 50));
+}
+
+#[test]
+fn hidden_commands_are_not_sent() {
+    let display = Display::new(Limits::default());
+    let viewer = display.attach(CAPS, silent());
+    let mut client = Client::new();
+    client.drain(&viewer);
+    let before = client.items;
+    for color in 0..100 {
+        draw(&display, fill(0, Rect::at(5, 5, 50, 50), color, Rop::OP_PUT));
+    }
+    client.drain(&viewer);
+    assert_eq!(client.items - before, 1);
+    assert_same(&display, &client, &[0]);
+}
+
+#[test]
+fn a_copied_area_protects_what_was_drawn_in_its_source() {
+    let display = Display::new(Limits::default());
+    let viewer = display.attach(CAPS, silent());
+    let mut client = Client::new();
+    client.drain(&viewer);
+    draw(&display, fill(0, Rect::at(0, 0, 10, 10), 0x1234, Rop::OP_PUT));
+    draw(&display, drawable(0, Rect::at(100, 100, 10, 10), DrawOp::CopyBits { src_pos: Point::new(0, 0) }));
+    draw(&display, fill(0, Rect::at(0, 0, 10, 10), 0x5678, Rop::OP_PUT));
+    client.drain(&viewer);
+    assert_same(&display, &client, &[0]);
+}
+
+#[test]
+fn a_viewer_that_does_not_read_costs_bounded_memory_and_catches_up() {
+    let display = Display::new(Limits::default());
+    let viewer = display.attach(CAPS, silent());
+    let mut client = Client::new();
+    client.drain(&viewer);
+    let pixels = Bytes::from(vec![0x5a; 200 * 200 * 4]);
+    for step in 0..2000 {
+        let bbox = Rect::at(step % 400, step % 200, 200, 200);
+        draw(&display, copy(0, bbox, bitmap(BitmapFormat::Bit32, 200, 200, pixels.clone())));
+        draw(&display, fill(0, Rect::at(step % 600, 3, 40, 400), 0x0f0f, Rop::OP_XOR));
+        assert!(viewer.waiting() <= 5 << 20);
+    }
+    client.drain(&viewer);
+    assert_same(&display, &client, &[0]);
+    // Caught up: the next command goes as a command.
+    draw(&display, fill(0, Rect::at(0, 0, 4, 4), 1, Rop::OP_PUT));
+    assert!(matches!(viewer.next(), Some(Item::Draw(_))));
+}
+
+#[test]
+fn surfaces_created_and_destroyed_in_a_loop_do_not_fill_the_queue() {
+    let display = Display::new(Limits::default());
+    let viewer = display.attach(CAPS, silent());
+    let mut client = Client::new();
+    client.drain(&viewer);
+    for _ in 0..20_000 {
+        display.submit(surface(7, 16, 16));
+        draw(&display, fill(7, Rect::at(0, 0, 16, 16), 5, Rop::OP_PUT));
+        let image = Image {
+            id: 0,
+            cache: false,
+            high_bits_set: false,
+            width: 16,
+            height: 16,
+            data: ImageData::Surface(7),
+        };
+        let source = Source { image, area: Rect::at(0, 0, 16, 16), scale: ScaleMode::Nearest };
+        let op = DrawOp::Copy { source, rop: Rop(Rop::OP_XOR), mask: Mask::default() };
+        draw(&display, drawable(0, Rect::at(0, 0, 16, 16), op));
+        display.submit(DisplayCommand::DestroySurface(7));
+    }
+    let before = client.items;
+    client.drain(&viewer);
+    assert!(client.items - before < 10_000, "{}", client.items - before);
+    assert_same(&display, &client, &[0]);
+    assert_eq!(client.canvas.area(7), None);
+}
+
+#[test]
+fn monitors_outside_the_screen_are_cut_and_never_none() {
+    let display = Display::new(Limits::default());
+    let viewer = display.attach(CAPS, silent());
+    while viewer.next().is_some() {}
+    let head = |area| Head { id: 0, surface: 0, area };
+    let heads = vec![head(Rect::at(600, 0, 100, 100)), head(Rect::at(900, 0, 10, 10))];
+    display.submit(DisplayCommand::Monitors { heads, max: 4 });
+    assert_eq!(
+        viewer.next(),
+        Some(Item::Monitors { heads: vec![head(Rect::at(600, 0, 40, 100))], max: 4 })
+    );
+    assert_eq!(display.picture(Some(0), false).map(|p| (p.width, p.height)), Some((40, 100)));
+    assert!(display.picture(Some(1), false).is_none());
+}
+
+#[test]
+fn a_cursor_channel_is_told_the_latest_state_only() {
+    let display = Display::new(Limits::default());
+    let woken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&woken);
+    let cursor = display.attach_cursor(Arc::new(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+    }));
+    assert!(matches!(cursor.next(), Some(CursorItem::Init { shape: None, .. })));
+    assert_eq!(cursor.next(), None);
+    let shape = Arc::new(CursorShape {
+        unique: 0,
+        kind: CursorType::Alpha,
+        width: 1,
+        height: 1,
+        hot_spot: (0, 0),
+        data: Bytes::from_static(&[0; 4]),
+    });
+    let set = CursorCommand::Set { position: Point::new(1, 1), visible: true, shape: Arc::clone(&shape) };
+    display.submit(DisplayCommand::Cursor(set));
+    for x in 0..100 {
+        display.submit(DisplayCommand::Cursor(CursorCommand::Move(Point::new(x, 2))));
+    }
+    assert_eq!(cursor.next(), Some(CursorItem::Set { position: Point::new(99, 2), visible: true, shape }));
+    assert_eq!(cursor.next(), None);
+    display.submit(DisplayCommand::Cursor(CursorCommand::Hide));
+    assert_eq!(cursor.next(), Some(CursorItem::Hide));
+    display.submit(DisplayCommand::Reset);
+    assert_eq!(cursor.next(), Some(CursorItem::Reset));
+    assert!(matches!(cursor.next(), Some(CursorItem::Init { shape: None, visible: false, .. })));
+    assert_eq!(woken.load(Ordering::SeqCst), 103);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Fill(u32, Rect, u32, u16),
+    Move(u32, Rect, Point),
+    FromSurface(u32, u32, Rect),
+    Create(u32, u32, u32),
+    Destroy(u32),
+    Read(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let id = 0..3u32;
+    let rect = (0..80i32, 0..60i32, 1..60u32, 1..60u32).prop_map(|(x, y, w, h)| Rect::at(x, y, w, h));
+    let rop = prop_oneof![Just(Rop::OP_PUT), Just(Rop::OP_XOR), Just(Rop::OP_AND)];
+    let step = prop_oneof![
+        4 => (id.clone(), rect.clone(), any::<u32>(), rop).prop_map(|(i, r, c, o)| Step::Fill(i, r, c & 0xff_ffff, o)),
+        2 => (id.clone(), rect.clone(), 0..80i32, 0..60i32).prop_map(|(i, r, x, y)| Step::Move(i, r, Point::new(x, y))),
+        2 => (id.clone(), id.clone(), rect).prop_map(|(a, b, r)| Step::FromSurface(a, b, r)),
+        1 => (id.clone(), 20..120u32, 20..100u32).prop_map(|(i, w, h)| Step::Create(i, w, h)),
+        1 => id.prop_map(Step::Destroy),
+        2 => (0..20usize).prop_map(Step::Read),
+    ];
+    proptest::collection::vec(step, 1..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn every_viewer_ends_with_the_pixels_of_the_canvas(steps in steps(), late in 0..60usize) {
+        let display = Display::new(Limits::default());
+        let viewer = display.attach(CAPS, silent());
+        let mut client = Client::new();
+        let mut second: Option<(Viewer, Client)> = None;
+        for (index, step) in steps.into_iter().enumerate() {
+            if index == late {
+                second = Some((display.attach(CAPS, silent()), Client::new()));
+            }
+            match step {
+                Step::Fill(id, rect, color, rop) => draw(&display, fill(id, rect, color, rop)),
+                Step::Move(id, rect, src_pos) => draw(&display, drawable(id, rect, DrawOp::CopyBits { src_pos })),
+                Step::FromSurface(to, from, rect) => {
+                    let data = ImageData::Surface(from);
+                    let size = (rect.width(), rect.height());
+                    let image = Image { id: 0, cache: false, high_bits_set: false, width: size.0, height: size.1, data };
+                    let source = Source { image, area: Rect::at(0, 0, size.0, size.1), scale: ScaleMode::Nearest };
+                    let op = DrawOp::Copy { source, rop: Rop::PUT, mask: Mask::default() };
+                    draw(&display, drawable(to, rect, op));
+                }
+                Step::Create(id, width, height) => display.submit(surface(id, width, height)),
+                Step::Destroy(id) => display.submit(DisplayCommand::DestroySurface(id)),
+                Step::Read(count) => {
+                    for _ in 0..count {
+                        let Some(item) = viewer.next() else { break };
+                        client.apply(item);
+                    }
+                }
+            }
+        }
+        client.drain(&viewer);
+        assert_same(&display, &client, &[0, 1, 2]);
+        for id in 0..3 {
+            prop_assert_eq!(client.canvas.area(id).is_some(), display.read(id, Rect::at(0, 0, 1, 1)).is_some());
+        }
+        if let Some((viewer, mut client)) = second {
+            client.drain(&viewer);
+            assert_same(&display, &client, &[0, 1, 2]);
+        }
+    }
+}

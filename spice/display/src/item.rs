@@ -1,0 +1,172 @@
+//! What goes to a viewer, in order.
+
+use std::sync::Arc;
+
+use caraway_ports::{
+    display::{Head, Pixels},
+    drawing::{Brush, Clip, DrawOp, Drawable, ImageData, Rop, SurfaceFormat},
+    geometry::{Point, Rect},
+};
+
+/// One step of the picture a viewer follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A surface of zeroes exists from now on.
+    CreateSurface { id: u32, width: u32, height: u32, format: SurfaceFormat },
+    /// A surface is gone.
+    DestroySurface(u32),
+    /// A drawing command.
+    Draw(Arc<Drawable>),
+    /// Pixels read from the canvas.
+    Pixels { surface: u32, at: Point, pixels: Pixels },
+    /// The monitors on surface 0; never empty.
+    Monitors { heads: Vec<Head>, max: u16 },
+    /// The primary surface has meaningful content.
+    Mark,
+}
+
+/// What an item takes of a viewer's budget besides its pixels.
+const OVERHEAD: usize = 256;
+
+impl Item {
+    /// Bytes it holds while it waits.
+    pub(crate) fn cost(&self) -> usize {
+        OVERHEAD
+            + match self {
+                Self::Draw(drawable) => drawable_bytes(drawable),
+                Self::Pixels { pixels, .. } => pixels.data.len(),
+                _ => 0,
+            }
+    }
+
+    /// The surface and the area it draws on.
+    pub(crate) fn touched(&self) -> Option<(u32, Rect)> {
+        match self {
+            Self::Draw(drawable) => Some((drawable.surface, drawable.bbox)),
+            Self::Pixels { surface, at, pixels } => {
+                Some((*surface, Rect::at(at.x, at.y, pixels.width, pixels.height)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether every pixel of its area is replaced by something that does not depend on what was there.
+    pub(crate) fn is_opaque(&self) -> bool {
+        match self {
+            Self::Pixels { .. } => true,
+            Self::Draw(drawable) => {
+                drawable.clip == Clip::None
+                    && match &drawable.op {
+                        DrawOp::Fill { rop, mask, .. } | DrawOp::Copy { rop, mask, .. } => {
+                            *rop == Rop::PUT && mask.bitmap.is_none()
+                        }
+                        DrawOp::Blackness { mask } | DrawOp::Whiteness { mask } => mask.bitmap.is_none(),
+                        _ => false,
+                    }
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it carries pixels of `surface` to another place, so that what was drawn there before must stay.
+    pub(crate) fn moves_pixels_of(&self, surface: u32) -> bool {
+        match self {
+            Self::Draw(drawable) => match &drawable.op {
+                DrawOp::CopyBits { .. } => drawable.surface == surface,
+                op => sources(op).any(|source| source == surface),
+            },
+            _ => false,
+        }
+    }
+}
+
+/// The surfaces an operation reads as images.
+fn sources(op: &DrawOp) -> impl Iterator<Item = u32> {
+    let mut images = Vec::with_capacity(3);
+    let mut brush = |brush: &Brush| {
+        if let Brush::Pattern { image, .. } = brush {
+            images.push(image.data.clone());
+        }
+    };
+    match op {
+        DrawOp::Fill { brush: b, .. } | DrawOp::Stroke { brush: b, .. } => brush(b),
+        DrawOp::Text { fore_brush, back_brush, .. } => {
+            brush(fore_brush);
+            brush(back_brush);
+        }
+        DrawOp::Opaque { source, brush: b, .. } | DrawOp::Rop3 { source, brush: b, .. } => {
+            brush(b);
+            images.push(source.image.data.clone());
+        }
+        DrawOp::Copy { source, .. }
+        | DrawOp::Blend { source, .. }
+        | DrawOp::Transparent { source, .. }
+        | DrawOp::AlphaBlend { source, .. } => images.push(source.image.data.clone()),
+        DrawOp::Composite(composite) => {
+            images.push(composite.src.data.clone());
+            images.extend(composite.mask.as_ref().map(|mask| mask.data.clone()));
+        }
+        DrawOp::CopyBits { .. } | DrawOp::Blackness { .. } | DrawOp::Whiteness { .. } | DrawOp::Invers { .. } => {}
+    }
+    if let Some(mask) = mask_of(op) {
+        images.push(mask);
+    }
+    images.into_iter().filter_map(|data| if let ImageData::Surface(id) = data { Some(id) } else { None })
+}
+
+fn mask_of(op: &DrawOp) -> Option<ImageData> {
+    match op {
+        DrawOp::Fill { mask, .. }
+        | DrawOp::Opaque { mask, .. }
+        | DrawOp::Copy { mask, .. }
+        | DrawOp::Blend { mask, .. }
+        | DrawOp::Blackness { mask }
+        | DrawOp::Whiteness { mask }
+        | DrawOp::Invers { mask }
+        | DrawOp::Rop3 { mask, .. } => mask.bitmap.as_ref().map(|image| image.data.clone()),
+        _ => None,
+    }
+}
+
+/// Bytes of guest data a drawable holds.
+fn drawable_bytes(drawable: &Drawable) -> usize {
+    let image = |data: &ImageData| match data {
+        ImageData::Bitmap(bitmap) => bitmap.data.len(),
+        ImageData::Quic(data) => data.len(),
+        ImageData::Surface(_) => 0,
+    };
+    let brush = |brush: &Brush| match brush {
+        Brush::Pattern { image: tile, .. } => image(&tile.data),
+        _ => 0,
+    };
+    let clip = match &drawable.clip {
+        Clip::None => 0,
+        Clip::Rects(rects) => size_of_val::<[Rect]>(rects),
+    };
+    let mask = mask_of(&drawable.op).map_or(0, |mask| image(&mask));
+    clip + mask
+        + match &drawable.op {
+            DrawOp::Fill { brush: b, .. } => brush(b),
+            DrawOp::Opaque { source, brush: b, .. } | DrawOp::Rop3 { source, brush: b, .. } => {
+                image(&source.image.data) + brush(b)
+            }
+            DrawOp::Copy { source, .. }
+            | DrawOp::Blend { source, .. }
+            | DrawOp::Transparent { source, .. }
+            | DrawOp::AlphaBlend { source, .. } => image(&source.image.data),
+            DrawOp::Stroke { path, style, brush: b, .. } => {
+                brush(b)
+                    + size_of_val::<[i32]>(style)
+                    + path.iter().map(|segment| 64 + size_of_val(segment.points.as_slice())).sum::<usize>()
+            }
+            DrawOp::Text { glyphs, fore_brush, back_brush, .. } => {
+                brush(fore_brush)
+                    + brush(back_brush)
+                    + glyphs.iter().map(|glyph| 64 + glyph.data.len()).sum::<usize>()
+            }
+            DrawOp::Composite(composite) => {
+                image(&composite.src.data) + composite.mask.as_ref().map_or(0, |mask| image(&mask.data))
+            }
+            DrawOp::CopyBits { .. } | DrawOp::Blackness { .. } | DrawOp::Whiteness { .. } | DrawOp::Invers { .. } => 0,
+        }
+}

@@ -1,0 +1,107 @@
+//! A set of damaged pixels, kept as a few rectangles that may cover a little too much.
+
+use caraway_ports::geometry::Rect;
+
+/// Most rectangles kept; beyond that the two whose union wastes least are merged.
+const MAX_RECTS: usize = 16;
+
+/// Damaged pixels of one surface. Memory is constant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Region {
+    rects: Vec<Rect>,
+}
+
+impl Region {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rects.is_empty()
+    }
+
+    /// Adds the pixels of `rect`.
+    pub(crate) fn add(&mut self, rect: Rect) {
+        if rect.is_empty() || self.rects.iter().any(|known| known.contains(&rect)) {
+            return;
+        }
+        self.rects.retain(|known| !rect.contains(known));
+        self.rects.push(rect);
+        if self.rects.len() > MAX_RECTS {
+            self.merge_cheapest();
+        }
+    }
+
+    /// Takes out at most `max_pixels` pixels (at least one row), whole rows of one rectangle, topmost first.
+    pub(crate) fn take(&mut self, max_pixels: u64) -> Option<Rect> {
+        let (index, _) = self.rects.iter().enumerate().min_by_key(|(_, rect)| rect.top)?;
+        let rect = self.rects.get_mut(index)?;
+        let rows = (max_pixels / u64::from(rect.width().max(1))).max(1);
+        if rows >= u64::from(rect.height()) {
+            return Some(self.rects.swap_remove(index));
+        }
+        let split = rect.top.saturating_add_unsigned(u32::try_from(rows).unwrap_or(u32::MAX));
+        let taken = Rect { bottom: split, ..*rect };
+        rect.top = split;
+        Some(taken)
+    }
+
+    /// Forgets what is outside `area`.
+    pub(crate) fn clip(&mut self, area: &Rect) {
+        for rect in &mut self.rects {
+            *rect = rect.intersect(area);
+        }
+        self.rects.retain(|rect| !rect.is_empty());
+    }
+
+    fn merge_cheapest(&mut self) {
+        let mut best = (u64::MAX, 0, 1);
+        for (i, a) in self.rects.iter().enumerate() {
+            for (j, b) in self.rects.iter().enumerate().skip(i + 1) {
+                let waste = a.union(b).area().saturating_sub(a.area()).saturating_sub(b.area());
+                if waste < best.0 {
+                    best = (waste, i, j);
+                }
+            }
+        }
+        let (_, i, j) = best;
+        let b = self.rects.swap_remove(j);
+        if let Some(a) = self.rects.get_mut(i) {
+            *a = a.union(&b);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn taking_everything_in_bits_covers_what_was_added() {
+        let mut region = Region::default();
+        region.add(Rect::at(10, 10, 100, 50));
+        let mut rows = 0;
+        while let Some(rect) = region.take(250) {
+            assert_eq!((rect.left, rect.right), (10, 110));
+            rows += rect.height();
+        }
+        assert_eq!(rows, 50);
+    }
+
+    proptest! {
+        #[test]
+        fn no_added_pixel_is_lost_and_memory_stays_bounded(
+            rects in proptest::collection::vec((0..200i32, 0..200i32, 1..50u32, 1..50u32), 1..60)
+        ) {
+            let mut region = Region::default();
+            for (x, y, w, h) in &rects {
+                region.add(Rect::at(*x, *y, *w, *h));
+                prop_assert!(region.rects.len() <= MAX_RECTS);
+            }
+            for (x, y, w, h) in rects {
+                for point in [(x, y), (x + w as i32 - 1, y + h as i32 - 1)] {
+                    let pixel = Rect::at(point.0, point.1, 1, 1);
+                    prop_assert!(region.rects.iter().any(|rect| rect.contains(&pixel)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What one viewer has not been sent yet.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use caraway_canvas::Canvas;
+use caraway_ports::geometry::{Point, Rect};
+
+use crate::{item::Item, region::Region};
+
+/// How far back an opaque command looks for ones it hides. Bounds the cost of a command.
+const CULL_DEPTH: usize = 64;
+
+/// Pixels read from the canvas for one damage item: small enough that what follows is never far behind.
+const DAMAGE_PIXELS: u64 = 64 * 1024;
+
+/// Damage items after which a viewer that lags is shown the screen even if more damage has come in between.
+const MARK_AFTER: u32 = 512;
+
+/// Memory and commands a viewer may have waiting before it is moved to damage.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    pub(crate) bytes: usize,
+    pub(crate) items: usize,
+}
+
+/// The scene of one viewer. Written under the display's lock only.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    queue: VecDeque<Item>,
+    cost: usize,
+    budget: Budget,
+    /// Per surface, what must be read from the canvas. Empty while the viewer is sent commands.
+    damage: BTreeMap<u32, Region>,
+    lagging: bool,
+    /// A MARK waits for damage to be sent; counts the items sent since.
+    mark_after_damage: Option<u32>,
+}
+
+impl Scene {
+    /// A viewer that has seen nothing: it is told of the surfaces, and everything on them is damaged.
+    pub(crate) fn new(budget: Budget) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            cost: 0,
+            budget,
+            damage: BTreeMap::new(),
+            lagging: true,
+            mark_after_damage: None,
+        }
+    }
+
+    /// Adds a step that is not drawing: surfaces, monitors, mark.
+    pub(crate) fn control(&mut self, item: Item) {
+        match item {
+            Item::DestroySurface(id) => self.destroy(id),
+            Item::Monitors { .. } => {
+                self.queue.retain(|queued| !matches!(queued, Item::Monitors { .. }));
+                self.queue.push_back(item);
+            }
+            Item::Mark if self.lagging => self.mark_after_damage = Some(0),
+            Item::Mark => {
+                self.queue.retain(|queued| *queued != Item::Mark);
+                self.queue.push_back(item);
+            }
+            other => self.queue.push_back(other),
+        }
+    }
+
+    /// Damages an area without a command (the first picture).
+    pub(crate) fn add_damage(&mut self, surface: u32, area: Rect) {
+        self.lagging = true;
+        self.damage.entry(surface).or_default().add(area);
+    }
+
+    /// Adds a drawing step. `touched` is what it may have changed in the canvas.
+    pub(crate) fn draw(&mut self, item: Item, touched: Rect) {
+        let Some((surface, _)) = item.touched() else { return };
+        if self.lagging {
+            self.damage.entry(surface).or_default().add(touched);
+            return;
+        }
+        if item.is_opaque() {
+            self.cull(surface, &touched);
+        }
+        self.cost += item.cost();
+        self.queue.push_back(item);
+        if self.cost > self.budget.bytes || self.queue.len() > self.budget.items {
+            self.fall_behind();
+        }
+    }
+
+    /// The next step to send.
+    pub(crate) fn next(&mut self, canvas: &Canvas) -> Option<Item> {
+        if let Some(item) = self.queue.pop_front() {
+            if item.touched().is_some() {
+                self.cost = self.cost.saturating_sub(item.cost());
+            }
+            return Some(item);
+        }
+        while self.lagging {
+            let Some((&surface, region)) = self.damage.iter_mut().next() else {
+                self.lagging = false;
+                break;
+            };
+            if let Some(sent) = &mut self.mark_after_damage {
+                *sent += 1;
+                if *sent > MARK_AFTER {
+                    self.mark_after_damage = None;
+                    return Some(Item::Mark);
+                }
+            }
+            let area = canvas.area(surface).unwrap_or_default();
+            region.clip(&area);
+            let taken = region.take(DAMAGE_PIXELS);
+            if region.is_empty() {
+                self.damage.remove(&surface);
+            }
+            let Some(rect) = taken else { continue };
+            if let Some(pixels) = canvas.read(surface, rect) {
+                return Some(Item::Pixels { surface, at: Point::new(rect.left, rect.top), pixels });
+            }
+        }
+        self.mark_after_damage.take().map(|_| Item::Mark)
+    }
+
+    /// Bytes that wait, for counters.
+    pub(crate) fn waiting(&self) -> usize {
+        self.cost
+    }
+
+    /// Drops queued commands that `touched` hides completely. Stops at one that carries hidden pixels elsewhere.
+    fn cull(&mut self, surface: u32, touched: &Rect) {
+        let mut index = self.queue.len();
+        let stop = index.saturating_sub(CULL_DEPTH);
+        while index > stop {
+            index -= 1;
+            let Some(queued) = self.queue.get(index) else { break };
+            if queued.moves_pixels_of(surface) {
+                break;
+            }
+            if let Some((on, area)) = queued.touched()
+                && on == surface
+                && touched.contains(&area)
+            {
+                self.cost = self.cost.saturating_sub(queued.cost());
+                self.queue.remove(index);
+            }
+        }
+    }
+
+    /// Turns all queued drawing into damage: from now on the viewer is sent what the canvas shows.
+    fn fall_behind(&mut self) {
+        self.lagging = true;
+        self.cost = 0;
+        let mut mark = false;
+        let damage = &mut self.damage;
+        self.queue.retain(|item| {
+            if let Some((surface, area)) = item.touched() {
+                damage.entry(surface).or_default().add(area);
+                return false;
+            }
+            if *item == Item::Mark {
+                mark = true;
+                return false;
+            }
+            true
+        });
+        if mark {
+            self.mark_after_damage = Some(0);
+        }
+        self.drop_surfaces_never_seen();
+    }
+
+    /// Without the commands that used it, a surface created and destroyed in the queue is nothing.
+    fn drop_surfaces_never_seen(&mut self) {
+        let mut kept: VecDeque<Item> = VecDeque::new();
+        for item in self.queue.drain(..) {
+            if let Item::DestroySurface(id) = item
+                && let Some(created) =
+                    kept.iter().rposition(|k| matches!(k, Item::CreateSurface { id: other, .. } if *other == id))
+            {
+                kept.remove(created);
+                continue;
+            }
+            kept.push_back(item);
+        }
+        self.queue = kept;
+    }
+
+    /// Ends a surface. What was queued for it alone goes; a surface the viewer never heard of leaves no trace, so that
+    /// a guest that creates and destroys in a loop cannot fill the queue.
+    fn destroy(&mut self, id: u32) {
+        self.damage.remove(&id);
+        if id == 0 {
+            self.mark_after_damage = None;
+        }
+        // Commands on other surfaces that read this one must still find it, so only a viewer that lags forgets it.
+        let read_elsewhere =
+            self.queue.iter().any(|item| item.moves_pixels_of(id) && item.touched().is_some_and(|(on, _)| on != id));
+        let unsent = !read_elsewhere
+            && self.queue.iter().any(|item| matches!(item, Item::CreateSurface { id: created, .. } if *created == id));
+        if unsent || !read_elsewhere {
+            let mut freed = 0;
+            self.queue.retain(|item| {
+                let own = item.touched().is_some_and(|(surface, _)| surface == id)
+                    || (unsent && matches!(item, Item::CreateSurface { id: created, .. } if *created == id))
+                    || (id == 0 && *item == Item::Mark);
+                if own && item.touched().is_some() {
+                    freed += item.cost();
+                }
+                !own
+            });
+            self.cost = self.cost.saturating_sub(freed);
+        }
+        if !unsent {
+            self.queue.push_back(Item::DestroySurface(id));
+            // Controls count as well: a guest that flips surfaces the viewer knows is bounded like one that draws.
+            if self.queue.len() > self.budget.items {
+                self.fall_behind();
+            }
+        }
+    }
+}
