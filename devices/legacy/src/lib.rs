@@ -1,2 +1,14 @@
 //! Legacy PC devices: UART, PS/2, RTC, power management, reset and debug-exit ports.
+//!
+//! Each is a register block ([`caraway_base::bus::BusDevice`]) with short locks of its own, so any thread may call. The
+//! constants beside them say where a PC has them.
 #![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod debug_exit;
+pub mod pm;
+pub mod reset;
+pub mod uart;
+
+#[cfg(test)]
+mod test_support;
