@@ -1,0 +1,60 @@
+//! What can go wrong.
+
+use caraway_image::bitmap::BitmapError;
+use caraway_ports::{
+    drawing::SurfaceFormat,
+    geometry::{Point, Rect},
+};
+use thiserror::Error;
+
+/// Why a surface was not created. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CreateError {
+    /// A side is 0 or too long.
+    #[error("surface {id} of {width}x{height} pixels: sides must be 1 to {max}")]
+    Size { id: u32, width: u32, height: u32, max: u32 },
+    /// The surfaces together would take too much memory.
+    #[error("surface {id} needs {needed} bytes, {left} are left")]
+    Memory { id: u32, needed: u64, left: u64 },
+    /// There are too many surfaces.
+    #[error("surface {id} is one more than the {max} there may be")]
+    Count { id: u32, max: usize },
+    /// The first content does not fit the surface.
+    #[error("first content of surface {id} has other size or format, or too little data")]
+    Content { id: u32 },
+}
+
+/// Why a drawable was dropped. Nothing has been drawn then.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DrawError {
+    /// The surface drawn on does not exist.
+    #[error("no surface {id} to draw on")]
+    NoSurface { id: u32 },
+    /// The box is inverted or not inside the surface.
+    #[error("box {bbox:?} is not inside the surface of {width}x{height} pixels")]
+    Box { bbox: Rect, width: u32, height: u32 },
+    /// The surface an image names does not exist.
+    #[error("no surface {id} to read from")]
+    NoSource { id: u32 },
+    /// The part of the image is inverted, empty or not inside it.
+    #[error("source area {area:?} is not inside the image of {width}x{height} pixels")]
+    SourceArea { area: Rect, width: u32, height: u32 },
+    /// The box to copy from is not inside the surface.
+    #[error("a box of {width}x{height} pixels at {pos:?} is not inside the surface")]
+    CopySource { pos: Point, width: u32, height: u32 },
+    /// The bitmap is not what it says.
+    #[error(transparent)]
+    Bitmap(#[from] BitmapError),
+    /// The mask is not a 1-bit image.
+    #[error("surface of format {format:?} cannot be a mask")]
+    MaskFormat { format: SurfaceFormat },
+    /// An image of a kind that has no pixels here.
+    #[error("{what} is not supported")]
+    Unsupported { what: &'static str },
+    /// A composite operator outside the common set 0 to 13.
+    #[error("composite operator {operator} is not supported")]
+    Operator { operator: u8 },
+    /// The path has more pixels than one drawable may have.
+    #[error("path of {pixels} pixels, at most {max} may be drawn at once")]
+    Path { pixels: u64, max: u64 },
+}

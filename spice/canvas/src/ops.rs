@@ -1,0 +1,284 @@
+//! Every drawing operation: inputs are opened and checked first, then pixels change.
+
+use std::collections::BTreeMap;
+
+use caraway_ports::{
+    drawing::{DrawOp, Drawable, Mask, Rop, ScaleMode, Source},
+    geometry::{Point, Rect},
+};
+
+use crate::{
+    blend::{Dest, over, scaled},
+    color::{color_bits, narrow},
+    composite::Compositor,
+    error::DrawError,
+    paint::Painter,
+    picture::{Paint, Picture, Selection, Sources},
+    region::Region,
+    rop::{BinaryOp, Operands, ternary},
+    scale::Scaled,
+    stroke::{Dashes, Stroke},
+    surface::Surface,
+    text::Text,
+};
+
+/// `alpha_flags`: the alpha of the destination counts and is written.
+const DEST_HAS_ALPHA: u8 = 1;
+/// `alpha_flags`: the alpha of a source that is a surface counts.
+const SRC_SURFACE_HAS_ALPHA: u8 = 2;
+
+/// Executes `drawable` on `surface`, which is not among `others`; the rectangle around what may have changed.
+pub(crate) fn draw(
+    surface: &mut Surface,
+    others: &BTreeMap<u32, Surface>,
+    drawable: &Drawable,
+) -> Result<Rect, DrawError> {
+    let bbox = drawable.bbox;
+    let ordered = bbox.left <= bbox.right && bbox.top <= bbox.bottom;
+    if !ordered || bbox.left < 0 || bbox.top < 0 || !surface.area().contains(&bbox) {
+        return Err(DrawError::Box {
+            bbox,
+            width: surface.width,
+            height: surface.height,
+        });
+    }
+    if bbox.is_empty() {
+        return Ok(Rect::default());
+    }
+    let region = Region::new(bbox, &drawable.clip);
+    let sources = Sources {
+        own_id: drawable.surface,
+        own: surface,
+        others,
+    };
+    let ready = Ready::open(&drawable.op, &bbox, &region, &sources)?;
+    Ok(ready.paint(surface, &region))
+}
+
+/// An operation whose inputs exist and are consistent.
+struct Ready<'s> {
+    action: Action<'s>,
+    selection: Option<Selection<'s>>,
+}
+
+enum Action<'s> {
+    Fill(Paint<'s>, BinaryOp),
+    Opaque(Scaled<'s>, Paint<'s>, BinaryOp),
+    Copy(Scaled<'s>, BinaryOp),
+    /// By how much the source lies right of and below the box.
+    CopyBits(i32, i32),
+    Rop3(Scaled<'s>, Paint<'s>, u8),
+    /// Raw key value.
+    Transparent(Scaled<'s>, u32),
+    AlphaBlend(Scaled<'s>, Dest, u32),
+    Text(Text<'s>),
+    Stroke(Stroke<'s>),
+    Composite(Compositor<'s>),
+}
+
+impl<'s> Ready<'s> {
+    fn open(op: &'s DrawOp, bbox: &Rect, region: &Region, sources: &Sources<'s, '_>) -> Result<Self, DrawError> {
+        let mask = mask_of(op);
+        let selection = mask.map_or(Ok(None), |mask| Selection::open(mask, bbox, sources))?;
+        let action = Action::open(op, bbox, sources)?;
+        if let Action::Stroke(stroke) = &action {
+            stroke.check(region)?;
+        }
+        Ok(Self { action, selection })
+    }
+
+    /// Draws; the rectangle around what may have changed.
+    fn paint(self, surface: &mut Surface, region: &Region) -> Rect {
+        let format = surface.format;
+        let painter = Painter {
+            surface,
+            region,
+            selection: self.selection,
+        };
+        match self.action {
+            Action::Fill(brush, op) => painter.fill(&brush, op),
+            Action::Copy(source, op) => painter.copy(&source, op),
+            Action::CopyBits(dx, dy) => copy_bits(painter.surface, region, dx, dy),
+            Action::Opaque(source, brush, op) => {
+                let mut pixels = vec![0; region.bounds().width() as usize];
+                painter.rows(|x, y, values| {
+                    if let Some(pixels) = pixels.get_mut(..values.len()) {
+                        source.row(x, y, pixels, format);
+                        brush.row(x, y, values, format);
+                        values.iter_mut().zip(pixels).for_each(|(b, s)| *b = op.apply(*b, *s));
+                    }
+                });
+            }
+            Action::Rop3(source, brush, code) => {
+                let mut pattern = vec![0; region.bounds().width() as usize];
+                let mut pixels = pattern.clone();
+                painter.rows(|x, y, values| {
+                    let count = values.len();
+                    if let (Some(pattern), Some(pixels)) = (pattern.get_mut(..count), pixels.get_mut(..count)) {
+                        brush.row(x, y, pattern, format);
+                        source.row(x, y, pixels, format);
+                        for ((value, p), s) in values.iter_mut().zip(pattern).zip(pixels) {
+                            *value = ternary(code, *p, *s, *value);
+                        }
+                    }
+                });
+            }
+            Action::Transparent(source, key) => {
+                let significant = color_bits(format);
+                painter.zip(
+                    |x, y, out| source.row(x, y, out, format),
+                    |pixel, before| {
+                        if (pixel ^ key) & significant == 0 {
+                            before
+                        } else {
+                            pixel
+                        }
+                    },
+                );
+            }
+            Action::AlphaBlend(source, dest, alpha) => painter.zip(
+                |x, y, out| source.argb_row(x, y, out),
+                |pixel, before| dest.store(over(scaled(pixel, alpha), dest.load(before)), before),
+            ),
+            Action::Text(text) => return text.draw(painter.surface, region),
+            Action::Stroke(stroke) => return stroke.draw(painter.surface, region),
+            Action::Composite(compositor) => compositor.paint(painter, format),
+        }
+        region.bounds()
+    }
+}
+
+impl<'s> Action<'s> {
+    fn open(op: &'s DrawOp, bbox: &Rect, sources: &Sources<'s, '_>) -> Result<Self, DrawError> {
+        let format = sources.own.format;
+        let open = |source: &'s Source, scale: ScaleMode| -> Result<Scaled<'s>, DrawError> {
+            Scaled::new(Picture::open(&source.image, sources)?, source.area, *bbox, scale)
+        };
+        Ok(match op {
+            DrawOp::Fill { brush, rop, .. } => {
+                let op = BinaryOp::new(*rop, Operands::BRUSH_DEST);
+                Self::Fill(Paint::open(brush, sources)?, op)
+            }
+            DrawOp::Copy { source, rop, .. } | DrawOp::Blend { source, rop, .. } => {
+                let op = BinaryOp::new(*rop, Operands::SOURCE_DEST);
+                Self::Copy(open(source, source.scale)?, op)
+            }
+            DrawOp::Opaque { source, brush, rop, .. } => {
+                let op = BinaryOp::new(*rop, Operands::BRUSH_SOURCE);
+                Self::Opaque(open(source, source.scale)?, Paint::open(brush, sources)?, op)
+            }
+            DrawOp::CopyBits { src_pos } => copy_offset(*src_pos, bbox, sources.own)?,
+            DrawOp::Blackness { .. } => Self::Fill(Paint::Solid(0), BinaryOp::COPY),
+            DrawOp::Whiteness { .. } => Self::Fill(Paint::Solid(u32::MAX), BinaryOp::COPY),
+            DrawOp::Invers { .. } => {
+                let op = BinaryOp::new(Rop(Rop::OP_INVERS), Operands::BRUSH_DEST);
+                Self::Fill(Paint::Solid(0), op)
+            }
+            DrawOp::Rop3 {
+                source, brush, rop3, ..
+            } => Self::Rop3(open(source, source.scale)?, Paint::open(brush, sources)?, *rop3),
+            DrawOp::Transparent { source, true_color, .. } => {
+                Self::Transparent(open(source, ScaleMode::Nearest)?, narrow(format, *true_color))
+            }
+            DrawOp::AlphaBlend { source, flags, alpha } => {
+                let mut picture = Picture::open(&source.image, sources)?;
+                if picture.is_surface() {
+                    picture = picture.with_alpha(flags & SRC_SURFACE_HAS_ALPHA != 0);
+                }
+                let dest = Dest::new(format, flags & DEST_HAS_ALPHA != 0);
+                let scaled = Scaled::new(picture, source.area, *bbox, ScaleMode::Nearest)?;
+                Self::AlphaBlend(scaled, dest, u32::from(*alpha))
+            }
+            DrawOp::Composite(composite) => Self::Composite(Compositor::open(composite, bbox, sources)?),
+            DrawOp::Text {
+                glyphs,
+                depth,
+                back_area,
+                fore_brush,
+                back_brush,
+                fore_mode,
+                ..
+            } => Self::Text(Text {
+                glyphs,
+                depth: *depth,
+                back_area: *back_area,
+                fore_brush: Paint::open(fore_brush, sources)?,
+                back_brush: Paint::open(back_brush, sources)?,
+                fore_mode: *fore_mode,
+            }),
+            DrawOp::Stroke {
+                path,
+                style,
+                start_with_gap,
+                brush,
+                fore_mode,
+                ..
+            } => Self::Stroke(Stroke {
+                path,
+                dashes: Dashes::new(style, *start_with_gap),
+                brush: Paint::open(brush, sources)?,
+                mode: *fore_mode,
+            }),
+        })
+    }
+}
+
+/// The mask of operations that have one.
+const fn mask_of(op: &DrawOp) -> Option<&Mask> {
+    match op {
+        DrawOp::Fill { mask, .. }
+        | DrawOp::Opaque { mask, .. }
+        | DrawOp::Copy { mask, .. }
+        | DrawOp::Blend { mask, .. }
+        | DrawOp::Blackness { mask }
+        | DrawOp::Whiteness { mask }
+        | DrawOp::Invers { mask }
+        | DrawOp::Rop3 { mask, .. } => Some(mask),
+        DrawOp::CopyBits { .. }
+        | DrawOp::Stroke { .. }
+        | DrawOp::Text { .. }
+        | DrawOp::Transparent { .. }
+        | DrawOp::AlphaBlend { .. }
+        | DrawOp::Composite(_) => None,
+    }
+}
+
+/// Where the pixels of a box come from, if that is inside the surface.
+fn copy_offset<'s>(pos: Point, bbox: &Rect, surface: &Surface) -> Result<Action<'s>, DrawError> {
+    let (width, height) = (bbox.width(), bbox.height());
+    let inside = |at: i32, length: u32, side: u32| {
+        at >= 0 && u64::from(at.unsigned_abs()) + u64::from(length) <= u64::from(side)
+    };
+    if !inside(pos.x, width, surface.width) || !inside(pos.y, height, surface.height) {
+        return Err(DrawError::CopySource { pos, width, height });
+    }
+    Ok(Action::CopyBits(pos.x - bbox.left, pos.y - bbox.top))
+}
+
+/// Copies to each pixel of the region the one that lies `dx`, `dy` from it, as all were before.
+fn copy_bits(surface: &mut Surface, region: &Region, dx: i32, dy: i32) {
+    let bounds = region.bounds();
+    let from = bounds.translate(dx, dy);
+    if region.is_rect() || from.intersect(&bounds).is_empty() {
+        return region.for_each(|rect| surface.copy_within(rect.translate(dx, dy), rect));
+    }
+    let mut before = Surface::new(surface.format, bounds.width(), bounds.height());
+    let mut row = vec![0; bounds.width() as usize];
+    for y in 0..bounds.height() {
+        surface.load(from.left.unsigned_abs(), from.top.unsigned_abs() + y, &mut row);
+        before.store(0, y, &row);
+    }
+    region.for_each(|rect| {
+        let Some(row) = row.get_mut(..rect.width() as usize) else {
+            return;
+        };
+        for y in rect.top..rect.bottom {
+            before.load(
+                (rect.left - bounds.left).unsigned_abs(),
+                (y - bounds.top).unsigned_abs(),
+                row,
+            );
+            surface.store(rect.left.unsigned_abs(), y.unsigned_abs(), row);
+        }
+    });
+}

@@ -1,0 +1,290 @@
+//! Images, brushes and masks as drawing operations read them.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use caraway_image::bitmap::{BitmapReader, MaskReader};
+use caraway_ports::{
+    drawing::{BitmapFormat, Brush, Image, ImageData, Mask, SurfaceFormat},
+    geometry::{Point, Rect},
+};
+
+use crate::{
+    color::{OPAQUE, has_alpha, narrow, widen},
+    error::DrawError,
+    surface::Surface,
+};
+
+/// The surfaces an operation may read: the one it draws on, as it was before, and all others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources<'s, 'own> {
+    pub(crate) own_id: u32,
+    pub(crate) own: &'own Surface,
+    pub(crate) others: &'s BTreeMap<u32, Surface>,
+}
+
+impl<'s> Sources<'s, '_> {
+    /// A surface that stays what it is now while the operation draws: the one drawn on is copied.
+    fn get(&self, id: u32) -> Result<Cow<'s, Surface>, DrawError> {
+        if id == self.own_id {
+            return Ok(Cow::Owned(self.own.clone()));
+        }
+        self.others
+            .get(&id)
+            .map(Cow::Borrowed)
+            .ok_or(DrawError::NoSource { id })
+    }
+}
+
+#[derive(Debug)]
+enum Content<'s> {
+    Bitmap(BitmapReader<'s>),
+    Surface(Cow<'s, Surface>),
+}
+
+/// The pixels of an image.
+#[derive(Debug)]
+pub(crate) struct Picture<'s> {
+    content: Content<'s>,
+    /// Set in every value read.
+    high_bits: u32,
+    /// Whether the high byte of a value is its alpha.
+    has_alpha: bool,
+}
+
+impl<'s> Picture<'s> {
+    pub(crate) fn open(image: &'s Image, sources: &Sources<'s, '_>) -> Result<Self, DrawError> {
+        match &image.data {
+            ImageData::Bitmap(bitmap) => {
+                let opaque = image.high_bits_set && bitmap.format == BitmapFormat::Bit32;
+                Ok(Self {
+                    content: Content::Bitmap(BitmapReader::new(bitmap)?),
+                    high_bits: if opaque { OPAQUE } else { 0 },
+                    has_alpha: matches!(bitmap.format, BitmapFormat::Rgba | BitmapFormat::Bit8A),
+                })
+            }
+            ImageData::Surface(id) => {
+                let surface = sources.get(*id)?;
+                Ok(Self {
+                    high_bits: 0,
+                    has_alpha: has_alpha(surface.format),
+                    content: Content::Surface(surface),
+                })
+            }
+            ImageData::Quic(_) => Err(DrawError::Unsupported { what: "a QUIC image" }),
+        }
+    }
+
+    /// Pixels across and rows.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        match &self.content {
+            Content::Bitmap(reader) => (reader.bitmap().width, reader.bitmap().height),
+            Content::Surface(surface) => (surface.width, surface.height),
+        }
+    }
+
+    /// Whether it is another surface or a copy of one.
+    pub(crate) const fn is_surface(&self) -> bool {
+        matches!(self.content, Content::Surface(_))
+    }
+
+    /// The same pixels, with the high byte taken as alpha or not.
+    pub(crate) fn with_alpha(self, has_alpha: bool) -> Self {
+        Self { has_alpha, ..self }
+    }
+
+    /// Checks that `area` is a part of the picture that holds a pixel.
+    pub(crate) fn check_area(&self, area: &Rect) -> Result<(), DrawError> {
+        let (width, height) = self.size();
+        let inside = area.left >= 0 && area.top >= 0 && area.right as u32 <= width && area.bottom as u32 <= height;
+        if inside && !area.is_empty() {
+            return Ok(());
+        }
+        Err(DrawError::SourceArea {
+            area: *area,
+            width,
+            height,
+        })
+    }
+
+    /// Values of row `y` from column `x` on as 32 bits, high byte as stored; all of them are inside the picture.
+    fn stored(&self, x: u32, y: u32, out: &mut [u32]) {
+        match &self.content {
+            Content::Bitmap(reader) => reader.row(x, y, out),
+            Content::Surface(surface) => {
+                surface.load(x, y, out);
+                if surface.pixel_bytes() != Some(4) {
+                    out.iter_mut().for_each(|value| *value = widen(surface.format, *value));
+                }
+            }
+        }
+        if self.high_bits != 0 {
+            out.iter_mut().for_each(|value| *value |= self.high_bits);
+        }
+    }
+
+    /// Raw values for a surface of format `dest`, from row `y`, column `x` on; all of them are inside the picture.
+    ///
+    /// The unused byte of a 32-bit image is passed on. A surface of alpha takes the alpha of the image, which is full
+    /// when it has none.
+    pub(crate) fn raw_row(&self, x: u32, y: u32, out: &mut [u32], dest: SurfaceFormat) {
+        match dest {
+            SurfaceFormat::Xrgb | SurfaceFormat::Argb => return self.stored(x, y, out),
+            SurfaceFormat::A1 | SurfaceFormat::A8 => self.argb_row(x, y, out),
+            SurfaceFormat::Rgb555 | SurfaceFormat::Rgb565 => self.stored(x, y, out),
+        }
+        out.iter_mut().for_each(|value| *value = narrow(dest, *value));
+    }
+
+    /// Premultiplied values with a meaningful alpha; all of them are inside the picture.
+    pub(crate) fn argb_row(&self, x: u32, y: u32, out: &mut [u32]) {
+        self.stored(x, y, out);
+        if !self.has_alpha {
+            out.iter_mut().for_each(|value| *value |= OPAQUE);
+        }
+    }
+
+    /// One raw value for a surface of format `dest`, inside the picture.
+    pub(crate) fn raw_pixel(&self, x: u32, y: u32, dest: SurfaceFormat) -> u32 {
+        let mut value = [0];
+        self.raw_row(x, y, &mut value, dest);
+        value[0]
+    }
+
+    /// One premultiplied value with a meaningful alpha, inside the picture.
+    pub(crate) fn argb_pixel(&self, x: u32, y: u32) -> u32 {
+        let mut value = [0];
+        self.argb_row(x, y, &mut value);
+        value[0]
+    }
+
+    /// The bytes of `count` pixels when they are stored just as a surface of format `dest` stores them.
+    pub(crate) fn same_bytes(&self, x: u32, y: u32, count: u32, dest: SurfaceFormat) -> Option<&[u8]> {
+        match &self.content {
+            Content::Surface(surface) if surface.format == dest && surface.pixel_bytes().is_some() => {
+                Some(surface.span(x, y, count))
+            }
+            Content::Bitmap(reader) if self.high_bits == 0 => {
+                let bitmap = reader.bitmap();
+                let plain = matches!(
+                    (bitmap.format, dest),
+                    (
+                        BitmapFormat::Bit32 | BitmapFormat::Rgba,
+                        SurfaceFormat::Xrgb | SurfaceFormat::Argb
+                    )
+                );
+                let (start, length) = (x as usize * 4, count as usize * 4);
+                plain.then(|| bitmap.row(y)?.get(start..start + length)).flatten()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What an area is painted with.
+#[derive(Debug)]
+pub(crate) enum Paint<'s> {
+    /// One raw value.
+    Solid(u32),
+    /// A tile repeated in all directions, one of which has its top left corner here.
+    Tile(Picture<'s>, Point),
+}
+
+impl<'s> Paint<'s> {
+    pub(crate) fn open(brush: &'s Brush, sources: &Sources<'s, '_>) -> Result<Self, DrawError> {
+        Ok(match brush {
+            Brush::None => Self::Solid(0),
+            Brush::Solid(value) => Self::Solid(*value),
+            Brush::Pattern { image, pos } => Self::Tile(Picture::open(image, sources)?, *pos),
+        })
+    }
+
+    /// Raw values for row `y` of a surface of format `dest` from column `x` on.
+    pub(crate) fn row(&self, x: u32, y: u32, out: &mut [u32], dest: SurfaceFormat) {
+        let (tile, pos) = match self {
+            Self::Solid(value) => return out.fill(*value),
+            Self::Tile(tile, pos) => (tile, pos),
+        };
+        let (width, height) = tile.size();
+        let start = wrap(x, pos.x, width);
+        let row = wrap(y, pos.y, height);
+        let period = (width as usize).min(out.len());
+        let (first, rest) = out.split_at_mut(period);
+        let to_edge = ((width - start) as usize).min(period);
+        let (head, tail) = first.split_at_mut(to_edge);
+        tile.raw_row(start, row, head, dest);
+        tile.raw_row(0, row, tail, dest);
+        for chunk in rest.chunks_mut(period.max(1)) {
+            if let Some(again) = first.get(..chunk.len()) {
+                chunk.copy_from_slice(again);
+            }
+        }
+    }
+
+    /// The raw value at one place of a surface of format `dest`.
+    pub(crate) fn pixel(&self, x: u32, y: u32, dest: SurfaceFormat) -> u32 {
+        let mut value = [0];
+        self.row(x, y, &mut value, dest);
+        value[0]
+    }
+}
+
+/// Place in a tile of length `period` of a coordinate, a tile beginning at `origin`.
+fn wrap(at: u32, origin: i32, period: u32) -> u32 {
+    // The remainder is below a u32.
+    (i64::from(at) - i64::from(origin)).rem_euclid(i64::from(period.max(1))) as u32
+}
+
+#[derive(Debug)]
+enum Bits<'s> {
+    Bitmap(MaskReader<'s>),
+    Surface(Cow<'s, Surface>),
+}
+
+/// A 1-bit image that selects the pixels of a box.
+#[derive(Debug)]
+pub(crate) struct Selection<'s> {
+    bits: Bits<'s>,
+    inverse: bool,
+    /// What to add to a place on the surface for the place in the mask.
+    offset: (i64, i64),
+}
+
+impl<'s> Selection<'s> {
+    /// `None` when `mask` selects everything.
+    pub(crate) fn open(mask: &'s Mask, bbox: &Rect, sources: &Sources<'s, '_>) -> Result<Option<Self>, DrawError> {
+        let Some(image) = &mask.bitmap else { return Ok(None) };
+        let bits = match &image.data {
+            ImageData::Bitmap(bitmap) => Bits::Bitmap(MaskReader::new(bitmap)?),
+            ImageData::Surface(id) => {
+                let surface = sources.get(*id)?;
+                if surface.format != SurfaceFormat::A1 {
+                    return Err(DrawError::MaskFormat { format: surface.format });
+                }
+                Bits::Surface(surface)
+            }
+            ImageData::Quic(_) => return Err(DrawError::Unsupported { what: "a QUIC mask" }),
+        };
+        Ok(Some(Self {
+            bits,
+            inverse: mask.inverse,
+            offset: (
+                i64::from(mask.pos.x) - i64::from(bbox.left),
+                i64::from(mask.pos.y) - i64::from(bbox.top),
+            ),
+        }))
+    }
+
+    /// Whether the pixel of the surface is drawn; outside the mask it is not.
+    pub(crate) fn contains(&self, x: u32, y: u32) -> bool {
+        let place = (
+            u32::try_from(i64::from(x) + self.offset.0),
+            u32::try_from(i64::from(y) + self.offset.1),
+        );
+        let (Ok(x), Ok(y)) = place else { return false };
+        let bit = match &self.bits {
+            Bits::Bitmap(mask) => mask.bit(x, y),
+            Bits::Surface(surface) => (x < surface.width && y < surface.height).then(|| surface.pixel(x, y) != 0),
+        };
+        bit.is_some_and(|bit| bit != self.inverse)
+    }
+}

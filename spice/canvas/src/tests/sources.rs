@@ -1,0 +1,189 @@
+use caraway_ports::drawing::Palette;
+
+use super::*;
+
+#[test]
+fn copy_takes_the_named_part_of_the_image() {
+    let mut canvas = canvas(SurfaceFormat::Xrgb, 2, 2);
+    let mut from = source(image32(BitmapFormat::Bit32, 3, &[1, 2, 3, 4, 5, 6, 7, 8, 9]));
+    from.area = Rect::at(1, 1, 2, 2);
+    draw(&mut canvas, Rect::at(0, 0, 2, 2), copy(from)).unwrap();
+    assert_eq!(values(&canvas, 0), [5, 6, 8, 9]);
+}
+
+#[test]
+fn bottom_up_rows_are_turned() {
+    let mut canvas = canvas(SurfaceFormat::Xrgb, 1, 2);
+    let data: Vec<u8> = [1u32, 2].iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
+    let turned = image(ImageData::Bitmap(Arc::new(Bitmap {
+        format: BitmapFormat::Bit32,
+        width: 1,
+        height: 2,
+        stride: 4,
+        top_down: false,
+        palette: None,
+        data: data.into(),
+    })));
+    draw(&mut canvas, Rect::at(0, 0, 1, 2), copy(source(turned))).unwrap();
+    assert_eq!(values(&canvas, 0), [2, 1]);
+}
+
+#[test]
+fn parts_outside_the_image_are_refused() {
+    let mut canvas = canvas(SurfaceFormat::Xrgb, 2, 2);
+    for area in [
+        Rect::at(-1, 0, 2, 1),
+        Rect::at(1, 0, 2, 1),
+        Rect::at(0, 0, 0, 0),
+        Rect::at(i32::MAX, 0, 1, 1),
+    ] {
+        let mut from = source(image32(BitmapFormat::Bit32, 2, &[1, 2]));
+        from.area = area;
+        let result = draw(&mut canvas, Rect::at(0, 0, 2, 1), copy(from));
+        assert!(matches!(result, Err(DrawError::SourceArea { .. })), "{area:?}");
+    }
+}
+
+#[test]
+fn each_bitmap_format_lands_on_each_surface_format() {
+    // (format, data, value on 32 bits, on 555, on 565)
+    let white_red = [0x00ff_ffff, 0x00ff_0000];
+    let cases: [(BitmapFormat, &[u8], u32, u32, u32); 9] = [
+        (BitmapFormat::Bit1Le, &[1], 0xff_0000, 0x7c00, 0xf800),
+        (BitmapFormat::Bit1Be, &[0x7f], 0xff_ffff, 0x7fff, 0xffff),
+        (BitmapFormat::Bit4Le, &[0x01], 0xff_0000, 0x7c00, 0xf800),
+        (BitmapFormat::Bit4Be, &[0x10], 0xff_0000, 0x7c00, 0xf800),
+        (BitmapFormat::Bit8, &[0], 0xff_ffff, 0x7fff, 0xffff),
+        (BitmapFormat::Bit16, &[0xe0, 0x83], 0x00_ff00, 0x03e0, 0x07e0),
+        (BitmapFormat::Bit24, &[0x08, 0x04, 0xf8], 0xf8_0408, 0x7c01, 0xf821),
+        (
+            BitmapFormat::Bit32,
+            &[0x08, 0x04, 0xf8, 0x77],
+            0x77f8_0408,
+            0x7c01,
+            0xf821,
+        ),
+        (
+            BitmapFormat::Rgba,
+            &[0x08, 0x04, 0xf8, 0x77],
+            0x77f8_0408,
+            0x7c01,
+            0xf821,
+        ),
+    ];
+    for (format, data, wide, x555, x565) in cases {
+        for (surface, expected) in [
+            (SurfaceFormat::Xrgb, wide),
+            (SurfaceFormat::Argb, wide),
+            (SurfaceFormat::Rgb555, x555),
+            (SurfaceFormat::Rgb565, x565),
+        ] {
+            let mut canvas = canvas(surface, 1, 1);
+            let colours = Arc::new(Palette {
+                unique: 0,
+                entries: white_red.to_vec(),
+            });
+            let from = image(ImageData::Bitmap(Arc::new(Bitmap {
+                format,
+                width: 1,
+                height: 1,
+                stride: data.len() as u32,
+                top_down: true,
+                palette: format.has_palette().then_some(colours),
+                data: Bytes::copy_from_slice(data),
+            })));
+            draw(&mut canvas, Rect::at(0, 0, 1, 1), copy(source(from))).unwrap();
+            assert_eq!(values(&canvas, 0), [expected], "{format:?} on {surface:?}");
+        }
+    }
+}
+
+#[test]
+fn high_bits_set_makes_the_unused_byte_full() {
+    let mut canvas = canvas(SurfaceFormat::Argb, 1, 1);
+    let mut opaque = image32(BitmapFormat::Bit32, 1, &[0x0012_3456]);
+    opaque.high_bits_set = true;
+    draw(&mut canvas, Rect::at(0, 0, 1, 1), copy(source(opaque))).unwrap();
+    assert_eq!(values(&canvas, 0), [0xff12_3456]);
+}
+
+#[test]
+fn nearest_scaling_repeats_and_skips_pixels() {
+    let mut canvas = canvas(SurfaceFormat::Xrgb, 4, 1);
+    let two = source(image32(BitmapFormat::Bit32, 2, &[1, 2]));
+    draw(&mut canvas, Rect::at(0, 0, 4, 1), copy(two)).unwrap();
+    assert_eq!(values(&canvas, 0), [1, 1, 2, 2]);
+    let eight = source(image32(BitmapFormat::Bit32, 8, &[1, 2, 3, 4, 5, 6, 7, 8]));
+    draw(&mut canvas, Rect::at(0, 0, 4, 1), copy(eight)).unwrap();
+    assert_eq!(values(&canvas, 0), [1, 3, 5, 7]);
+}
+
+#[test]
+fn interpolation_weighs_the_neighbours_and_holds_at_the_edge() {
+    let mut canvas = canvas(SurfaceFormat::Xrgb, 4, 2);
+    let mut two = source(image32(BitmapFormat::Bit32, 2, &[0, 0x0080_8080]));
+    two.scale = ScaleMode::Interpolate;
+    draw(&mut canvas, Rect::at(0, 0, 4, 2), copy(two)).unwrap();
+    let row = [0, 0x20_2020, 0x60_6060, 0x80_8080];
+    assert_eq!(values(&canvas, 0), [row, row].concat());
+}
+
+#[test]
+fn transparent_leaves_out_the_key_colour() {
+    let key = |format, true_color, pixels: &[u32]| {
+        let mut canvas = canvas(format, 2, 1);
+        draw(&mut canvas, Rect::at(0, 0, 2, 1), fill(9, 8)).unwrap();
+        let op = DrawOp::Transparent {
+            source: source(image32(BitmapFormat::Bit32, 2, pixels)),
+            src_color: 0,
+            true_color,
+        };
+        draw(&mut canvas, Rect::at(0, 0, 2, 1), op).unwrap();
+        values(&canvas, 0)
+    };
+    assert_eq!(key(SurfaceFormat::Xrgb, 5, &[5, 6]), [9, 6]);
+    assert_eq!(
+        key(SurfaceFormat::Xrgb, 5, &[0xff00_0005, 6]),
+        [9, 6],
+        "the unused byte does not count"
+    );
+    assert_eq!(key(SurfaceFormat::Rgb555, 0xff_0000, &[0x00f8_0000, 0xff]), [9, 0x1f]);
+}
+
+#[test]
+fn surfaces_serve_as_images() {
+    let mut canvas = canvas(SurfaceFormat::Xrgb, 2, 1);
+    add_surface(&mut canvas, 4, SurfaceFormat::Rgb565, 2, 1);
+    draw_on(&mut canvas, 4, Rect::at(1, 0, 1, 1), Clip::None, fill(0xf800, 8)).unwrap();
+    let from = |id, area| Source {
+        image: image(ImageData::Surface(id)),
+        area,
+        scale: ScaleMode::Nearest,
+    };
+    draw(&mut canvas, Rect::at(0, 0, 2, 1), copy(from(4, Rect::at(0, 0, 2, 1)))).unwrap();
+    assert_eq!(values(&canvas, 0), [0, 0xff_0000]);
+    set(&mut canvas, &[1, 2]);
+    let op = DrawOp::Copy {
+        source: from(0, Rect::at(0, 0, 1, 1)),
+        rop: Rop(Rop::OP_OR),
+        mask: Mask::default(),
+    };
+    draw(&mut canvas, Rect::at(1, 0, 1, 1), op).unwrap();
+    assert_eq!(values(&canvas, 0), [1, 3]);
+    let missing = draw(&mut canvas, Rect::at(0, 0, 1, 1), copy(from(8, Rect::at(0, 0, 1, 1))));
+    assert_eq!(missing, Err(DrawError::NoSource { id: 8 }));
+}
+
+#[test]
+fn one_bit_surfaces_serve_as_masks() {
+    let mut canvas = canvas(SurfaceFormat::Xrgb, 2, 1);
+    add_surface(&mut canvas, 1, SurfaceFormat::A1, 2, 1);
+    draw_on(&mut canvas, 1, Rect::at(1, 0, 1, 1), Clip::None, fill(1, 8)).unwrap();
+    let op = |id| DrawOp::Whiteness {
+        mask: mask(image(ImageData::Surface(id)), 0, 0, false),
+    };
+    draw(&mut canvas, Rect::at(0, 0, 2, 1), op(1)).unwrap();
+    assert_eq!(values(&canvas, 0), [0, u32::MAX]);
+    let colour = draw(&mut canvas, Rect::at(0, 0, 2, 1), op(0));
+    assert!(matches!(colour, Err(DrawError::MaskFormat { .. })));
+}
