@@ -1,0 +1,231 @@
+#!/usr/bin/python3
+"""ci/spice/client.py: a spice-gtk client for tests. Each command prints one JSON object (drive: one for each step).
+
+    client.py screenshot --port P --out FILE.png    picture and checksum of the primary surface
+    client.py hash --port P                         checksum only
+    client.py wait-hash HEX --port P                waits until the surface has this checksum
+    client.py wait-text TEXT --port P               waits until a line of the Linux console contains TEXT
+    client.py drive --port P --script FILE          steps from a JSON list, or with `-` from stdin, one JSON object a line
+    client.py compare ONE.png OTHER.png             what differs between two pictures
+    client.py spicy-screenshot --port P --out FILE  the program of that name; checksum of what it saved
+    client.py remote-viewer --port P --expect FILE  looks for the picture in remote-viewer's window in Xvfb
+
+A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
+motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
+screenshot (out), console, wait-text (text, lines), mouse-mode, cursor, settle (quiet); those that wait take `seconds`.
+Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(CHECKOUT / "ci"), str(CHECKOUT / "images")]
+# Python puts the script's own folder first, where `keys` and others would be found twice.
+sys.path.remove(str(Path(__file__).resolve().parent))
+
+from debian import kernel  # noqa: E402
+from spice import console, picture, programs, session  # noqa: E402
+
+SECONDS = 30.0
+
+
+class Steps:
+    """Carries out steps on one connection."""
+
+    def __init__(self, client: session.Client, vmlinux: str | None) -> None:
+        self._client = client
+        self._vmlinux = vmlinux
+        self._reader: console.Reader | None = None
+
+    def run(self, step: dict) -> dict:
+        """One step; its answer, with `ok` set."""
+        step = dict(step)
+        name = str(step.pop("do", ""))
+        action = getattr(self, "do_" + name.replace("-", "_"), None)
+        if action is None:
+            raise session.ClientError(f"unknown step {name!r}")
+        try:
+            answer = action(**step)
+        except TypeError as error:
+            raise session.ClientError(f"step {name}: {error}") from error
+        return {"ok": True, **(answer or {})}
+
+    def do_mark(self, seconds: float = SECONDS) -> dict:
+        self._client.wait_mark(seconds)
+        return {"mark_ns": self._client.mark_ns}
+
+    def do_text(self, text: str, pause: float = 0.02) -> None:
+        self._client.type_text(text, pause)
+
+    def do_key(self, scancode: int, down: bool | None = None) -> None:
+        for pressed in [True, False] if down is None else [down]:
+            self._client.key(scancode, pressed)
+
+    def do_motion(self, dx: int, dy: int, buttons: int = 0) -> None:
+        self._client.motion(dx, dy, buttons)
+
+    def do_position(self, x: int, y: int, buttons: int = 0) -> None:
+        self._client.position(x, y, buttons)
+
+    def do_button(self, button: int, down: bool, buttons: int = 0) -> None:
+        self._client.button(button, down, buttons)
+
+    def do_flush(self, seconds: float = SECONDS) -> None:
+        self._client.flush(seconds)
+
+    def do_hash(self) -> dict:
+        return _described(self._client.picture())
+
+    def do_wait_hash(self, hash: str, seconds: float = SECONDS) -> dict:
+        last = {}
+
+        def matches(seen: picture.Picture) -> bool:
+            last.update(_described(seen))
+            return last["hash"] == hash.lower()
+
+        try:
+            self._client.wait_for(matches, seconds, f"picture with the checksum {hash}")
+        except session.ClientError as error:
+            raise session.ClientError(f"{error}; the last one is {last}") from error
+        return last
+
+    def do_screenshot(self, out: str) -> dict:
+        seen = self._client.picture()
+        seen.save(out)
+        return {**_described(seen), "out": out}
+
+    def do_console(self) -> dict:
+        return {"lines": self._lines(self._client.picture())}
+
+    def do_wait_text(self, text: str, lines: int = 1, seconds: float = SECONDS) -> dict:
+        """Waits until `lines` rows of the console contain `text`."""
+        last: list[str] = []
+
+        def matches(seen: picture.Picture) -> list[str]:
+            last[:] = self._lines(seen)
+            found = [line for line in last if text in line]
+            return found if len(found) >= lines else []
+
+        try:
+            return {"found": self._client.wait_for(matches, seconds, f"{text!r} on the console")}
+        except session.ClientError as error:
+            shown = "\n".join(line for line in last if line)
+            raise session.ClientError(f"{error}; the console shows:\n{shown}") from error
+
+    def do_mouse_mode(self) -> dict:
+        return {"mouse_mode": self._client.mouse_mode()}
+
+    def do_cursor(self) -> dict:
+        return {"cursor": self._client.cursor}
+
+    def do_settle(self, quiet: float = 0.2, seconds: float = SECONDS) -> None:
+        self._client.settle(quiet, seconds)
+
+    def _lines(self, seen: picture.Picture) -> list[str]:
+        if self._reader is None:
+            vmlinux = Path(self._vmlinux) if self._vmlinux else kernel.load().vmlinux
+            self._reader = console.Reader(console.font_of(vmlinux))
+        return self._reader.lines(seen)
+
+
+def _described(seen: picture.Picture) -> dict:
+    return {"hash": seen.checksum(), "width": seen.width, "height": seen.height}
+
+
+def say(answer: dict) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    connection = argparse.ArgumentParser(add_help=False)
+    connection.add_argument("--host", default="127.0.0.1")
+    connection.add_argument("--port", help="TCP port")
+    connection.add_argument("--unix", help="path of a Unix socket, instead of --port")
+    connection.add_argument("--ticket", help="password of the display")
+    connection.add_argument("--display", type=int, default=0, help="display channel (0)")
+    connection.add_argument("--connect-seconds", type=float, default=SECONDS, help="how long to try to connect (30)")
+    connection.add_argument("--seconds", type=float, default=SECONDS, help="limit for the picture or condition (30)")
+    connection.add_argument("--vmlinux", help="kernel to take the console font from (the console image's)")
+
+    parser = argparse.ArgumentParser(
+        prog="client.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("screenshot", "spicy-screenshot"):
+        commands.add_parser(name, parents=[connection]).add_argument("--out", required=True)
+    commands.add_parser("hash", parents=[connection])
+    commands.add_parser("wait-hash", parents=[connection]).add_argument("wanted")
+    commands.add_parser("wait-text", parents=[connection]).add_argument("wanted")
+    commands.add_parser("drive", parents=[connection]).add_argument("--script", required=True)
+    viewer = commands.add_parser("remote-viewer", parents=[connection])
+    viewer.add_argument("--expect", required=True, help="picture to find in the window")
+    viewer.add_argument("--out", help="where to save what the X screen showed")
+    two = commands.add_parser("compare")
+    two.add_argument("one")
+    two.add_argument("other")
+    options = parser.parse_args()
+    if options.command != "compare" and bool(options.port) == bool(options.unix):
+        parser.error("one of --port and --unix is needed")
+    return options
+
+
+def steps_of(options: argparse.Namespace):
+    """The steps a command consists of."""
+    if options.command == "drive" and options.script == "-":
+        for line in sys.stdin:
+            if line.strip():
+                yield json.loads(line)
+        return
+    if options.command == "drive":
+        yield from json.loads(Path(options.script).read_text(encoding="utf-8"))
+        return
+    yield {
+        "screenshot": {"do": "screenshot", "out": getattr(options, "out", "")},
+        "hash": {"do": "hash"},
+        "wait-hash": {"do": "wait-hash", "hash": getattr(options, "wanted", ""), "seconds": options.seconds},
+        "wait-text": {"do": "wait-text", "text": getattr(options, "wanted", ""), "seconds": options.seconds},
+    }[options.command]
+
+
+def drive(options: argparse.Namespace) -> int:
+    target = {"unix-path": options.unix} if options.unix else {"host": options.host, "port": options.port}
+    if options.ticket is not None:
+        target["password"] = options.ticket
+    client = session.Client(target, options.display)
+    client.connect(options.connect_seconds)
+    try:
+        client.wait_mark(options.seconds)
+        steps = Steps(client, options.vmlinux)
+        for step in steps_of(options):
+            say({**steps.run(step), "mark_ns": client.mark_ns})
+        client.flush()
+    finally:
+        client.close()
+    return 0
+
+
+def main() -> int:
+    options = arguments()
+    try:
+        if options.command == "compare":
+            answer = picture.compare(picture.load(options.one), picture.load(options.other))
+        elif options.command == "spicy-screenshot":
+            seen = programs.spicy_screenshot(options)
+            answer = {"equal": True, **_described(seen), "out": options.out}
+        elif options.command == "remote-viewer":
+            answer = programs.remote_viewer(options)
+        else:
+            return drive(options)
+    except (session.ClientError, programs.ProgramError, console.FontError, KeyError, ValueError, OSError) as error:
+        say({"ok": False, "error": f"{error}" if str(error) else type(error).__name__})
+        return 1
+    ok = bool(answer.get("equal", answer.get("found", False)))
+    say({"ok": ok, **answer})
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+"""A scripted spice-gtk client: connects, waits for the picture, reads its pixels, types and moves the mouse."""
+
+import ctypes
+import time
+
+import gi
+
+gi.require_version("SpiceClientGLib", "2.0")
+from gi.repository import GLib, GObject, SpiceClientGLib  # noqa: E402
+
+from . import keys  # noqa: E402
+from .picture import Picture, from_rows  # noqa: E402
+
+# SpiceSurfaceFmt: bits for picture.from_rows.
+SURFACE_FORMATS = {16: 15, 80: 16, 32: 32, 96: 32}
+# After this many motions without an acknowledgement spice-gtk adds further ones up.
+MOTIONS_IN_FLIGHT = 4
+PRIMARY_SURFACE = 0
+RETRY_MS = 20
+
+
+class ClientError(Exception):
+    """The connection or a request failed; the text says what spice-gtk reported."""
+
+
+class _Primary(ctypes.Structure):
+    # struct SpiceDisplayPrimary of channel-display.h; introspection gives no way to the pixels.
+    _fields_ = [
+        ("format", ctypes.c_int), ("width", ctypes.c_int), ("height", ctypes.c_int), ("stride", ctypes.c_int),
+        ("shmid", ctypes.c_int), ("data", ctypes.c_void_p), ("marked", ctypes.c_int),
+    ]  # fmt: skip
+
+
+# Sessions and channels have a method `connect` of their own, which hides the one for signals.
+_on = GObject.Object.connect
+
+_library = ctypes.CDLL("libspice-client-glib-2.0.so.8")
+_get_primary = _library.spice_display_channel_get_primary
+_get_primary.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(_Primary)]
+_get_primary.restype = ctypes.c_int
+
+
+class Client:
+    """One client connection. All waiting runs the GLib main loop and has a limit."""
+
+    def __init__(self, target: dict, display: int = 0) -> None:
+        self._target = target
+        self._display_id = display
+        self._context = GLib.MainContext.default()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._channels: dict[str, object] = {}
+        self._opened: set[str] = set()
+        self._error: str | None = None
+        self._last_change = time.monotonic()
+        self._motions = 0
+        self.changes = 0
+        self.mark_ns: int | None = None
+        self.cursor: dict = {"visible": False}
+
+    def connect(self, seconds: float) -> None:
+        """Connects main, display, inputs and cursor channels; tries again until `seconds` have passed."""
+        limit = time.monotonic() + seconds
+        while True:
+            self._reset()
+            self._start()
+            wanted = {"main", "display", "inputs"}
+            self._run(lambda: wanted <= self._opened or self._error, limit)
+            if wanted <= self._opened:
+                return
+            reason = self._error or f"opened only {sorted(self._opened)}"
+            self.close()
+            if time.monotonic() >= limit or "authentication" in reason:
+                raise ClientError(f"cannot connect to {self._where()}: {reason}")
+            self._run(lambda: False, min(limit, time.monotonic() + RETRY_MS / 1000))
+
+    def _where(self) -> str:
+        return self._target.get("unix-path") or f"{self._target['host']}:{self._target['port']}"
+
+    def _start(self) -> None:
+        session = SpiceClientGLib.Session()
+        for name, value in self._target.items():
+            session.set_property(name, value)
+        session.set_property("enable-audio", False)
+        session.set_property("enable-usbredir", False)
+        session.set_property("enable-smartcard", False)
+        _on(session, "channel-new", self._channel_new)
+        self._session = session
+        if not session.connect():
+            raise ClientError(f"spice-gtk refuses to connect to {self._where()}")
+
+    def _channel_new(self, _session, channel) -> None:
+        kinds = {
+            "main": SpiceClientGLib.MainChannel, "display": SpiceClientGLib.DisplayChannel,
+            "inputs": SpiceClientGLib.InputsChannel, "cursor": SpiceClientGLib.CursorChannel,
+        }  # fmt: skip
+        number = channel.get_property("channel-id")
+        for name, kind in kinds.items():
+            if isinstance(channel, kind) and number == (self._display_id if name in ("display", "cursor") else 0):
+                break
+        else:
+            return
+        self._channels[name] = channel
+        _on(channel, "channel-event", self._channel_event, name)
+        if name == "display":
+            _on(channel, "display-mark", self._marked)
+            _on(channel, "display-invalidate", self._changed)
+            _on(channel, "display-primary-create", self._changed)
+        elif name == "cursor":
+            _on(channel, "cursor-set", self._cursor_set)
+            _on(channel, "cursor-move", lambda _c, x, y: self.cursor.update(x=x, y=y))
+            _on(channel, "cursor-hide", lambda _c: self.cursor.update(visible=False))
+            _on(channel, "cursor-reset", lambda _c: self.cursor.update(visible=False))
+        if name != "main":
+            channel.connect()
+
+    def _channel_event(self, _channel, event, name: str) -> None:
+        if event == SpiceClientGLib.ChannelEvent.OPENED:
+            self._opened.add(name)
+        elif event != SpiceClientGLib.ChannelEvent.NONE and self._error is None:
+            words = {"ERROR_AUTH": "authentication failed", "ERROR_CONNECT": "connection refused"}
+            kind = event.value_nick.replace("-", "_").upper()
+            self._error = f"{name} channel: {words.get(kind, event.value_nick)}"
+
+    def _marked(self, _channel, mark) -> None:
+        if mark and self.mark_ns is None:
+            self.mark_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self._changed()
+
+    def _changed(self, *_arguments) -> None:
+        self._last_change = time.monotonic()
+        self.changes += 1
+
+    def _cursor_set(self, _channel, width, height, hot_x, hot_y, _rgba) -> None:
+        self.cursor.update(visible=True, width=width, height=height, hot_x=hot_x, hot_y=hot_y)
+
+    def _run(self, done, limit: float, poll_ms: int = 10) -> bool:
+        """Runs the main loop until `done()` or the limit; returns whether it was done."""
+        # Without an event of its own the loop would sleep past the limit.
+        ticker = GLib.timeout_add(poll_ms, lambda: True)
+        try:
+            while not (finished := done()) and time.monotonic() < limit:
+                self._context.iteration(True)
+            return bool(finished)
+        finally:
+            GLib.source_remove(ticker)
+
+    def _wait(self, done, seconds: float, what: str) -> None:
+        if not self._run(lambda: done() or self._error, time.monotonic() + seconds):
+            raise ClientError(f"no {what} within {seconds:g} s")
+        if not done():
+            raise ClientError(f"waiting for {what}: {self._error}")
+
+    def wait_mark(self, seconds: float) -> None:
+        """Waits until the server has marked the display as showing something."""
+        self._wait(lambda: self.mark_ns is not None and self._primary() is not None, seconds, "picture")
+
+    def settle(self, quiet_seconds: float, seconds: float) -> None:
+        """Waits until nothing has changed on the screen for `quiet_seconds`."""
+        self._wait(lambda: time.monotonic() - self._last_change >= quiet_seconds, seconds, "quiet screen")
+
+    def wait_for(self, condition, seconds: float, what: str):
+        """Calls `condition(picture)` for every changed picture until it gives something true, which is returned."""
+        limit = time.monotonic() + seconds
+        while True:
+            seen = self.changes
+            found = condition(self.picture())
+            if found:
+                return found
+            left = limit - time.monotonic()
+            if left <= 0:
+                raise ClientError(f"no {what} within {seconds:g} s")
+            if self._error:
+                raise ClientError(f"waiting for {what}: {self._error}")
+            # The rest of a burst of updates comes at once; looking at each of them would be slower than the server.
+            self._run(lambda: self.changes != seen or self._error, limit)
+            self._run(lambda: time.monotonic() - self._last_change > 0.03, min(limit, time.monotonic() + 0.3))
+
+    def _primary(self) -> _Primary | None:
+        primary = _Primary()
+        channel = self._channels.get("display")
+        # The hash of a GObject wrapper is the address of the object.
+        if channel is None or not _get_primary(hash(channel), PRIMARY_SURFACE, ctypes.byref(primary)):
+            return None
+        return primary if primary.data else None
+
+    def picture(self) -> Picture:
+        """The primary surface as the client has drawn it."""
+        self._run(lambda: not self._context.pending(), time.monotonic() + 1)
+        primary = self._primary()
+        if primary is None:
+            raise ClientError("there is no primary surface")
+        bits = SURFACE_FORMATS.get(primary.format)
+        if bits is None:
+            raise ClientError(f"surface format {primary.format} is not one of {sorted(SURFACE_FORMATS)}")
+        data = ctypes.string_at(primary.data, primary.stride * primary.height)
+        return from_rows(data, primary.width, primary.height, primary.stride, bits)
+
+    def mouse_mode(self) -> str:
+        """`server` or `client`."""
+        mode = self._channels["main"].get_property("mouse-mode")
+        return {1: "server", 2: "client"}.get(mode, str(mode))
+
+    def key(self, scancode: int, pressed: bool) -> None:
+        inputs = self._channels["inputs"]
+        (inputs.key_press if pressed else inputs.key_release)(scancode)
+
+    def type_text(self, text: str, pause: float) -> None:
+        """Types `text` on a US keyboard, with `pause` seconds between key events.
+
+        A PS/2 keyboard holds 16 bytes; a guest that is slower than the typist loses the rest.
+        """
+        for scancode, pressed in keys.strokes(text):
+            self.key(scancode, pressed)
+            self.flush()
+            self._run(lambda: False, time.monotonic() + pause)
+
+    def motion(self, dx: int, dy: int, buttons: int) -> None:
+        """A relative motion, for the server mouse mode; `buttons` is the mask of those held."""
+        self._channels["inputs"].motion(dx, dy, buttons)
+        self._motions += 1
+        if self._motions % MOTIONS_IN_FLIGHT == 0:
+            self.flush()
+            self._run(lambda: False, time.monotonic() + 0.01, poll_ms=2)
+
+    def position(self, x: int, y: int, buttons: int) -> None:
+        """An absolute position, for the client mouse mode."""
+        self._channels["inputs"].position(x, y, self._display_id, buttons)
+
+    def button(self, number: int, pressed: bool, buttons: int) -> None:
+        """Presses or releases button `number` (1 left, 2 middle, 3 right, 4 and 5 the wheel)."""
+        inputs = self._channels["inputs"]
+        (inputs.button_press if pressed else inputs.button_release)(number, buttons)
+
+    def flush(self, seconds: float = 10) -> None:
+        """Waits until all that was sent to the inputs channel is with the kernel."""
+        finished = []
+        self._channels["inputs"].flush_async(None, lambda *_: finished.append(True))
+        self._wait(lambda: finished, seconds, "end of sending")
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._session.disconnect()
+        self._run(lambda: not self._context.pending(), time.monotonic() + 1)
