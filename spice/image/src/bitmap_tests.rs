@@ -113,3 +113,21 @@ fn a_mask_has_bits_inside_and_none_outside() {
         [Some(true), Some(false), None, None]
     );
 }
+
+#[test]
+fn reference_bitmaps_show_what_the_reference_does() {
+    let vectors = crate::vectors::of_codec("bitmap");
+    assert!(!vectors.is_empty());
+    for vector in vectors {
+        let bitmap = Bitmap {
+            format: BitmapFormat::from_raw(vector.number("type") as u8).unwrap(),
+            width: vector.number("width"),
+            height: vector.number("height"),
+            stride: vector.number("stride"),
+            top_down: vector.top_down(),
+            palette: None,
+            data: vector.encoded().unwrap().into(),
+        };
+        vector.assert_shows(bitmap);
+    }
+}

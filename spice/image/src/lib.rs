@@ -3,3 +3,10 @@
 
 pub mod bitmap;
 pub mod color;
+mod limits;
+pub mod lz;
+
+#[cfg(test)]
+mod vectors;
+
+pub use limits::Limits;

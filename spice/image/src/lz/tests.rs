@@ -1,0 +1,270 @@
+use caraway_ports::{display::Pixels, drawing::SurfaceFormat};
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::{
+    Limits,
+    vectors::{of_codec, sha256},
+};
+
+fn decoded(stream: &[u8]) -> LzImage {
+    decode(stream, &Limits::default()).unwrap()
+}
+
+#[test]
+fn reference_streams_decode_to_their_pixels() {
+    let vectors = of_codec("lz");
+    assert!(vectors.len() > 200);
+    for vector in vectors {
+        let image = decoded(&vector.encoded().unwrap());
+        assert_eq!(
+            (image.kind as u32, image.width),
+            (vector.number("type"), vector.number("width"))
+        );
+        assert_eq!(
+            (image.height, image.top_down),
+            (vector.number("height"), vector.top_down())
+        );
+        assert_eq!(sha256(&image.data), vector.text("pixels_sha256"), "{}", vector.name);
+        vector.assert_shows(image.into_bitmap().unwrap());
+    }
+}
+
+#[test]
+fn own_streams_decode_to_the_same_pixels_and_are_no_longer_than_those_of_the_reference() {
+    let (mut own, mut reference) = (0, 0);
+    for vector in of_codec("lz") {
+        let stream = vector.encoded().unwrap();
+        let mut image = decoded(&stream);
+        if image.kind == LzType::Rgb16 {
+            // Bit 15 means nothing and is not kept.
+            image.data = image
+                .data
+                .iter()
+                .enumerate()
+                .map(|(i, byte)| if i % 2 == 1 { byte & 0x7f } else { *byte })
+                .collect();
+        }
+        let again = encode(&image).unwrap();
+        assert_eq!(decoded(&again), image, "{}", vector.name);
+        if !vector.name.contains("hand") {
+            let allowed = stream.len() + stream.len() / 50 + 4;
+            assert!(
+                again.len() <= allowed,
+                "{}: {} for {}",
+                vector.name,
+                again.len(),
+                stream.len()
+            );
+            own += again.len();
+            reference += stream.len();
+        }
+    }
+    assert!(own <= reference, "{own} bytes for {reference}");
+}
+
+#[test]
+fn a_stream_cut_anywhere_is_an_error() {
+    for vector in of_codec("lz") {
+        let stream = vector.encoded().unwrap();
+        let step = (stream.len() / 200).max(1);
+        for length in (0..stream.len()).step_by(step) {
+            assert!(
+                decode(&stream[..length], &Limits::default()).is_err(),
+                "{} {length}",
+                vector.name
+            );
+        }
+        let mut longer = stream.clone();
+        longer.push(0);
+        assert!(
+            matches!(decode(&longer, &Limits::default()), Err(LzError::Trailing(1))),
+            "{}",
+            vector.name
+        );
+    }
+}
+
+fn stream(kind: u32, width: u32, height: u32, stride: u32, body: &[u8]) -> Vec<u8> {
+    let words = [MAGIC, VERSION, kind, width, height, stride, 1];
+    let header = words.iter().flat_map(|word| word.to_be_bytes());
+    header.chain(body.iter().copied()).collect()
+}
+
+#[test]
+fn the_worked_example_of_the_format_decodes() {
+    let body = [2, 1, 2, 3, 0x80, 2, 0, 9, 0x80, 0, 3, 1, 2, 3, 4];
+    let image = decoded(&stream(5, 10, 2, 10, &body));
+    assert_eq!(
+        image.data[..],
+        [1, 2, 3, 1, 2, 3, 1, 2, 3, 9, 9, 9, 9, 9, 9, 9, 1, 2, 3, 4]
+    );
+    assert_eq!(
+        encode(&image).unwrap().len(),
+        HEADER_BYTES + body.len() - 1,
+        "matches to the very end"
+    );
+}
+
+#[test]
+fn bad_headers_and_runs_are_told_apart() {
+    let error = |stream: &[u8]| decode(stream, &Limits::default()).unwrap_err();
+    let plt8 = |width, body: &[u8]| stream(5, width, 1, width, body);
+    let mut other = plt8(1, &[0, 7]);
+    other[0] = 0;
+    assert!(matches!(error(&other), LzError::Magic(_)));
+    other = plt8(1, &[0, 7]);
+    other[7] = 2;
+    assert_eq!(error(&other), LzError::Version(0x0001_0002));
+    assert_eq!(error(&stream(12, 1, 1, 1, &[])), LzError::Type(12));
+    assert_eq!(error(&stream(0, 1, 1, 1, &[])), LzError::Type(0));
+    assert_eq!(error(&plt8(0, &[])), LzError::Size { width: 0, height: 1 });
+    assert_eq!(
+        error(&stream(8, 2, 1, 9, &[])),
+        LzError::Stride { stride: 9, needed: 8 }
+    );
+    assert_eq!(
+        error(&plt8(4, &[0, 7, 0x20, 1])),
+        LzError::Distance { at: 1, distance: 2 }
+    );
+    assert_eq!(error(&plt8(3, &[0x20, 0])), LzError::Distance { at: 0, distance: 1 });
+    let too_long = LzError::Length {
+        at: 1,
+        length: 3,
+        expected: 3,
+    };
+    assert_eq!(error(&plt8(3, &[0, 7, 0x20, 0])), too_long);
+    assert!(matches!(
+        error(&plt8(3, &[3, 1, 2, 3, 4])),
+        LzError::Length { at: 0, length: 4, .. }
+    ));
+    let endless = [&[0, 7, 0xe0][..], &[255; 4000]].concat();
+    assert!(matches!(
+        error(&plt8(3, &endless)),
+        LzError::Truncated { produced: 1, .. }
+    ));
+}
+
+#[test]
+fn memory_is_taken_only_within_limits_and_for_input_that_can_fill_it() {
+    let huge = stream(8, 1 << 14, 1 << 13, 4 << 14, &[0; 100]);
+    assert!(matches!(decode(&huge, &Limits::default()), Err(LzError::Size { .. })));
+    let large = stream(8, 8192, 8192, 4 * 8192, &[0; 100]);
+    assert!(matches!(
+        decode(&large, &Limits::default()),
+        Err(LzError::Truncated { produced: 0, .. })
+    ));
+    let small = stream(5, 3, 1, 3, &[2, 1, 2, 3]);
+    assert!(decode(&small, &Limits::exactly(3, 1)).is_ok());
+    assert!(matches!(
+        decode(&small, &Limits::exactly(2, 1)),
+        Err(LzError::Size { .. })
+    ));
+}
+
+#[test]
+fn bitmaps_are_repacked_top_row_first() {
+    let bitmap = Bitmap {
+        format: BitmapFormat::Bit24,
+        width: 1,
+        height: 2,
+        stride: 4,
+        top_down: false,
+        palette: None,
+        data: Bytes::from_static(&[1, 2, 3, 9, 4, 5, 6]),
+    };
+    let image = decoded(&encode_bitmap(&bitmap).unwrap());
+    assert_eq!((image.top_down, &image.data[..]), (true, &[4, 5, 6, 1, 2, 3][..]));
+    let short = Bitmap { height: 3, ..bitmap };
+    assert!(matches!(encode_bitmap(&short), Err(LzError::Data { have: 7, .. })));
+}
+
+#[test]
+fn surfaces_take_the_type_that_holds_them() {
+    let encoded = |format, width, stride, data: &'static [u8]| {
+        let pixels = Pixels {
+            format,
+            width,
+            height: 1,
+            stride,
+            data: Bytes::from_static(data),
+        };
+        let image = decoded(&encode_pixels(&pixels).unwrap());
+        (image.kind, image.data.to_vec())
+    };
+    assert_eq!(
+        encoded(SurfaceFormat::Xrgb, 1, 4, &[1, 2, 3, 4]),
+        (LzType::Rgb32, vec![1, 2, 3, 0])
+    );
+    assert_eq!(
+        encoded(SurfaceFormat::Argb, 1, 4, &[1, 2, 3, 4]),
+        (LzType::Rgba, vec![1, 2, 3, 4])
+    );
+    assert_eq!(
+        encoded(SurfaceFormat::Rgb555, 1, 4, &[0x34, 0x12]),
+        (LzType::Rgb16, vec![0x34, 0x12])
+    );
+    assert_eq!(
+        encoded(SurfaceFormat::Rgb565, 1, 2, &[0xe0, 7]),
+        (LzType::Rgb32, vec![0, 255, 0, 0])
+    );
+    assert_eq!(encoded(SurfaceFormat::A8, 2, 2, &[7, 8]), (LzType::A8, vec![7, 8]));
+    assert_eq!(
+        encoded(SurfaceFormat::A1, 3, 1, &[0b101]),
+        (LzType::A8, vec![255, 0, 255])
+    );
+}
+
+/// Pictures with runs, repeats and noise.
+fn picture() -> impl Strategy<Value = LzImage> {
+    let piece = prop_oneof![
+        (any::<u8>(), 1..400usize).prop_map(|(byte, count)| vec![byte; count]),
+        vec(any::<u8>(), 1..40),
+        (vec(any::<u8>(), 1..9), 1..60usize).prop_map(|(bytes, count)| bytes.repeat(count)),
+    ];
+    (1..=11u32, 1..60u32, 1..30u32, any::<bool>(), vec(piece, 1..30)).prop_map(
+        |(kind, width, height, top_down, pieces)| {
+            let kind = LzType::from_raw(kind).unwrap();
+            let length = kind.row_bytes(width) as usize * height as usize;
+            let mut data: Vec<u8> = pieces.concat().into_iter().cycle().take(length).collect();
+            for (at, byte) in data.iter_mut().enumerate() {
+                match kind {
+                    LzType::Rgb16 if at % 2 == 1 => *byte &= 0x7f,
+                    LzType::Rgb32 if at % 4 == 3 => *byte = 0,
+                    LzType::Xxxa if at % 4 != 3 => *byte = 0,
+                    _ => {}
+                }
+            }
+            LzImage {
+                kind,
+                width,
+                height,
+                top_down,
+                data: data.into(),
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_decodes_to_the_same(image in picture()) {
+        let stream = encode(&image).unwrap();
+        prop_assert_eq!(decoded(&stream), image);
+    }
+
+    #[test]
+    fn damaged_streams_decode_or_fail_without_harm(
+        image in picture(), damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut stream = encode(&image).unwrap();
+        for (at, value) in damage {
+            let at = at.index(stream.len());
+            stream[at] = value;
+        }
+        let limits = Limits { max_pixels: 1 << 16, ..Limits::default() };
+        if let Ok(image) = decode(&stream, &limits) {
+            prop_assert_eq!(image.data.len() as u64, image.kind.row_bytes(image.width) * u64::from(image.height));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Streams of the reference implementation with what they decode to.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use caraway_ports::drawing::{Bitmap, Palette};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::bitmap::BitmapReader;
+
+/// One entry of the manifest.
+pub(crate) struct Vector {
+    pub(crate) name: String,
+    entry: Value,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
+}
+
+/// The vectors of one codec.
+pub(crate) fn of_codec(codec: &str) -> Vec<Vector> {
+    let manifest = fs::read_to_string(folder().join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let entries = manifest["vectors"].as_array().unwrap();
+    entries
+        .iter()
+        .filter(|entry| entry["codec"] == codec)
+        .map(|entry| Vector {
+            name: entry["name"].as_str().unwrap().to_owned(),
+            entry: entry.clone(),
+        })
+        .collect()
+}
+
+impl Vector {
+    pub(crate) fn text(&self, field: &str) -> &str {
+        self.entry[field].as_str().unwrap()
+    }
+
+    pub(crate) fn number(&self, field: &str) -> u32 {
+        u32::try_from(self.entry[field].as_u64().unwrap()).unwrap()
+    }
+
+    pub(crate) fn top_down(&self) -> bool {
+        self.entry["top_down"].as_bool().unwrap()
+    }
+
+    /// The stream, where it is stored.
+    pub(crate) fn encoded(&self) -> Option<Vec<u8>> {
+        let path = self.entry["encoded"].as_str()?;
+        Some(fs::read(folder().join(path)).unwrap())
+    }
+
+    pub(crate) fn palette(&self) -> Option<Arc<Palette>> {
+        let entries = self.entry.get("palette")?.as_array()?;
+        let entries = entries.iter().map(|entry| entry.as_u64().unwrap() as u32).collect();
+        Some(Arc::new(Palette { unique: 0, entries }))
+    }
+
+    /// Whether `bitmap`, with the palette of this vector, shows what the reference decoder does.
+    pub(crate) fn assert_shows(&self, mut bitmap: Bitmap) {
+        bitmap.palette = self.palette();
+        let reader = BitmapReader::new(&bitmap).unwrap();
+        let mut row = vec![0; bitmap.width as usize];
+        let mut hash = Sha256::new();
+        let has_alpha = !matches!(self.text("type_name"), "RGB32" | "32BIT");
+        for y in 0..bitmap.height {
+            reader.row(0, y, &mut row);
+            for value in &row {
+                let value = if has_alpha { *value } else { value & 0x00ff_ffff };
+                hash.update(value.to_le_bytes());
+            }
+        }
+        assert_eq!(hex(&hash.finalize()), self.text("display_sha256"), "{}", self.name);
+    }
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
