@@ -92,11 +92,14 @@ struct Rig {
     event: Arc<EventFd>,
 }
 
+/// RAM the rig's machine has.
+const RAM: std::ops::Range<u64> = 0..0x1000_0000;
+
 fn rig() -> Rig {
     let host = Arc::new(FakeHost::default());
     let buses = Arc::new(Buses::default());
     Rig {
-        space: MachineSpace::new(host.clone(), buses.clone(), vec![0..0x1000_0000], 2),
+        space: MachineSpace::new(host.clone(), buses.clone(), Vec::from([RAM]), 2),
         host,
         buses,
         memory: SharedMemory::allocate("test", 0x10_0000).unwrap(),

@@ -121,9 +121,8 @@ impl PowerOn {
         let fd = vcpu.fd();
         let mut regs = self.regs;
         let mut sregs = self.sregs;
-        match start {
-            Some(start) => start.enter(&mut regs, &mut sregs),
-            None => {}
+        if let Some(start) = start {
+            start.enter(&mut regs, &mut sregs);
         }
         fd.set_sregs(&sregs)
             .map_err(KvmError::ioctl("set the system registers"))?;

@@ -211,10 +211,13 @@ impl Vcpu {
             KVM_EXIT_INTR => Exit::Interrupted,
             // SAFETY: the exit reason says which member of the union is filled.
             KVM_EXIT_SYSTEM_EVENT => Exit::SystemEvent(unsafe { exit.system_event }.type_),
-            // SAFETY: the exit reason says which member of the union is filled.
-            KVM_EXIT_FAIL_ENTRY => Exit::EntryRefused {
-                reason: unsafe { exit.fail_entry }.hardware_entry_failure_reason,
-            },
+            KVM_EXIT_FAIL_ENTRY => {
+                // SAFETY: the exit reason says which member of the union is filled.
+                let refused = unsafe { exit.fail_entry };
+                Exit::EntryRefused {
+                    reason: refused.hardware_entry_failure_reason,
+                }
+            }
             KVM_EXIT_INTERNAL_ERROR => {
                 // SAFETY: the exit reason says which member of the union is filled.
                 let internal = unsafe { exit.internal };

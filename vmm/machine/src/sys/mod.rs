@@ -4,3 +4,13 @@
 pub(crate) mod kick;
 pub(crate) mod signals;
 pub(crate) mod terminal;
+
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use vmm_sys_util::eventfd::EventFd;
+
+/// The descriptor of an eventfd, for calls that want a borrowed one.
+pub(crate) fn borrow(event: &EventFd) -> BorrowedFd<'_> {
+    // SAFETY: the result lives no longer than `event`, which keeps the descriptor open.
+    unsafe { BorrowedFd::borrow_raw(event.as_raw_fd()) }
+}

@@ -83,7 +83,7 @@ impl AsRawFd for Signals {
 
 /// Collects children that have ended, if this process is the one that inherits orphans. In any other process children
 /// belong to whoever started them.
-pub(crate) fn reap_if_init() {
+pub fn reap_if_init() {
     if rustix::process::getpid() != rustix::process::Pid::INIT {
         return;
     }

@@ -1,0 +1,469 @@
+//! Building a machine in three phases: the platform (KVM, memory, buses), the board (devices every machine has), and what
+//! the caller plugs in; then [`MachineBuilder::build`] brings it to the kernel's first instruction.
+
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use caraway_base::{
+    address_space::{AddressSpace, MapError, Mapping, Space, Target},
+    bus::BusDevice,
+    irq::{IrqLine, MsiAllocator, SharedLine},
+    lifecycle::Lifecycle,
+    memory::{GuestRam, MemoryError},
+};
+use caraway_legacy::{
+    clock::HostClock,
+    debug_exit::{DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT, DebugExit},
+    pm::{PM_LENGTH, PM_PORT, PmArgs, PowerManagement, SCI_IRQ},
+    reset::ResetControl,
+    uart::{COM1_IRQ, COM1_LENGTH, COM1_PORT, Uart, UartArgs},
+};
+use caraway_pci::{AssignError, PciBus, PlugError, Windows, function::PciFunction};
+use event_manager::EventSet;
+use kvm_bindings::kvm_cpuid_entry2;
+use kvm_ioctls::Cap;
+
+use crate::{
+    Machine,
+    boot::BootError,
+    bus::{Buses, space::MachineSpace},
+    driver::{Command, Driver, Flush, MachineHandle, Message, Parts, Queue},
+    event_loop::{Devices, DevicesThread, Handler, Registration, Watchable},
+    firmware::{BootFailure, Firmware, PCI_PORTS},
+    kvm::{
+        Kvm, KvmError, Vm,
+        cpuid::{self, MOST_CPUS},
+        reset::{Controllers, PowerOn},
+        routing::{Line, Messages},
+    },
+    memory::{ECAM, Layout, LayoutError, WINDOW32},
+    serial::SerialOutput,
+    spec::{MachineSpec, OnReboot},
+    sys::signals::Signals,
+    vcpu::{Context, Cpus, Report, Reporter},
+};
+
+/// First port of PCI's config access, with the reset control register in it.
+const CONFIG_PORT: u16 = 0xcf8;
+const CONFIG_LENGTH: u16 = 8;
+/// GSIs of the four INTx lines.
+const INTX: [u32; 4] = [16, 17, 18, 19];
+
+/// Why a machine cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The number of CPUs.
+    #[error("cpus = {asked}: must be 1 to {most}")]
+    Cpus { asked: u32, most: u32 },
+    /// The amount of memory.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The kernel, the initramfs, the tables.
+    #[error(transparent)]
+    Boot(#[from] BootFailure),
+    /// The host's KVM.
+    #[error(transparent)]
+    Kvm(#[from] KvmError),
+    /// The host's memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// A device cannot be put where it belongs.
+    #[error("cannot place {what}")]
+    Map {
+        what: &'static str,
+        #[source]
+        source: MapError,
+    },
+    /// A PCI function cannot be plugged in.
+    #[error(transparent)]
+    Plug(#[from] PlugError),
+    /// The BARs do not fit.
+    #[error(transparent)]
+    Assign(#[from] AssignError),
+    /// Something else the host refused.
+    #[error("the host refused {what}")]
+    Host {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl BuildError {
+    /// Whether the configuration is to blame, not the host.
+    #[must_use]
+    pub fn is_config(&self) -> bool {
+        match self {
+            Self::Cpus { .. } | Self::Layout(_) | Self::Assign(_) => true,
+            Self::Boot(BootFailure::Kernel(error)) => {
+                !matches!(error, BootError::GuestMemory { .. } | BootError::MemoryMap { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
+fn host(what: &'static str) -> impl FnOnce(io::Error) -> BuildError {
+    move |source| BuildError::Host { what, source }
+}
+
+/// What every machine stands on.
+struct Platform {
+    kvm: Kvm,
+    cpuid: Vec<kvm_cpuid_entry2>,
+    layout: Layout,
+    vm: Arc<Vm>,
+    buses: Arc<Buses>,
+    space: Arc<MachineSpace>,
+    messages: Arc<Messages>,
+    devices: DevicesThread,
+}
+
+impl Platform {
+    fn new(cpus: u32, memory: u64) -> Result<Self, BuildError> {
+        let kvm = Kvm::open()?;
+        let most = kvm.max_cpus().min(MOST_CPUS);
+        if !(1..=most).contains(&cpus) {
+            return Err(BuildError::Cpus { asked: cpus, most });
+        }
+        let cpuid = kvm.supported_cpuid()?.as_slice().to_vec();
+        let layout = Layout::new(memory, cpuid::physical_bits(&cpuid))?;
+        let vm = Arc::new(Vm::new(&kvm, layout.allocate()?)?);
+        let buses = Arc::new(Buses::default());
+        let space = MachineSpace::new(
+            Arc::clone(&vm) as _,
+            Arc::clone(&buses),
+            layout.ram(),
+            vm.first_free_slot(),
+        );
+        Ok(Self {
+            messages: Arc::new(Messages::new(Arc::clone(&vm))),
+            devices: DevicesThread::start().map_err(host("an event loop"))?,
+            kvm,
+            cpuid,
+            layout,
+            vm,
+            buses,
+            space: Arc::new(space),
+        })
+    }
+
+    fn place(
+        &self,
+        what: &'static str,
+        space: Space,
+        start: u64,
+        length: u64,
+        device: Arc<dyn BusDevice>,
+    ) -> Result<(), BuildError> {
+        let mapping = Mapping {
+            space,
+            range: start..start + length,
+            target: Target::Device(device),
+            doorbells: Vec::new(),
+        };
+        self.space
+            .change(&[], vec![mapping])
+            .map(drop)
+            .map_err(|source| BuildError::Map { what, source })
+    }
+
+    fn place_ports(
+        &self,
+        what: &'static str,
+        port: u16,
+        length: u16,
+        device: Arc<dyn BusDevice>,
+    ) -> Result<(), BuildError> {
+        self.place(what, Space::Ports, port.into(), length.into(), device)
+    }
+
+    fn line(&self, gsi: u32) -> Arc<dyn IrqLine> {
+        Arc::new(Line::new(Arc::clone(&self.vm), gsi))
+    }
+}
+
+/// Devices every machine has.
+struct Board {
+    pci: PciBus,
+    intx: [Arc<SharedLine>; 4],
+    uart: Arc<Uart>,
+    serial: SerialOutput,
+    power: Arc<PowerManagement>,
+    /// Paused last and reset last, after everything plugged in.
+    lifecycles: Vec<Arc<dyn Lifecycle>>,
+}
+
+impl Board {
+    fn new(platform: &Platform, debug_exit: bool) -> Result<Self, BuildError> {
+        let intx = INTX.map(|gsi| SharedLine::new(platform.line(gsi)));
+        let pci = PciBus::new(
+            Arc::clone(&platform.space) as _,
+            Arc::clone(&platform.messages) as _,
+            intx.clone(),
+        )?;
+        let reset = Arc::new(ResetControl::new(pci.config_ports()));
+        platform.place_ports("the PCI config ports", CONFIG_PORT, CONFIG_LENGTH, reset.clone())?;
+        platform.place("ECAM", Space::Memory, ECAM.start, ECAM.end - ECAM.start, pci.ecam())?;
+
+        let serial = SerialOutput::new().map_err(host("a serial console"))?;
+        let uart = Arc::new(
+            Uart::new(UartArgs {
+                line: platform.line(COM1_IRQ),
+                sink: serial.sink(),
+            })
+            .map_err(host("a serial port"))?,
+        );
+        platform.place_ports("the serial port", COM1_PORT, COM1_LENGTH, uart.clone())?;
+
+        let power = Arc::new(PowerManagement::new(PmArgs {
+            sci: platform.line(SCI_IRQ),
+            clock: Arc::new(HostClock::new()),
+        }));
+        platform.place_ports("power management", PM_PORT, PM_LENGTH, power.clone())?;
+        if debug_exit {
+            platform.place_ports(
+                "the debug-exit port",
+                DEBUG_EXIT_PORT,
+                DEBUG_EXIT_LENGTH,
+                Arc::new(DebugExit),
+            )?;
+        }
+        let lifecycles: Vec<Arc<dyn Lifecycle>> = vec![uart.clone(), power.clone(), reset, Arc::new(pci.clone())];
+        Ok(Self {
+            pci,
+            intx,
+            uart,
+            serial,
+            power,
+            lifecycles,
+        })
+    }
+}
+
+/// Builds a machine. Everything handed out works at once, the guest runs only after [`Machine::run`].
+pub struct MachineBuilder {
+    platform: Platform,
+    board: Board,
+    firmware: Firmware,
+    options: Options,
+    queue: Arc<Queue>,
+    first_entry: Arc<OnceLock<Instant>>,
+    lifecycles: Vec<Arc<dyn Lifecycle>>,
+    flushes: Vec<Flush>,
+}
+
+/// What of the specification only matters at the end.
+struct Options {
+    serial: crate::spec::SerialSpec,
+    signals: Option<Signals>,
+    on_reboot: OnReboot,
+    stop_timeout: Duration,
+    start_paused: bool,
+}
+
+impl std::fmt::Debug for MachineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MachineBuilder").finish_non_exhaustive()
+    }
+}
+
+impl MachineBuilder {
+    /// Sets up platform and board.
+    ///
+    /// # Errors
+    /// When the host cannot, or the numbers cannot be.
+    pub fn new(spec: MachineSpec) -> Result<Self, BuildError> {
+        let platform = Platform::new(spec.cpus, spec.memory)?;
+        let board = Board::new(&platform, spec.debug_exit)?;
+        Ok(Self {
+            firmware: Firmware {
+                cpus: spec.cpus,
+                layout: platform.layout.clone(),
+                kernel: spec.kernel,
+                initramfs: spec.initramfs,
+                cmdline: spec.cmdline,
+            },
+            options: Options {
+                serial: spec.serial,
+                signals: spec.signals,
+                on_reboot: spec.on_reboot,
+                stop_timeout: spec.stop_timeout,
+                start_paused: spec.start_paused,
+            },
+            queue: Arc::new(Queue::new().map_err(host("a command queue"))?),
+            first_entry: Arc::new(OnceLock::new()),
+            platform,
+            board,
+            lifecycles: Vec::new(),
+            flushes: Vec::new(),
+        })
+    }
+
+    /// The guest's port and memory address spaces.
+    #[must_use]
+    pub fn address_space(&self) -> Arc<dyn AddressSpace> {
+        Arc::clone(&self.platform.space) as _
+    }
+
+    /// Hands out message-signalled vectors.
+    #[must_use]
+    pub fn msi_allocator(&self) -> Arc<dyn MsiAllocator> {
+        Arc::clone(&self.platform.messages) as _
+    }
+
+    /// An input of the interrupt controllers. GSIs 16 to 19 are shared: each call gives a new input of the wired OR. Of any
+    /// other line there must be one owner.
+    #[must_use]
+    pub fn irq_line(&self, gsi: u32) -> Arc<dyn IrqLine> {
+        let shared = INTX.iter().position(|intx| *intx == gsi);
+        match shared.and_then(|index| self.board.intx.get(index)) {
+            Some(line) => line.input(),
+            None => self.platform.line(gsi),
+        }
+    }
+
+    /// Guest RAM.
+    #[must_use]
+    pub fn guest_ram(&self) -> GuestRam {
+        self.platform.vm.ram().clone()
+    }
+
+    /// The `devices` thread, to watch descriptors on.
+    #[must_use]
+    pub fn devices(&self) -> Devices {
+        self.platform.devices.handle().clone()
+    }
+
+    /// Commands and events, from any thread, from now on.
+    #[must_use]
+    pub fn handle(&self) -> MachineHandle {
+        MachineHandle::new(Arc::clone(&self.queue), Arc::clone(&self.first_entry))
+    }
+
+    /// Plugs a PCI function in at 00:`device`.0.
+    ///
+    /// # Errors
+    /// When the place is taken or the function cannot be.
+    pub fn add_pci(&mut self, device: u8, function: Arc<dyn PciFunction>) -> Result<(), BuildError> {
+        Ok(self.board.pci.plug(device, function)?)
+    }
+
+    /// Adds a device the machine pauses, resumes and resets. They are paused in the order of these calls (so: disks, then
+    /// displays) and resumed in reverse.
+    pub fn add_lifecycle(&mut self, device: Arc<dyn Lifecycle>) {
+        self.lifecycles.push(device);
+    }
+
+    /// Adds what is called at the end, after every device was paused, to write back what is not on the disk yet.
+    pub fn add_flush(&mut self, flush: Flush) {
+        self.flushes.push(flush);
+    }
+
+    /// Puts a register block at fixed ports.
+    ///
+    /// # Errors
+    /// When something is there already.
+    pub fn add_ports(
+        &mut self,
+        what: &'static str,
+        port: u16,
+        length: u16,
+        device: Arc<dyn BusDevice>,
+    ) -> Result<(), BuildError> {
+        self.platform.place_ports(what, port, length, device)
+    }
+
+    /// Watches a descriptor on the `devices` thread for as long as the machine lives, or until the handler has enough.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    pub fn register_event(
+        &mut self,
+        fd: Arc<dyn Watchable>,
+        interest: EventSet,
+        handler: Handler,
+    ) -> io::Result<Option<Registration>> {
+        self.platform.devices.handle().register(fd, interest, handler)
+    }
+
+    /// Assigns BARs, creates the vCPUs, writes the tables and loads the kernel.
+    ///
+    /// # Errors
+    /// When the kernel cannot be booted or the host refuses.
+    pub fn build(self) -> Result<Machine, BuildError> {
+        self.board.pci.assign(Windows {
+            ports: u64::from(*PCI_PORTS.start())..u64::from(*PCI_PORTS.end()) + 1,
+            low: WINDOW32,
+            high: self.platform.layout.window64(),
+        })?;
+        let controllers = Controllers::take(&self.platform.vm)?;
+        let vcpus = self.create_vcpus()?;
+        let start = self.firmware.boot(self.platform.vm.ram())?;
+        let queue = Arc::clone(&self.queue);
+        let reporter: Reporter = Arc::new(move |report: Report| {
+            // A machine that has ended wants no reports.
+            queue.push(Message::Report(report)).ok();
+        });
+        let cpus = Cpus::start(
+            vcpus,
+            Context {
+                buses: Arc::clone(&self.platform.buses),
+                ram: self.platform.vm.ram().clone(),
+                reporter,
+                first_entry: Arc::clone(&self.first_entry),
+            },
+        )
+        .map_err(BootFailure::from)?;
+        cpus.park()
+            .and_then(|()| cpus.reset(&start))
+            .map_err(BootFailure::from)?;
+
+        let handle = self.handle();
+        let quitter = handle.clone();
+        let quit = Box::new(move || quitter.submit(Command::Quit { flush: true }, |_| ()));
+        let serial = self
+            .board
+            .serial
+            .connect(self.options.serial, self.board.uart, quit)
+            .map_err(host("a serial console"))?;
+        let mut lifecycles = self.lifecycles;
+        lifecycles.extend(self.board.lifecycles);
+        let driver = Driver::new(Parts {
+            cpus,
+            vm: self.platform.vm,
+            controllers,
+            firmware: self.firmware,
+            devices: self.platform.devices,
+            lifecycles,
+            flushes: self.flushes,
+            buses: self.platform.buses,
+            power: self.board.power,
+            serial,
+            signals: self.options.signals,
+            queue: self.queue,
+            first_entry: self.first_entry,
+            on_reboot: self.options.on_reboot,
+            stop_timeout: self.options.stop_timeout,
+            start_paused: self.options.start_paused,
+        });
+        Ok(Machine::new(driver, handle))
+    }
+
+    fn create_vcpus(&self) -> Result<Vec<(crate::kvm::vcpu::Vcpu, PowerOn)>, KvmError> {
+        let cpus = self.firmware.cpus;
+        let tsc_deadline = self.platform.kvm.has(Cap::TscDeadlineTimer);
+        (0..cpus)
+            .map(|id| {
+                let vcpu = self.platform.vm.create_vcpu(id)?;
+                vcpu.set_cpuid(&cpuid::leaves(&self.platform.cpuid, id, cpus, tsc_deadline))?;
+                let power_on = PowerOn::take(&self.platform.kvm, &vcpu)?;
+                Ok((vcpu, power_on))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,376 @@
+//! The driver's loop.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use caraway_base::{bus::Outcome, lifecycle::Lifecycle};
+use caraway_legacy::pm::PowerManagement;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Answer, Command, CommandError, Ending, Event, Message, Queue, Reply, RunState, Status, Subscriber};
+use crate::{
+    bus::Buses,
+    error_chain,
+    event_loop::DevicesThread,
+    firmware::{BootFailure, Firmware},
+    kvm::{Vm, reset::Controllers},
+    serial::SerialBackend,
+    spec::OnReboot,
+    sys::{
+        borrow,
+        signals::{Signal, Signals, reap_if_init},
+    },
+    vcpu::{Cpus, Report},
+};
+
+/// More triple faults than this within [`FAULT_WINDOW`] are a crash, not a way to reboot.
+const MOST_FAULTS: usize = 3;
+const FAULT_WINDOW: Duration = Duration::from_secs(10);
+
+/// Writes back what a device still holds; called after it was paused.
+pub type Flush = Box<dyn FnMut() -> io::Result<()> + Send>;
+
+/// What the driver drives.
+pub(crate) struct Parts {
+    pub(crate) cpus: Cpus,
+    pub(crate) vm: Arc<Vm>,
+    pub(crate) controllers: Controllers,
+    pub(crate) firmware: Firmware,
+    pub(crate) devices: DevicesThread,
+    /// In the order in which they are paused.
+    pub(crate) lifecycles: Vec<Arc<dyn Lifecycle>>,
+    pub(crate) flushes: Vec<Flush>,
+    pub(crate) buses: Arc<Buses>,
+    pub(crate) power: Arc<PowerManagement>,
+    pub(crate) serial: SerialBackend,
+    pub(crate) signals: Option<Signals>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) first_entry: Arc<OnceLock<Instant>>,
+    pub(crate) on_reboot: OnReboot,
+    pub(crate) stop_timeout: Duration,
+    pub(crate) start_paused: bool,
+}
+
+/// The machine's state and its only writer.
+pub(crate) struct Driver {
+    parts: Parts,
+    state: RunState,
+    resets: u64,
+    subscribers: Vec<Subscriber>,
+    /// Recent triple faults.
+    faults: VecDeque<Instant>,
+    /// When a guest that was told to stop has had its time.
+    stop_deadline: Option<Instant>,
+    ending: Option<Ending>,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            state: RunState::Prelaunch,
+            resets: 0,
+            subscribers: Vec::new(),
+            faults: VecDeque::new(),
+            stop_deadline: None,
+            ending: None,
+        }
+    }
+
+    /// Runs until the machine ends.
+    pub(crate) fn run(mut self) -> Ending {
+        // Whoever subscribed before the start hears of it.
+        while self.ending.is_none()
+            && let Some(message) = self.parts.queue.pop()
+        {
+            self.serve(message);
+        }
+        if !self.parts.start_paused && self.state == RunState::Prelaunch {
+            self.resume();
+        }
+        loop {
+            if let Some(ending) = self.ending.take() {
+                return self.finish(ending);
+            }
+            if let Err(error) = self.wait() {
+                self.end(Ending::Host(format!("cannot wait for events: {error}")));
+            }
+            while self.ending.is_none()
+                && let Some(message) = self.parts.queue.pop()
+            {
+                self.serve(message);
+            }
+            if self.stop_deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                self.end(Ending::StopLimit);
+            }
+        }
+    }
+
+    /// Waits for a message, a signal or a deadline.
+    fn wait(&mut self) -> io::Result<()> {
+        let signalled = {
+            let queue = borrow(self.parts.queue.event());
+            let mut fds = vec![PollFd::from_borrowed_fd(queue, PollFlags::IN)];
+            if let Some(signals) = &self.parts.signals {
+                fds.push(PollFd::new(signals, PollFlags::IN));
+            }
+            let timeout = self.stop_deadline.map(timespec_until);
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            fds.get(1).is_some_and(|fd| !fd.revents().is_empty())
+        };
+        while signalled && let Some(signal) = self.parts.signals.as_ref().map_or(Ok(None), Signals::next)? {
+            self.signal(signal);
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Child => reap_if_init(),
+            Signal::Terminate if self.stop_deadline.is_some() => self.end(Ending::StopLimit),
+            Signal::Terminate => {
+                tracing::info!(
+                    seconds = self.parts.stop_timeout.as_secs(),
+                    "told to stop: pressing the power button"
+                );
+                self.stop_deadline = Some(Instant::now() + self.parts.stop_timeout);
+                self.press_power_button();
+            }
+        }
+    }
+
+    fn serve(&mut self, message: Message) {
+        match message {
+            Message::Subscribe(subscriber) => self.subscribers.push(subscriber),
+            Message::Command(command, answer) => self.command(command, answer),
+            Message::Report(report) => self.report(report),
+        }
+    }
+
+    fn command(&mut self, command: Command, answer: Answer) {
+        match command {
+            Command::Status => {
+                answer(Ok(Reply::Status(self.status())));
+                return;
+            }
+            Command::Pause => self.pause(),
+            Command::Resume => self.resume(),
+            Command::Reset => self.reset(false),
+            Command::PowerButton => self.press_power_button(),
+            Command::Quit { flush } => {
+                if !flush {
+                    self.parts.flushes.clear();
+                }
+                self.end(Ending::Quit);
+            }
+        }
+        answer(match &self.ending {
+            Some(Ending::Host(text)) => Err(CommandError::Failed(text.clone())),
+            _ => Ok(Reply::Done),
+        });
+    }
+
+    fn status(&self) -> Status {
+        let unclaimed = self.parts.buses.unclaimed();
+        Status {
+            state: self.state,
+            first_entry: self.parts.first_entry.get().copied(),
+            resets: self.resets,
+            unclaimed_reads: unclaimed.reads(),
+            unclaimed_writes: unclaimed.writes(),
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Outcome(Outcome::Done) => {}
+            Report::Outcome(Outcome::Reset) => self.guest_reset(),
+            Report::Outcome(Outcome::PowerOff) => self.end(Ending::PowerOff),
+            Report::Outcome(Outcome::Exit(code)) => self.end(Ending::Exit(code)),
+            Report::Outcome(Outcome::GuestPanicked) => {
+                self.tell(Event::GuestPanicked);
+                self.end(Ending::Crashed("the guest reported a panic".to_owned()));
+            }
+            Report::TripleFault { cpu } => self.triple_fault(cpu),
+            Report::Crashed { cpu, report } => {
+                tracing::error!(cpu, "vCPU cannot go on");
+                self.end(Ending::Crashed(report));
+            }
+            Report::Died { cpu } => self.end(Ending::Host(format!("the thread of vCPU {cpu} died"))),
+        }
+    }
+
+    fn triple_fault(&mut self, cpu: u32) {
+        let now = Instant::now();
+        self.faults.retain(|fault| now.duration_since(*fault) < FAULT_WINDOW);
+        self.faults.push_back(now);
+        tracing::warn!(cpu, count = self.faults.len(), "the guest triple-faulted");
+        if self.faults.len() > MOST_FAULTS {
+            self.end(Ending::Crashed(format!(
+                "the guest triple-faulted {} times within {} s",
+                self.faults.len(),
+                FAULT_WINDOW.as_secs()
+            )));
+        } else {
+            self.guest_reset();
+        }
+    }
+
+    fn guest_reset(&mut self) {
+        match self.parts.on_reboot {
+            OnReboot::Restart => self.reset(true),
+            OnReboot::Exit => self.end(Ending::Reboot),
+        }
+    }
+
+    fn press_power_button(&mut self) {
+        self.parts.power.press_power_button();
+        self.tell(Event::Powerdown);
+    }
+
+    fn pause(&mut self) {
+        match self.state {
+            RunState::Running => {
+                self.hold();
+                self.state = RunState::Paused;
+                self.tell(Event::Stopped);
+            }
+            // A machine that was not started yet is started by `cont` only.
+            RunState::Prelaunch | RunState::Paused => {}
+            RunState::Shutdown | RunState::GuestPanicked | RunState::InternalError => {}
+        }
+    }
+
+    fn resume(&mut self) {
+        if matches!(self.state, RunState::Prelaunch | RunState::Paused) {
+            // Never held before the first start: devices begin running.
+            if self.state == RunState::Paused {
+                self.release();
+            }
+            self.state = RunState::Running;
+            self.parts.cpus.resume();
+            self.tell(Event::Resumed);
+        }
+    }
+
+    /// Parks the vCPUs, then pauses the devices in their order, then the event loop: from here on nothing touches guest
+    /// memory or raises an interrupt.
+    fn hold(&mut self) {
+        if let Err(error) = self.parts.cpus.park() {
+            self.end(Ending::Host(error_chain(&error)));
+        }
+        for device in &self.parts.lifecycles {
+            device.pause();
+        }
+        if let Err(error) = self.parts.devices.handle().park() {
+            self.end(Ending::Host(error.to_string()));
+        }
+    }
+
+    /// Undoes `hold` in reverse, up to but without the vCPUs.
+    fn release(&self) {
+        self.parts.devices.handle().resume();
+        for device in self.parts.lifecycles.iter().rev() {
+            device.resume();
+        }
+    }
+
+    fn reset(&mut self, guest: bool) {
+        let was = self.state;
+        if was != RunState::Paused {
+            self.hold();
+        }
+        if self.ending.is_some() {
+            return;
+        }
+        if let Err(error) = self.reset_held() {
+            self.end(Ending::Host(format!(
+                "cannot reset the machine: {}",
+                error_chain(&error)
+            )));
+            return;
+        }
+        self.parts.queue.drop_reports();
+        self.resets += 1;
+        self.tell(Event::Reset { guest });
+        if was != RunState::Paused {
+            self.release();
+        }
+        if was == RunState::Running {
+            self.parts.cpus.resume();
+        }
+    }
+
+    fn reset_held(&self) -> Result<(), BootFailure> {
+        for device in &self.parts.lifecycles {
+            device.reset();
+        }
+        self.parts.controllers.apply(&self.parts.vm)?;
+        crate::memory::clear(self.parts.vm.ram()).map_err(|source| BootFailure::Clear { source })?;
+        let start = self.parts.firmware.boot(self.parts.vm.ram())?;
+        Ok(self.parts.cpus.reset(&start)?)
+    }
+
+    /// Ends the machine when the current message is served; the first reason counts.
+    fn end(&mut self, ending: Ending) {
+        if self.ending.is_none() {
+            self.state = match ending {
+                Ending::Host(_) => RunState::InternalError,
+                Ending::Crashed(_) => RunState::GuestPanicked,
+                _ => RunState::Shutdown,
+            };
+            self.ending = Some(ending);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.subscribers.retain_mut(|subscriber| subscriber(event));
+    }
+
+    /// Stops everything, writes back what there is to write back, and tells everybody.
+    fn finish(mut self, ending: Ending) -> Ending {
+        let (guest, reason) = match &ending {
+            Ending::PowerOff if self.stop_deadline.is_some() => (false, "host-signal"),
+            other => other.cause(),
+        };
+        self.tell(Event::Shutdown { guest, reason });
+        if let Err(error) = self.parts.cpus.park() {
+            tracing::error!(error = error_chain(&error), "a vCPU did not stop");
+        }
+        for device in &self.parts.lifecycles {
+            device.pause();
+        }
+        let mut failed = None;
+        for flush in &mut self.parts.flushes {
+            if let Err(error) = flush() {
+                failed = Some(Ending::Host(format!("cannot write back: {error}")));
+            }
+        }
+        for message in self.parts.queue.close() {
+            if let Message::Command(_, answer) = message {
+                answer(Err(CommandError::Gone));
+            }
+        }
+        self.parts.serial.finish();
+        match failed {
+            // Data that did not reach the disk matters more than an orderly end.
+            Some(failed) if ending.exit_code() == 0 => failed,
+            _ => ending,
+        }
+    }
+}
+
+fn timespec_until(deadline: Instant) -> Timespec {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(left.subsec_nanos()),
+    }
+}
