@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::common::{self, ClientCommon, ServerCommon};
 use crate::error::{Error, Result};
-use crate::message::Message;
+use crate::message::{Message, carries_common};
 use crate::wire::{Point16, Reader, Writer, message_ids, wire_enum};
 
 message_ids! {
@@ -230,6 +230,8 @@ pub enum ServerMessage {
     },
 }
 
+carries_common!(ServerMessage, ServerCommon);
+
 impl Message for ServerMessage {
     fn id(&self) -> u16 {
         match self {
@@ -336,6 +338,8 @@ pub enum ClientMessage {
         body: Bytes,
     },
 }
+
+carries_common!(ClientMessage, ClientCommon);
 
 impl Message for ClientMessage {
     fn id(&self) -> u16 {

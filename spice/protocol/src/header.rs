@@ -1,6 +1,6 @@
 //! Data stage framing: from a byte stream to messages and back.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::Progress;
 use crate::channel::ChannelType;
@@ -264,16 +264,16 @@ impl FrameEncoder {
         }
         let size = writer.body_bytes()?;
         let serial = self.serial.wrapping_add(1);
-        let mut header = Vec::with_capacity(self.kind.bytes());
-        if self.kind == HeaderKind::Full {
-            header.extend_from_slice(&serial.to_le_bytes());
+        let full = self.kind == HeaderKind::Full;
+        let mut header = writer.header_mut(self.kind.bytes());
+        if full {
+            header.put_u64_le(serial);
         }
-        header.extend_from_slice(&message.id().to_le_bytes());
-        header.extend_from_slice(&size.to_le_bytes());
-        if self.kind == HeaderKind::Full {
-            header.extend_from_slice(&sub_list.to_le_bytes());
+        header.put_u16_le(message.id());
+        header.put_u32_le(size);
+        if full {
+            header.put_u32_le(sub_list);
         }
-        writer.header_mut(header.len()).copy_from_slice(&header);
         self.serial = serial;
         Ok(())
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::common::{self, ClientCommon, ServerCommon};
 use crate::error::Result;
-use crate::message::Message;
+use crate::message::{Message, carries_common};
 use crate::wire::{Reader, Writer, message_ids, wire_enum};
 
 message_ids! {
@@ -133,6 +133,8 @@ pub enum ServerMessage {
     },
 }
 
+carries_common!(ServerMessage, ServerCommon);
+
 impl Message for ServerMessage {
     fn id(&self) -> u16 {
         match self {
@@ -231,6 +233,8 @@ pub enum ClientMessage {
         body: Bytes,
     },
 }
+
+carries_common!(ClientMessage, ClientCommon);
 
 impl Message for ClientMessage {
     fn id(&self) -> u16 {

@@ -42,3 +42,8 @@ pub enum Progress<T> {
     /// The step is complete; its bytes were taken from the front of the buffer, what follows is left there.
     Done(T),
 }
+
+/// The README's code is compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -38,3 +38,15 @@ pub trait Message: Sized {
         Ok(writer.finish().to_bytes())
     }
 }
+
+/// Lets code that serves any channel make and find the messages all channels share.
+macro_rules! carries_common {
+    ($message:ty, $common:ty) => {
+        impl From<$common> for $message {
+            fn from(common: $common) -> Self {
+                Self::Common(common)
+            }
+        }
+    };
+}
+pub(crate) use carries_common;

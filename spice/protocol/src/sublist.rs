@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 
+use crate::common::server_id;
 use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::wire::{Reader, Writer};
 
 /// Bytes of a sub-message header: id and size.
 const HEADER_BYTES: usize = 6;
+
+const NOT_A_LIST: &str = "a message that is not a LIST itself";
 
 /// A message inside another one. It has no serial and does not count for the acknowledgement window; pointers in it
 /// are relative to its own body.
@@ -43,10 +46,12 @@ impl SubMessage {
 /// The list that starts at byte `offset` of `body`, in the order of execution.
 ///
 /// Encoders never let sub-messages overlap; a list whose sub-messages together are longer than the body that carries
-/// them is an error, so that the work a list causes is bounded by its size.
+/// them is an error, so that the work a list causes is bounded by its size. So is a LIST within a list: what carries
+/// sub-messages is one level deep.
 ///
 /// # Errors
-/// [`Error::Truncated`] or [`Error::Pointer`] when a part lies outside the body, [`Error::Limit`] on overlap.
+/// [`Error::Truncated`] or [`Error::Pointer`] when a part lies outside the body, [`Error::Limit`] on overlap,
+/// [`Error::Unexpected`] for a LIST.
 pub fn decode(message: &'static str, body: &Bytes, offset: u32) -> Result<Vec<SubMessage>> {
     let mut list = Reader::new(message, body);
     list.bytes("sub_list", u64::from(offset))?;
@@ -55,6 +60,9 @@ pub fn decode(message: &'static str, body: &Bytes, offset: u32) -> Result<Vec<Su
     list.items("sub_list", u32::from(count), 4, |list| {
         let mut sub = list.sub_message("sub_list offset")?;
         let id = sub.u16("sub-message type")?;
+        if id == server_id::LIST {
+            return Err(sub.unexpected("sub-message type", NOT_A_LIST, id));
+        }
         let size = sub.u32("sub-message size")?;
         total += HEADER_BYTES as u64 + u64::from(size);
         if total > body.len() as u64 {
@@ -83,6 +91,9 @@ pub(crate) fn encode(list: &[SubMessage], out: &mut Writer<'_>) -> Result<()> {
         out.count_u32("sub_list offset", offset)?;
     }
     for sub in list.iter().rev() {
+        if sub.id == server_id::LIST {
+            return Err(out.unexpected("sub-message type", NOT_A_LIST, sub.id));
+        }
         out.u16(sub.id);
         out.count_u32("sub-message size", sub.body.len())?;
         out.payload(&sub.body);

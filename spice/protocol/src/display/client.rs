@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::stream::{StreamReport, VideoCodec};
 use crate::common::{self, ClientCommon};
 use crate::error::Result;
-use crate::message::Message;
+use crate::message::{Message, carries_common};
 use crate::wire::{Reader, Writer, message_ids, wire_enum};
 
 message_ids! {
@@ -76,6 +76,8 @@ pub enum ClientMessage {
         body: Bytes,
     },
 }
+
+carries_common!(ClientMessage, ClientCommon);
 
 impl Message for ClientMessage {
     fn id(&self) -> u16 {

@@ -1,14 +1,12 @@
 //! Drawing messages.
 
-use std::sync::Arc;
-
 use bitflags::bitflags;
-use caraway_ports::drawing::{Clip, PathSegment, Rop, ScaleMode, Transform};
+use caraway_ports::drawing::{Clip, Rop, ScaleMode, Transform};
 use caraway_ports::geometry::{Point, Rect};
 
 use super::image::Image;
 use super::server_id;
-use super::vector::{Line, Text, decode_path};
+use super::vector::{DrawText, Stroke};
 use crate::error::Result;
 use crate::wire::{Point16, Reader, Writer};
 
@@ -159,7 +157,6 @@ fn decode_transform(reader: &mut Reader<'_>, field: &'static str) -> Result<Tran
 
 /// A drawing operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant)] // Always behind the box of `ServerMessage::Draw`.
 pub enum DrawOp {
     /// Copy a box of the same surface; overlap as through a temporary.
     CopyBits { src_pos: Point },
@@ -190,22 +187,9 @@ pub enum DrawOp {
         mask: Mask,
     },
     /// Lines, one pixel wide.
-    Stroke {
-        path: Arc<[PathSegment]>,
-        line: Line,
-        brush: Brush,
-        fore_mode: Rop,
-        back_mode: Rop,
-    },
+    Stroke(Stroke),
     /// Glyphs.
-    Text {
-        text: Text,
-        back_area: Rect,
-        fore_brush: Brush,
-        back_brush: Brush,
-        fore_mode: Rop,
-        back_mode: Rop,
-    },
+    Text(DrawText),
     /// Copy all but the pixels of one colour: `src_color` in the format of the image, `true_color` as 0x00RRGGBB.
     Transparent {
         image: Image,
@@ -236,8 +220,8 @@ impl Draw {
             DrawOp::Whiteness { .. } => server_id::DRAW_WHITENESS,
             DrawOp::Invers { .. } => server_id::DRAW_INVERS,
             DrawOp::Rop3 { .. } => server_id::DRAW_ROP3,
-            DrawOp::Stroke { .. } => server_id::DRAW_STROKE,
-            DrawOp::Text { .. } => server_id::DRAW_TEXT,
+            DrawOp::Stroke(_) => server_id::DRAW_STROKE,
+            DrawOp::Text(_) => server_id::DRAW_TEXT,
             DrawOp::Transparent { .. } => server_id::DRAW_TRANSPARENT,
             DrawOp::AlphaBlend { .. } => server_id::DRAW_ALPHA_BLEND,
             DrawOp::Composite(_) => server_id::DRAW_COMPOSITE,
@@ -324,21 +308,8 @@ impl DrawOp {
                     mask: Mask::decode(reader)?,
                 }
             }
-            server_id::DRAW_STROKE => Self::Stroke {
-                path: decode_path(&mut reader.target("path")?)?,
-                line: Line::decode(reader)?,
-                brush: Brush::decode(reader)?,
-                fore_mode: rop(reader, "fore_mode")?,
-                back_mode: rop(reader, "back_mode")?,
-            },
-            server_id::DRAW_TEXT => Self::Text {
-                text: Text::decode(&mut reader.target("str")?)?,
-                back_area: reader.rect("back_area")?,
-                fore_brush: Brush::decode(reader)?,
-                back_brush: Brush::decode(reader)?,
-                fore_mode: rop(reader, "fore_mode")?,
-                back_mode: rop(reader, "back_mode")?,
-            },
+            server_id::DRAW_STROKE => Self::Stroke(Stroke::decode(reader)?),
+            server_id::DRAW_TEXT => Self::Text(DrawText::decode(reader)?),
             server_id::DRAW_TRANSPARENT => {
                 let (image, area) = image_and_area(reader)?;
                 Self::Transparent {
@@ -403,34 +374,8 @@ impl DrawOp {
                 out.u8(source.scale as u8);
                 mask.encode(out);
             }
-            Self::Stroke {
-                path,
-                line,
-                brush,
-                fore_mode,
-                back_mode,
-            } => {
-                out.pointer(Some(path));
-                line.encode(out)?;
-                brush.encode(out);
-                out.u16(fore_mode.0);
-                out.u16(back_mode.0);
-            }
-            Self::Text {
-                text,
-                back_area,
-                fore_brush,
-                back_brush,
-                fore_mode,
-                back_mode,
-            } => {
-                out.pointer(Some(text));
-                out.rect(back_area);
-                fore_brush.encode(out);
-                back_brush.encode(out);
-                out.u16(fore_mode.0);
-                out.u16(back_mode.0);
-            }
+            Self::Stroke(stroke) => stroke.encode(out)?,
+            Self::Text(text) => text.encode(out),
             Self::Transparent {
                 image,
                 area,
@@ -462,7 +407,7 @@ impl Brush {
     const SOLID: u8 = 1;
     const PATTERN: u8 = 2;
 
-    fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self> {
         match reader.u8("brush type")? {
             Self::NONE => Ok(Self::None),
             Self::SOLID => Ok(Self::Solid(reader.u32("brush color")?)),
@@ -474,7 +419,7 @@ impl Brush {
         }
     }
 
-    fn encode<'a>(&'a self, out: &mut Writer<'a>) {
+    pub(super) fn encode<'a>(&'a self, out: &mut Writer<'a>) {
         match self {
             Self::None => out.u8(Self::NONE),
             Self::Solid(color) => {
@@ -511,7 +456,7 @@ impl Mask {
     }
 }
 
-fn rop(reader: &mut Reader<'_>, field: &'static str) -> Result<Rop> {
+pub(super) fn rop(reader: &mut Reader<'_>, field: &'static str) -> Result<Rop> {
     reader.u16(field).map(Rop)
 }
 

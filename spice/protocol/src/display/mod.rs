@@ -20,7 +20,7 @@ pub use stream::{
     StreamActivateReport, StreamCreate, StreamData, StreamDataSized, StreamFlags, StreamReport, VideoCodec,
 };
 pub use surface::{GlScanout, GlScanout2, Head, MonitorsConfig, ScanoutFlags, SurfaceCreate, SurfaceFlags};
-pub use vector::{Line, Text};
+pub use vector::{DrawText, Line, Stroke, Text};
 
 /// Surfaces of one channel; ids are below this.
 pub const SURFACES_MAX: u32 = 1024;

@@ -8,7 +8,7 @@ use super::stream::{StreamActivateReport, StreamCreate, StreamData, StreamDataSi
 use super::surface::{GlScanout, GlScanout2, MonitorsConfig, SurfaceCreate};
 use crate::common::{self, ServerCommon, WaitFor};
 use crate::error::Result;
-use crate::message::Message;
+use crate::message::{Message, carries_common};
 use crate::wire::{Reader, Writer, message_ids, wire_enum};
 
 message_ids! {
@@ -153,6 +153,8 @@ impl From<Draw> for ServerMessage {
         Self::Draw(Box::new(draw))
     }
 }
+
+carries_common!(ServerMessage, ServerCommon);
 
 impl Message for ServerMessage {
     fn id(&self) -> u16 {

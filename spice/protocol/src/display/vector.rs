@@ -1,13 +1,90 @@
-//! Paths, line attributes and glyphs.
+//! Lines and glyphs.
 
 use std::sync::Arc;
 
-use caraway_ports::drawing::{Glyph, GlyphDepth, PathSegment};
+use caraway_ports::drawing::{Glyph, GlyphDepth, PathSegment, Rop};
+use caraway_ports::geometry::Rect;
 
+use super::draw::{Brush, rop};
 use crate::error::Result;
 use crate::wire::{Block, Reader, Writer};
 
-/// How a path is stroked.
+/// Lines, one pixel wide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stroke {
+    /// Where they go.
+    pub path: Arc<[PathSegment]>,
+    /// How they are dashed.
+    pub line: Line,
+    /// What they are painted with.
+    pub brush: Brush,
+    /// How brush and destination are combined.
+    pub fore_mode: Rop,
+    /// Carried, without use in clients.
+    pub back_mode: Rop,
+}
+
+impl Stroke {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+        Ok(Self {
+            path: decode_path(&mut reader.target("path")?)?,
+            line: Line::decode(reader)?,
+            brush: Brush::decode(reader)?,
+            fore_mode: rop(reader, "fore_mode")?,
+            back_mode: rop(reader, "back_mode")?,
+        })
+    }
+
+    pub(super) fn encode<'a>(&'a self, out: &mut Writer<'a>) -> Result<()> {
+        out.pointer(Some(&self.path));
+        self.line.encode(out)?;
+        self.brush.encode(out);
+        out.u16(self.fore_mode.0);
+        out.u16(self.back_mode.0);
+        Ok(())
+    }
+}
+
+/// Glyphs, painted over an area.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrawText {
+    /// The glyphs.
+    pub text: Text,
+    /// Filled with `back_brush` first; nothing when empty.
+    pub back_area: Rect,
+    /// What glyphs are painted with.
+    pub fore_brush: Brush,
+    /// What the area is painted with.
+    pub back_brush: Brush,
+    /// [`Rop::PUT`] when there is an area.
+    pub fore_mode: Rop,
+    /// Carried, without use in clients.
+    pub back_mode: Rop,
+}
+
+impl DrawText {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+        Ok(Self {
+            text: Text::decode(&mut reader.target("str")?)?,
+            back_area: reader.rect("back_area")?,
+            fore_brush: Brush::decode(reader)?,
+            back_brush: Brush::decode(reader)?,
+            fore_mode: rop(reader, "fore_mode")?,
+            back_mode: rop(reader, "back_mode")?,
+        })
+    }
+
+    pub(super) fn encode<'a>(&'a self, out: &mut Writer<'a>) {
+        out.pointer(Some(&self.text));
+        out.rect(&self.back_area);
+        self.fore_brush.encode(out);
+        self.back_brush.encode(out);
+        out.u16(self.fore_mode.0);
+        out.u16(self.back_mode.0);
+    }
+}
+
+/// How a path is dashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// On and off lengths, 28.4; empty = solid. At most 255.
@@ -20,7 +97,7 @@ impl Line {
     const START_WITH_GAP: u8 = 4;
     const STYLED: u8 = 8;
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self> {
         let flags = reader.u8("line flags")?;
         let mut style = Vec::new();
         if flags & Self::STYLED != 0 {
@@ -37,7 +114,7 @@ impl Line {
         })
     }
 
-    pub(super) fn encode<'a>(&'a self, out: &mut Writer<'a>) -> Result<()> {
+    fn encode<'a>(&'a self, out: &mut Writer<'a>) -> Result<()> {
         let gap = if self.start_with_gap { Self::START_WITH_GAP } else { 0 };
         if self.style.is_empty() {
             out.u8(gap);
@@ -55,7 +132,7 @@ const SEGMENT_BYTES: usize = 5;
 /// Bytes of a point of a path.
 const POINT_BYTES: usize = 8;
 
-pub(super) fn decode_path(reader: &mut Reader<'_>) -> Result<Arc<[PathSegment]>> {
+fn decode_path(reader: &mut Reader<'_>) -> Result<Arc<[PathSegment]>> {
     let count = reader.u32("path num_segments")?;
     let segments = reader.items("path segments", count, SEGMENT_BYTES, |reader| {
         let flags = reader.u8("path segment flags")?;
@@ -93,7 +170,7 @@ impl Text {
     /// Bytes of a glyph without coverage.
     const GLYPH_BYTES: usize = 20;
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self> {
         let count = reader.u16("str length")?;
         let flags = reader.u8("str flags")?;
         let depth = match flags & Self::DEPTHS {

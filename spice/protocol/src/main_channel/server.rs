@@ -6,7 +6,7 @@ use super::{MouseMode, MouseModes};
 use crate::channel::{ChannelId, ChannelType};
 use crate::common::{self, ServerCommon};
 use crate::error::Result;
-use crate::message::Message;
+use crate::message::{Message, carries_common};
 use crate::wire::{Block, Reader, Writer, message_ids};
 
 message_ids! {
@@ -190,6 +190,8 @@ pub enum ServerMessage {
         body: Bytes,
     },
 }
+
+carries_common!(ServerMessage, ServerCommon);
 
 impl Message for ServerMessage {
     fn id(&self) -> u16 {

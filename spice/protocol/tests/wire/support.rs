@@ -1,14 +1,11 @@
-//! What the integration tests share.
-#![allow(dead_code)] // Each test file uses its own part.
-
-pub mod hex;
+//! What the tests share.
 
 use bytes::{Bytes, BytesMut};
 use caraway_protocol::header::{Frame, FrameDecoder, FrameEncoder, HeaderKind, Limits};
 use caraway_protocol::{Message, Progress, Result};
 
 /// The bytes of a hex dump.
-pub fn bytes_of(dump: &str) -> Vec<u8> {
+pub(crate) fn bytes_of(dump: &str) -> Vec<u8> {
     let digits: Vec<u32> = dump.chars().filter_map(|c| c.to_digit(16)).collect();
     digits
         .chunks(2)
@@ -17,7 +14,7 @@ pub fn bytes_of(dump: &str) -> Vec<u8> {
 }
 
 /// Takes the one message `wire` holds, and checks that nothing is left over.
-pub fn frame(kind: HeaderKind, limits: Limits, wire: &[u8]) -> Frame {
+pub(crate) fn frame(kind: HeaderKind, limits: Limits, wire: &[u8]) -> Frame {
     let mut buffer = BytesMut::from(wire);
     match FrameDecoder::new(kind, limits).decode(&mut buffer).unwrap() {
         Progress::Done(frame) => {
@@ -29,7 +26,7 @@ pub fn frame(kind: HeaderKind, limits: Limits, wire: &[u8]) -> Frame {
 }
 
 /// `message` through encoder and decoder.
-pub fn through_the_wire<M: Message>(message: &M, kind: HeaderKind) -> Result<M> {
+pub(crate) fn through_the_wire<M: Message>(message: &M, kind: HeaderKind) -> Result<M> {
     let mut wire = Vec::new();
     FrameEncoder::new(kind).encode_into(message, &mut wire)?;
     let encoded = FrameEncoder::new(kind).encode(message)?;
@@ -43,7 +40,7 @@ pub fn through_the_wire<M: Message>(message: &M, kind: HeaderKind) -> Result<M> 
 }
 
 /// Every prefix of `body` must decode to something or to an error.
-pub fn decode_prefixes<M: Message>(id: u16, body: &[u8]) {
+pub(crate) fn decode_prefixes<M: Message>(id: u16, body: &[u8]) {
     let body = Bytes::copy_from_slice(body);
     for length in 0..body.len() {
         let _ = M::decode(id, &body.slice(..length));

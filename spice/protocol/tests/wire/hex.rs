@@ -1,10 +1,10 @@
 //! The worked examples of the protocol reference, chapter 9, as hex.
 
-pub const LINK_MESSAGE: &str = "
+pub(crate) const LINK_MESSAGE: &str = "
     52 45 44 51 02 00 00 00 02 00 00 00 1a 00 00 00
     00 00 00 00 01 00 01 00 00 00 01 00 00 00 12 00
     00 00 09 00 00 00 0f 00 00 00";
-pub const LINK_REPLY: &str = "
+pub(crate) const LINK_REPLY: &str = "
     52 45 44 51 02 00 00 00 02 00 00 00 ba 00 00 00
     00 00 00 00 30 81 9f 30 0d 06 09 2a 86 48 86 f7
     0d 01 01 01 05 00 03 81 8d 00 30 81 89 02 81 81
@@ -18,8 +18,8 @@ pub const LINK_REPLY: &str = "
     0b 1b 40 b4 17 a2 c3 aa 7d b8 22 a8 8a a7 29 11
     d9 02 03 01 00 01 01 00 00 00 01 00 00 00 b2 00
     00 00 0b 00 00 00 0f 00 00 00";
-pub const MECHANISM: &str = "01 00 00 00";
-pub const TICKET: &str = "
+pub(crate) const MECHANISM: &str = "01 00 00 00";
+pub(crate) const TICKET: &str = "
     64 76 75 0b 7a 7e db 4f ec 2e c0 cc 7a 95 17 87
     ad 12 12 6b 1e fc 05 20 b9 77 3c eb c8 0e 44 5c
     8f e1 36 75 2f 50 3a 6c 92 11 5c da cd 0d 55 4a
@@ -28,36 +28,36 @@ pub const TICKET: &str = "
     b3 a0 d1 e6 44 d1 61 47 fe 11 b0 3c f6 4f 79 62
     91 96 03 6f 8e 83 cd 06 53 15 c0 2b 22 f7 65 50
     51 e9 8a f1 e7 b6 58 60 52 0b 4a 19 98 da 83 35";
-pub const LINK_RESULT: &str = "00 00 00 00";
-pub const MAIN_INIT: &str = "
+pub(crate) const LINK_RESULT: &str = "00 00 00 00";
+pub(crate) const MAIN_INIT: &str = "
     67 00 20 00 00 00 4d 3c 2b 1a 01 00 00 00 03 00
     00 00 01 00 00 00 01 00 00 00 0a 00 00 00 40 e2
     01 00 00 00 00 01";
-pub const CHANNELS_LIST: &str = "
+pub(crate) const CHANNELS_LIST: &str = "
     68 00 0c 00 00 00 04 00 00 00 02 00 04 00 03 00
     05 00";
-pub const DISPLAY_LINK_MESSAGE: &str = "
+pub(crate) const DISPLAY_LINK_MESSAGE: &str = "
     52 45 44 51 02 00 00 00 02 00 00 00 1a 00 00 00
     4d 3c 2b 1a 02 00 01 00 00 00 01 00 00 00 12 00
     00 00 09 00 00 00 3f 07 00 00";
-pub const SET_ACK: &str = "03 00 08 00 00 00 01 00 00 00 14 00 00 00";
-pub const ACK_SYNC: &str = "01 00 04 00 00 00 01 00 00 00";
-pub const ACK: &str = "02 00 00 00 00 00";
-pub const PING: &str = "04 00 0c 00 00 00 07 00 00 00 88 77 66 55 44 33 22 11";
-pub const DISPLAY_INIT: &str = "
+pub(crate) const SET_ACK: &str = "03 00 08 00 00 00 01 00 00 00 14 00 00 00";
+pub(crate) const ACK_SYNC: &str = "01 00 04 00 00 00 01 00 00 00";
+pub(crate) const ACK: &str = "02 00 00 00 00 00";
+pub(crate) const PING: &str = "04 00 0c 00 00 00 07 00 00 00 88 77 66 55 44 33 22 11";
+pub(crate) const DISPLAY_INIT: &str = "
     65 00 0e 00 00 00 01 00 00 40 01 00 00 00 00 01
     00 00 40 00";
-pub const DISPLAY_INIT_FULL: &str = "
+pub(crate) const DISPLAY_INIT_FULL: &str = "
     01 00 00 00 00 00 00 00 65 00 0e 00 00 00 00 00
     00 00 01 00 00 40 01 00 00 00 00 01 00 00 40 00";
-pub const SURFACE_CREATE: &str = "
+pub(crate) const SURFACE_CREATE: &str = "
     3a 01 14 00 00 00 00 00 00 00 80 02 00 00 e0 01
     00 00 20 00 00 00 01 00 00 00";
-pub const DRAW_FILL: &str = "
+pub(crate) const DRAW_FILL: &str = "
     2e 01 29 00 00 00 00 00 00 00 00 00 00 00 00 00
     00 00 e0 01 00 00 80 02 00 00 00 01 99 66 33 00
     08 00 00 00 00 00 00 00 00 00 00 00 00 00 00";
-pub const DRAW_COPY: &str = "
+pub(crate) const DRAW_COPY: &str = "
     30 01 6d 00 00 00 00 00 00 00 14 00 00 00 0a 00
     00 00 16 00 00 00 0c 00 00 00 00 39 00 00 00 00
     00 00 00 00 00 00 00 02 00 00 00 02 00 00 00 08
@@ -66,7 +66,7 @@ pub const DRAW_COPY: &str = "
     00 08 04 02 00 00 00 02 00 00 00 08 00 00 00 00
     00 00 00 00 00 ff 00 00 ff 00 00 ff 00 00 00 ff
     ff ff 00";
-pub const DRAW_COPY_PALETTE: &str = "
+pub(crate) const DRAW_COPY_PALETTE: &str = "
     30 01 87 00 00 00 00 00 00 00 00 00 00 00 00 00
     00 00 01 00 00 00 04 00 00 00 01 01 00 00 00 00
     00 00 00 00 00 00 00 01 00 00 00 04 00 00 00 4d
@@ -76,15 +76,15 @@ pub const DRAW_COPY_PALETTE: &str = "
     00 01 00 00 00 05 05 04 00 00 00 01 00 00 00 04
     00 00 00 75 00 00 00 00 01 01 00 77 00 00 00 00
     00 00 00 02 00 00 00 00 00 ff ff ff 00";
-pub const AGENT_CLIPBOARD: &str = "
+pub(crate) const AGENT_CLIPBOARD: &str = "
     6b 00 22 00 00 00 01 00 00 00 04 00 00 00 00 00
     00 00 00 00 00 00 0e 00 00 00 00 00 00 00 01 00
     00 00 68 c3 a9 6c 6c 6f";
-pub const AGENT_CAPS: &str = "
+pub(crate) const AGENT_CAPS: &str = "
     6b 00 1c 00 00 00 01 00 00 00 06 00 00 00 00 00
     00 00 00 00 00 00 08 00 00 00 01 00 00 00 77 50
     03 00";
-pub const LIST: &str = "
+pub(crate) const LIST: &str = "
     08 00 2c 00 00 00 02 00 1b 00 00 00 0a 00 00 00
     69 00 0b 00 00 00 01 00 01 01 00 00 00 01 00 00
     00 05 00 0b 00 00 00 01 02 01 23 01 00 00 00 00

@@ -1,14 +1,12 @@
 //! The worked examples of the protocol reference, byte for byte, both ways.
 
-mod common;
-
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use caraway_protocol::caps::{Caps, CommonCap, DisplayCap, MainCap};
 use caraway_protocol::channel::{ChannelId, ChannelType};
 use caraway_protocol::common::{ClientCommon, Ping, Pong, ServerCommon, SetAck, WaitFor};
-use caraway_protocol::display::{self, *};
+use caraway_protocol::display::*;
 use caraway_protocol::header::{FrameEncoder, HeaderKind, Limits};
 use caraway_protocol::link::{
     AuthMechanism, LinkCode, LinkMessage, LinkReply, Negotiated, Ticket, decode_result, encode_result,
@@ -17,7 +15,8 @@ use caraway_protocol::main_channel::{self, AgentHeader, MouseMode, MouseModes};
 use caraway_protocol::sublist::SubMessage;
 use caraway_protocol::{Error, Message, Progress};
 
-use common::{bytes_of, frame, hex};
+use crate::hex;
+use crate::support::{bytes_of, decode_prefixes, frame};
 
 /// `dump` decodes to `message`, `message` encodes to `dump`, and every prefix of `dump` asks for more.
 fn check<M: Message + PartialEq + std::fmt::Debug>(kind: HeaderKind, limits: Limits, dump: &str, message: &M) {
@@ -33,7 +32,7 @@ fn check<M: Message + PartialEq + std::fmt::Debug>(kind: HeaderKind, limits: Lim
         }
         assert_eq!(buffer.len(), length, "an unfinished message must stay in the buffer");
     }
-    common::decode_prefixes::<M>(message.id(), &message.to_body().unwrap());
+    decode_prefixes::<M>(message.id(), &message.to_body().unwrap());
 }
 
 fn from_server<M: Message + PartialEq + std::fmt::Debug>(dump: &str, message: &M) {
@@ -198,7 +197,7 @@ fn acknowledgement_and_ping() {
 
 #[test]
 fn display_init_with_both_headers() {
-    let init = display::ClientMessage::Init(Init {
+    let init = ClientMessage::Init(Init {
         pixmap_cache_id: 1,
         pixmap_cache_size: 0x0140_0000,
         glz_dictionary_id: 1,

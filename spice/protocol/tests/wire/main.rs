@@ -1,0 +1,10 @@
+//! The protocol crate from outside: worked examples, round trips, hostile bytes.
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers and strategies are tests too.
+
+mod examples;
+mod hex;
+mod hostile;
+mod layout;
+mod round_trips;
+mod strategies;
+mod support;
