@@ -85,6 +85,22 @@ impl Queue {
         message
     }
 
+    /// Takes the subscriptions out, whatever waits before them.
+    pub(crate) fn take_subscribers(&self) -> Vec<Subscriber> {
+        let mut waiting = self.lock();
+        let (subscriptions, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut waiting.messages)
+            .into_iter()
+            .partition(|message| matches!(message, Message::Subscribe(_)));
+        waiting.messages = rest;
+        subscriptions
+            .into_iter()
+            .filter_map(|message| match message {
+                Message::Subscribe(subscriber) => Some(subscriber),
+                Message::Command(..) | Message::Report(_) => None,
+            })
+            .collect()
+    }
+
     /// Forgets what vCPUs reported: it belongs to the time before a reset.
     pub(crate) fn drop_reports(&self) {
         self.lock()

@@ -83,13 +83,9 @@ impl Driver {
 
     /// Runs until the machine ends.
     pub(crate) fn run(mut self) -> Ending {
-        // Whoever subscribed before the start hears of it.
-        while self.ending.is_none()
-            && let Some(message) = self.parts.queue.pop()
-        {
-            self.serve(message);
-        }
-        if !self.parts.start_paused && self.state == RunState::Prelaunch {
+        // Whoever subscribed before the start hears of it; commands wait until the machine has started.
+        self.subscribers.extend(self.parts.queue.take_subscribers());
+        if !self.parts.start_paused {
             self.resume();
         }
         loop {

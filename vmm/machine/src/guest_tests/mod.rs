@@ -68,7 +68,7 @@ impl BusDevice for Probe {
 fn spec(program: Program) -> MachineSpec {
     MachineSpec {
         debug_exit: true,
-        ..MachineSpec::new(Kernel::Bytes(program.elf()), 16 << 20)
+        ..MachineSpec::new(Kernel::Bytes(program.kernel()), 16 << 20)
     }
 }
 

@@ -1,17 +1,18 @@
-//! Assembles guests: 32-bit PVH kernels of one code segment, flat, paging off.
+//! Assembles guests: 32-bit PVH kernels, flat, paging off, and 64-bit ones with a bzImage's header, identity-mapped.
+//!
+//! What takes interrupts is 64-bit: hosts that interpret ring 0 deliver none to 32-bit code.
 
 use std::sync::Arc;
 
-use iced_x86::code_asm::{CodeAssembler, CodeLabel, al, ax, byte_ptr, cl, dx, eax, ecx, edi, edx, esi, esp, ptr};
+use iced_x86::code_asm::{CodeAssembler, CodeLabel, al, ax, byte_ptr, cl, dx, eax, ecx, edi, edx, esi, esp, ptr, rax};
 
 /// Where the segment lies; the note is in its first bytes, the code follows.
 const BASE: u32 = 0x10_0000;
 const CODE_OFFSET: u32 = 0x100;
 /// Where the code starts.
-pub(super) const CODE: u32 = BASE + CODE_OFFSET;
-/// Descriptor tables, stack and scratch memory of guests.
-pub(super) const GDT: u32 = 0x20_0000;
-pub(super) const IDT: u32 = 0x20_1000;
+const CODE: u32 = BASE + CODE_OFFSET;
+/// Interrupt table, stack and scratch memory of guests.
+const IDT: u32 = 0x20_1000;
 const TABLE_POINTER: u32 = 0x20_2000;
 pub(super) const STACK: u32 = 0x21_0000;
 pub(super) const SCRATCH: u32 = 0x22_0000;
@@ -25,9 +26,16 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn new() -> Self {
-        Self {
-            asm: CodeAssembler::new(32).unwrap(),
-        }
+        let mut asm = CodeAssembler::new(32).unwrap();
+        asm.mov(esp, STACK).unwrap();
+        Self { asm }
+    }
+
+    /// A 64-bit guest. The loader has given it page tables for 4 GiB and segments at 0x10 and 0x18.
+    pub(super) fn long() -> Self {
+        let mut asm = CodeAssembler::new(64).unwrap();
+        asm.mov(esp, STACK).unwrap();
+        Self { asm }
     }
 
     pub(super) fn label(&mut self) -> CodeLabel {
@@ -115,40 +123,24 @@ impl Program {
         self.asm.jmp(again).unwrap();
     }
 
-    /// Loads descriptor tables with flat segments at 0x10 and 0x18 and an empty interrupt table, and a stack.
-    pub(super) fn tables(&mut self) {
-        self.asm.mov(esp, STACK).unwrap();
-        for (offset, value) in [
-            (0x10, 0x0000_ffff),
-            (0x14, 0x00cf_9b00),
-            (0x18, 0x0000_ffff),
-            (0x1c, 0x00cf_9300),
-        ] {
-            self.store32(GDT + offset, value);
-        }
-        self.table_pointer(GDT, 0x1f);
-        self.asm.lgdt(ptr(edi)).unwrap();
-        self.table_pointer(IDT, 0x7ff);
+    /// Loads an interrupt table, empty so far.
+    pub(super) fn interrupt_table(&mut self) {
+        self.store32(TABLE_POINTER + 2, IDT);
+        self.asm.mov(edi, TABLE_POINTER).unwrap();
+        self.asm.mov(ax, 0xfff).unwrap();
+        self.asm.mov(ptr(edi), ax).unwrap();
         self.asm.lidt(ptr(edi)).unwrap();
     }
 
-    /// Base and limit for `lgdt` and `lidt`, at `edi`.
-    fn table_pointer(&mut self, base: u32, limit: u16) {
-        self.store32(TABLE_POINTER + 2, base);
-        self.asm.mov(edi, TABLE_POINTER).unwrap();
-        self.asm.mov(ax, u32::from(limit)).unwrap();
-        self.asm.mov(ptr(edi), ax).unwrap();
-    }
-
-    /// Makes `vector` lead to `handler`, an interrupt gate.
+    /// Makes `vector` lead to `handler`, an interrupt gate of a 64-bit guest.
     pub(super) fn gate(&mut self, vector: u32, handler: CodeLabel) {
-        self.asm.lea(eax, ptr(handler)).unwrap();
+        self.asm.lea(rax, ptr(handler)).unwrap();
         self.asm.mov(ecx, eax).unwrap();
         self.asm.and(eax, 0xffff).unwrap();
         self.asm.or(eax, 0x10 << 16).unwrap();
-        self.asm.mov(edi, IDT + vector * 8).unwrap();
+        self.asm.mov(edi, IDT + vector * 16).unwrap();
         self.asm.mov(ptr(edi), eax).unwrap();
-        self.asm.and(ecx, 0xffff_0000_u32 as i32).unwrap();
+        self.asm.and(ecx, 0xffff_0000_u32.cast_signed()).unwrap();
         self.asm.or(ecx, 0x8e00).unwrap();
         self.asm.mov(ptr(edi + 4), ecx).unwrap();
     }
@@ -163,16 +155,51 @@ impl Program {
         self.store32(APIC + 0xb0, 0);
     }
 
-    /// Copies the code between two labels to `to`, below 1 MiB for a start-up IPI.
-    pub(super) fn copy_code(&mut self, from: CodeLabel, to: u32, length: u32) {
-        self.asm.lea(esi, ptr(from)).unwrap();
+    /// Copies `code` to `to`, below 1 MiB for a start-up IPI.
+    pub(super) fn copy_code(&mut self, code: &[u8], to: u32) {
+        let mut after = self.label();
+        self.asm.call(after).unwrap();
+        self.asm.db(code).unwrap();
+        self.place(&mut after);
+        self.asm.pop(esi).unwrap();
         self.asm.mov(edi, to).unwrap();
-        self.asm.mov(ecx, length).unwrap();
+        self.asm.mov(ecx, u32::try_from(code.len()).unwrap()).unwrap();
         self.asm.rep().movsb().unwrap();
     }
 
     /// The finished kernel.
-    pub(super) fn elf(mut self) -> Arc<[u8]> {
+    pub(super) fn kernel(self) -> Arc<[u8]> {
+        if self.asm.bitness() == 64 {
+            self.bzimage()
+        } else {
+            self.elf()
+        }
+    }
+
+    /// Setup header and code at the 64-bit entry.
+    fn bzimage(mut self) -> Arc<[u8]> {
+        let entry = u64::from(BASE) + 0x200;
+        let code = self.asm.assemble(entry).unwrap();
+        let mut file = vec![0; 2 * 512 + 0x200];
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        // One setup sector, flags and version 2.15, loaded high, relocatable, with a 64-bit entry.
+        put(0x1f1, &[1]);
+        put(0x1fe, &[0x55, 0xaa, 0xeb, 0x6a]);
+        put(0x202, b"HdrS");
+        put(0x206, &[0x0f, 0x02]);
+        put(0x211, &[1]);
+        put(0x22c, &0x7fff_ffff_u32.to_le_bytes());
+        put(0x230, &0x1000_u32.to_le_bytes());
+        put(0x234, &[1, 0, 1, 0]);
+        put(0x238, &2047_u32.to_le_bytes());
+        put(0x258, &u64::from(BASE).to_le_bytes());
+        put(0x260, &0x1_0000_u32.to_le_bytes());
+        file.extend(code);
+        file.resize(file.len().next_multiple_of(16), 0);
+        file.into()
+    }
+
+    fn elf(mut self) -> Arc<[u8]> {
         // Execution must not run into what follows.
         self.asm.mov(edx, 0).unwrap();
         let code = self.asm.assemble(CODE.into()).unwrap();

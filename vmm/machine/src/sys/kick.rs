@@ -22,8 +22,13 @@ impl Thread {
     }
 
     pub(crate) fn kick(self) {
+        self.send(SIGRTMIN());
+    }
+
+    /// Sends a signal to this thread.
+    pub(crate) fn send(self, signal: libc::c_int) {
         let process = rustix::process::getpid().as_raw_nonzero().get();
         // SAFETY: tgkill reads no memory of ours; naming process and thread, it cannot reach another process.
-        unsafe { libc::syscall(libc::SYS_tgkill, process, self.0, SIGRTMIN()) };
+        unsafe { libc::syscall(libc::SYS_tgkill, process, self.0, signal) };
     }
 }
