@@ -5,6 +5,7 @@ pub mod bitmap;
 pub mod color;
 mod limits;
 pub mod lz;
+pub mod quic;
 
 #[cfg(test)]
 mod vectors;

@@ -51,6 +51,13 @@ impl Vector {
         self.entry["top_down"].as_bool().unwrap()
     }
 
+    /// Kind and seed of the generator of the picture.
+    pub(crate) fn generator(&self) -> Option<(&str, u32)> {
+        let generator = self.entry.get("gen")?.as_object()?;
+        let seed = u32::try_from(generator["seed"].as_u64()?).ok()?;
+        Some((generator["kind"].as_str()?, seed))
+    }
+
     /// The stream, where it is stored.
     pub(crate) fn encoded(&self) -> Option<Vec<u8>> {
         let path = self.entry["encoded"].as_str()?;
