@@ -23,8 +23,8 @@ pub struct Limits {
     pub max_side: u32,
     /// Most surfaces at a time.
     pub max_surfaces: usize,
-    /// Most bytes of pixels in all surfaces together. While an operation reads the surface it draws on, that one is
-    /// held twice.
+    /// Most bytes of pixels in all surfaces together, and in each decompressed image while it is drawn. While an
+    /// operation reads the surface it draws on, that one is held twice.
     pub max_bytes: u64,
 }
 
@@ -134,7 +134,8 @@ impl Canvas {
     pub fn draw(&mut self, drawable: &Drawable) -> Result<Drawn, DrawError> {
         let id = drawable.surface;
         let mut target = self.surfaces.remove(&id).ok_or(DrawError::NoSurface { id })?;
-        let result = ops::draw(&mut target, &self.surfaces, drawable);
+        let max_pixels = self.limits.max_bytes / 4;
+        let result = ops::draw(&mut target, &self.surfaces, drawable, max_pixels);
         self.surfaces.insert(id, target);
         result.map(|bbox| Drawn { bbox })
     }

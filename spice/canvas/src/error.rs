@@ -1,6 +1,6 @@
 //! What can go wrong.
 
-use caraway_image::bitmap::BitmapError;
+use caraway_image::{bitmap::BitmapError, quic::QuicError};
 use caraway_ports::{
     drawing::SurfaceFormat,
     geometry::{Point, Rect},
@@ -45,12 +45,23 @@ pub enum DrawError {
     /// The bitmap is not what it says.
     #[error(transparent)]
     Bitmap(#[from] BitmapError),
+    /// The compressed image is not what it says, or too large.
+    #[error(transparent)]
+    Quic(#[from] QuicError),
+    /// The compressed image has another size than its descriptor.
+    #[error("QUIC image of {width}x{height} pixels in a descriptor of {expected_width}x{expected_height}")]
+    QuicSize {
+        width: u32,
+        height: u32,
+        expected_width: u32,
+        expected_height: u32,
+    },
     /// The mask is not a 1-bit image.
     #[error("surface of format {format:?} cannot be a mask")]
     MaskFormat { format: SurfaceFormat },
-    /// An image of a kind that has no pixels here.
-    #[error("{what} is not supported")]
-    Unsupported { what: &'static str },
+    /// A mask is always sent as it is.
+    #[error("a QUIC image cannot be a mask")]
+    CompressedMask,
     /// A composite operator outside the common set 0 to 13.
     #[error("composite operator {operator} is not supported")]
     Operator { operator: u8 },

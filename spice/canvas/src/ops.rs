@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use caraway_ports::{
-    drawing::{DrawOp, Drawable, Mask, Rop, ScaleMode, Source},
+    drawing::{DrawOp, Drawable, ImageData, Mask, Rop, ScaleMode, Source},
     geometry::{Point, Rect},
 };
 
@@ -27,11 +27,13 @@ const DEST_HAS_ALPHA: u8 = 1;
 /// `alpha_flags`: the alpha of a source that is a surface counts.
 const SRC_SURFACE_HAS_ALPHA: u8 = 2;
 
-/// Executes `drawable` on `surface`, which is not among `others`; the rectangle around what may have changed.
+/// Executes `drawable` on `surface`, which is not among `others`, with compressed images of at most `max_pixels`; the
+/// rectangle around what may have changed.
 pub(crate) fn draw(
     surface: &mut Surface,
     others: &BTreeMap<u32, Surface>,
     drawable: &Drawable,
+    max_pixels: u64,
 ) -> Result<Rect, DrawError> {
     let bbox = drawable.bbox;
     let ordered = bbox.left <= bbox.right && bbox.top <= bbox.bottom;
@@ -50,6 +52,7 @@ pub(crate) fn draw(
         own_id: drawable.surface,
         own: surface,
         others,
+        max_pixels,
     };
     let ready = Ready::open(&drawable.op, &bbox, &region, &sources)?;
     Ok(ready.paint(surface, &region))
@@ -182,7 +185,7 @@ impl<'s> Action<'s> {
             }
             DrawOp::AlphaBlend { source, flags, alpha } => {
                 let mut picture = Picture::open(&source.image, sources)?;
-                if picture.is_surface() {
+                if matches!(source.image.data, ImageData::Surface(_)) {
                     picture = picture.with_alpha(flags & SRC_SURFACE_HAS_ALPHA != 0);
                 }
                 let dest = Dest::new(format, flags & DEST_HAS_ALPHA != 0);

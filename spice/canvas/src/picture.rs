@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use caraway_image::bitmap::{BitmapReader, MaskReader};
+use caraway_image::{
+    Limits,
+    bitmap::{BitmapReader, MaskReader},
+    quic::{self, QuicError},
+};
 use caraway_ports::{
     drawing::{BitmapFormat, Brush, Image, ImageData, Mask, SurfaceFormat},
     geometry::{Point, Rect},
@@ -20,6 +24,8 @@ pub(crate) struct Sources<'s, 'own> {
     pub(crate) own_id: u32,
     pub(crate) own: &'own Surface,
     pub(crate) others: &'s BTreeMap<u32, Surface>,
+    /// Most pixels that a compressed image may have.
+    pub(crate) max_pixels: u64,
 }
 
 impl<'s> Sources<'s, '_> {
@@ -70,7 +76,15 @@ impl<'s> Picture<'s> {
                     content: Content::Surface(surface),
                 })
             }
-            ImageData::Quic(_) => Err(DrawError::Unsupported { what: "a QUIC image" }),
+            ImageData::Quic(stream) => {
+                let surface = decompressed(stream, image, sources.max_pixels)?;
+                let opaque = image.high_bits_set && surface.format == SurfaceFormat::Xrgb;
+                Ok(Self {
+                    high_bits: if opaque { OPAQUE } else { 0 },
+                    has_alpha: has_alpha(surface.format),
+                    content: Content::Surface(Cow::Owned(surface)),
+                })
+            }
         }
     }
 
@@ -80,11 +94,6 @@ impl<'s> Picture<'s> {
             Content::Bitmap(reader) => (reader.bitmap().width, reader.bitmap().height),
             Content::Surface(surface) => (surface.width, surface.height),
         }
-    }
-
-    /// Whether it is another surface or a copy of one.
-    pub(crate) const fn is_surface(&self) -> bool {
-        matches!(self.content, Content::Surface(_))
     }
 
     /// The same pixels, with the high byte taken as alpha or not.
@@ -160,7 +169,9 @@ impl<'s> Picture<'s> {
     /// The bytes of `count` pixels when they are stored just as a surface of format `dest` stores them.
     pub(crate) fn same_bytes(&self, x: u32, y: u32, count: u32, dest: SurfaceFormat) -> Option<&[u8]> {
         match &self.content {
-            Content::Surface(surface) if surface.format == dest && surface.pixel_bytes().is_some() => {
+            Content::Surface(surface)
+                if self.high_bits == 0 && surface.format == dest && surface.pixel_bytes().is_some() =>
+            {
                 Some(surface.span(x, y, count))
             }
             Content::Bitmap(reader) if self.high_bits == 0 => {
@@ -178,6 +189,26 @@ impl<'s> Picture<'s> {
             _ => None,
         }
     }
+}
+
+/// The pixels of a compressed image, as a surface.
+fn decompressed(stream: &[u8], image: &Image, max_pixels: u64) -> Result<Surface, DrawError> {
+    let quic::QuicHeader { width, height, .. } = quic::header(stream)?;
+    let (expected_width, expected_height) = (image.width, image.height);
+    if (width, height) != (expected_width, expected_height) {
+        return Err(DrawError::QuicSize {
+            width,
+            height,
+            expected_width,
+            expected_height,
+        });
+    }
+    let limits = Limits {
+        max_pixels,
+        ..Limits::exactly(width, height)
+    };
+    let pixels = quic::decode(stream, &limits)?.into_pixels();
+    Surface::from_pixels(&pixels).ok_or(DrawError::Quic(QuicError::Size { width, height }))
 }
 
 /// What an area is painted with.
@@ -262,7 +293,7 @@ impl<'s> Selection<'s> {
                 }
                 Bits::Surface(surface)
             }
-            ImageData::Quic(_) => return Err(DrawError::Unsupported { what: "a QUIC mask" }),
+            ImageData::Quic(_) => return Err(DrawError::CompressedMask),
         };
         Ok(Some(Self {
             bits,

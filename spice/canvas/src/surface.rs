@@ -25,6 +25,13 @@ impl Surface {
         }
     }
 
+    /// A surface with this content; `None` when the data is too short. The caller has checked the size.
+    pub(crate) fn from_pixels(pixels: &Pixels) -> Option<Self> {
+        let mut surface = Self::new(pixels.format, pixels.width, pixels.height);
+        surface.fill_from(pixels)?;
+        Some(surface)
+    }
+
     /// Bytes a surface takes.
     pub(crate) const fn bytes(format: SurfaceFormat, width: u32, height: u32) -> u64 {
         format.row_bytes(width) * height as u64

@@ -53,17 +53,34 @@ fn any_bitmap() -> impl Strategy<Value = ImageData> {
     )
 }
 
+/// A good header for 8x8 pixels and any bits behind it.
+fn quic_stream(body: Vec<u8>) -> ImageData {
+    let kind = 1 + body.len() as u32 % 5;
+    let header = [0x4349_5551, 0, kind, 8, 8].into_iter().flat_map(u32::to_le_bytes);
+    ImageData::Quic(header.chain(body).collect())
+}
+
 fn any_image() -> impl Strategy<Value = Image> {
     let good = vec(any::<u32>(), 64).prop_map(|pixels| image32(BitmapFormat::Rgba, 8, &pixels).data);
     let data = prop_oneof![
         3 => any_bitmap(),
         2 => good,
         2 => (0..5u32).prop_map(ImageData::Surface),
-        1 => vec(any::<u8>(), 0..40).prop_map(|data| ImageData::Quic(data.into())),
+        1 => vec(any::<u8>(), 0..200).prop_map(quic_stream),
     ];
-    (data, any::<bool>()).prop_map(|(data, high_bits_set)| Image {
-        high_bits_set,
-        ..image(data)
+    (data, any::<bool>()).prop_map(|(data, high_bits_set)| {
+        let (width, height) = if matches!(data, ImageData::Quic(_)) {
+            (8, 8)
+        } else {
+            (0, 0)
+        };
+        let plain = image(data);
+        Image {
+            high_bits_set,
+            width: plain.width.max(width),
+            height: plain.height.max(height),
+            ..plain
+        }
     })
 }
 

@@ -1,3 +1,4 @@
+use caraway_image::quic::{self, QuicImage, QuicType};
 use caraway_ports::drawing::Palette;
 
 use super::*;
@@ -186,4 +187,67 @@ fn one_bit_surfaces_serve_as_masks() {
     assert_eq!(values(&canvas, 0), [0, u32::MAX]);
     let colour = draw(&mut canvas, Rect::at(0, 0, 2, 1), op(0));
     assert!(matches!(colour, Err(DrawError::MaskFormat { .. })));
+}
+
+/// A QUIC image of two pixels.
+fn quic_image(kind: QuicType, data: &'static [u8]) -> Image {
+    let stream = quic::encode(&QuicImage {
+        kind,
+        width: 2,
+        height: 1,
+        data: Bytes::from_static(data),
+    });
+    Image {
+        width: 2,
+        height: 1,
+        ..image(ImageData::Quic(stream.unwrap().into()))
+    }
+}
+
+#[test]
+fn quic_images_are_decoded_for_each_surface_format() {
+    let shown = |format, image| {
+        let mut canvas = canvas(format, 2, 1);
+        draw(&mut canvas, Rect::at(0, 0, 2, 1), copy(source(image))).unwrap();
+        values(&canvas, 0)
+    };
+    let wide = || quic_image(QuicType::Rgb32, &[8, 4, 0xf8, 0, 0, 0xff, 0, 0]);
+    assert_eq!(shown(SurfaceFormat::Xrgb, wide()), [0xf8_0408, 0xff00]);
+    assert_eq!(shown(SurfaceFormat::Rgb565, wide()), [0xf821, 0x07e0]);
+    let opaque = Image {
+        high_bits_set: true,
+        ..wide()
+    };
+    assert_eq!(shown(SurfaceFormat::Argb, opaque), [0xfff8_0408, 0xff00_ff00]);
+    let narrow = quic_image(QuicType::Rgb16, &[0x00, 0x7c, 0x1f, 0]);
+    assert_eq!(shown(SurfaceFormat::Xrgb, narrow), [0xff_0000, 0xff]);
+    let alpha = quic_image(QuicType::Rgba, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(shown(SurfaceFormat::Argb, alpha), [0x0403_0201, 0x0807_0605]);
+    let grey = quic_image(QuicType::Gray, &[7, 9]);
+    assert_eq!(shown(SurfaceFormat::Xrgb, grey), [0x07_0707, 0x09_0909]);
+}
+
+#[test]
+fn quic_images_that_are_not_what_they_say_are_refused() {
+    let mut canvas = canvas(SurfaceFormat::Xrgb, 2, 1);
+    let other_size = Image {
+        height: 2,
+        ..quic_image(QuicType::Rgb32, &[0; 8])
+    };
+    let result = draw(&mut canvas, Rect::at(0, 0, 2, 1), copy(source(other_size)));
+    assert!(matches!(result, Err(DrawError::QuicSize { height: 1, .. })));
+    let nonsense = Image {
+        width: 2,
+        height: 1,
+        ..image(ImageData::Quic(Bytes::from_static(&[0; 40])))
+    };
+    let result = draw(&mut canvas, Rect::at(0, 0, 2, 1), copy(source(nonsense)));
+    assert!(matches!(result, Err(DrawError::Quic(_))));
+    let as_mask = DrawOp::Blackness {
+        mask: mask(quic_image(QuicType::Rgb32, &[0; 8]), 0, 0, false),
+    };
+    assert_eq!(
+        draw(&mut canvas, Rect::at(0, 0, 2, 1), as_mask),
+        Err(DrawError::CompressedMask)
+    );
 }
