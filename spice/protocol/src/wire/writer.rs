@@ -268,7 +268,7 @@ impl Encoded {
         self.len() == 0
     }
 
-    /// The parts in wire order, none of them empty; cheap clones, no bytes are copied.
+    /// The parts in wire order, none of them empty, for a vectored write.
     #[must_use]
     pub fn segments(&self) -> Segments<'_> {
         Segments {
@@ -281,7 +281,7 @@ impl Encoded {
     /// Copies everything behind what `out` holds.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         out.reserve(self.len());
-        self.segments().for_each(|segment| out.extend_from_slice(&segment));
+        self.segments().for_each(|segment| out.extend_from_slice(segment));
     }
 
     /// Everything in one piece; copies only when there is a shared payload.
@@ -306,20 +306,20 @@ pub struct Segments<'a> {
     next: usize,
 }
 
-impl Iterator for Segments<'_> {
-    type Item = Bytes;
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a [u8];
 
-    fn next(&mut self) -> Option<Bytes> {
-        let buffer = &self.encoded.buffer;
-        let payload = self.encoded.shared.get(self.next);
-        let end = payload.map_or(buffer.len(), |(position, _)| *position);
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let encoded = self.encoded;
+        let payload = encoded.shared.get(self.next);
+        let end = payload.map_or(encoded.buffer.len(), |(position, _)| *position);
         if self.at < end {
-            let start = self.at;
+            let part = encoded.buffer.get(self.at..end);
             self.at = end;
-            return Some(buffer.slice(start..end));
+            return part;
         }
         let (_, data) = payload?;
         self.next += 1;
-        Some(data.clone())
+        Some(data)
     }
 }

@@ -209,7 +209,7 @@ fn large_payloads_are_shared_by_encoder_and_decoder() {
     let pixels = Bytes::from(vec![0x42; 64 << 10]);
     let message = copy(bitmap(BitmapFormat::Bit32, None, pixels.clone()), None);
     let encoded = FrameEncoder::new(HeaderKind::Mini).encode(&message).unwrap();
-    let segments: Vec<Bytes> = encoded.segments().collect();
+    let segments: Vec<&[u8]> = encoded.segments().collect();
     assert_eq!(segments.len(), 2, "header with metadata, pixels");
     assert_eq!(segments[1].as_ptr(), pixels.as_ptr());
 
