@@ -67,7 +67,9 @@ struct ViewerState {
 
 impl std::fmt::Debug for ViewerState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ViewerState").field("scene", &self.scene).finish_non_exhaustive()
+        f.debug_struct("ViewerState")
+            .field("scene", &self.scene)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,7 +80,9 @@ struct CursorViewerState {
 
 impl std::fmt::Debug for CursorViewerState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CursorViewerState").field("scene", &self.scene).finish_non_exhaustive()
+        f.debug_struct("CursorViewerState")
+            .field("scene", &self.scene)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,7 +100,11 @@ impl Display {
             cursors: BTreeMap::new(),
         };
         state.blank();
-        Arc::new(Self { state: Mutex::new(state), changes: AtomicU64::new(0), dropped: AtomicU64::new(0) })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            changes: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        })
     }
 
     /// Adds a viewer. It is told of every surface and of all that is on them; `waker` is called whenever
@@ -110,7 +118,12 @@ impl Display {
         let ids: Vec<u32> = state.canvas.ids().collect();
         for surface in ids {
             if let (Some(area), Some(format)) = (state.canvas.area(surface), state.canvas.format(surface)) {
-                scene.control(Item::CreateSurface { id: surface, width: area.width(), height: area.height(), format });
+                scene.control(Item::CreateSurface {
+                    id: surface,
+                    width: area.width(),
+                    height: area.height(),
+                    format,
+                });
                 scene.add_damage(surface, area);
             }
         }
@@ -121,7 +134,10 @@ impl Display {
             scene.control(Item::Mark);
         }
         state.viewers.insert(id, ViewerState { scene, caps, waker });
-        Viewer { display: Arc::clone(self), id }
+        Viewer {
+            display: Arc::clone(self),
+            id,
+        }
     }
 
     /// Adds a cursor channel; [`CursorItem::Init`] comes first.
@@ -129,8 +145,17 @@ impl Display {
     pub fn attach_cursor(self: &Arc<Self>, waker: Waker) -> CursorViewer {
         let mut state = self.lock();
         let id = state.new_id();
-        state.cursors.insert(id, CursorViewerState { scene: CursorScene::new(), waker });
-        CursorViewer { display: Arc::clone(self), id }
+        state.cursors.insert(
+            id,
+            CursorViewerState {
+                scene: CursorScene::new(),
+                waker,
+            },
+        );
+        CursorViewer {
+            display: Arc::clone(self),
+            id,
+        }
     }
 
     /// The screen as it is now: surface 0, or the part of it one head shows. Black while there is no surface. `None`
@@ -171,7 +196,10 @@ impl Display {
     /// Size of the screen.
     #[must_use]
     pub fn size(&self) -> (u32, u32) {
-        self.lock().canvas.area(0).map_or(BLANK, |area| (area.width(), area.height()))
+        self.lock()
+            .canvas
+            .area(0)
+            .map_or(BLANK, |area| (area.width(), area.height()))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -201,9 +229,11 @@ impl Display {
             } else {
                 // The result, taken now: later commands may depend on it.
                 match canvas.read(drawable.surface, touched) {
-                    Some(pixels) => {
-                        Item::Pixels { surface: drawable.surface, at: Point::new(touched.left, touched.top), pixels }
-                    }
+                    Some(pixels) => Item::Pixels {
+                        surface: drawable.surface,
+                        at: Point::new(touched.left, touched.top),
+                        pixels,
+                    },
                     None => continue,
                 }
             };
@@ -316,13 +346,21 @@ impl State {
     fn budget(&self) -> Budget {
         let pixels = self.canvas.area(0).map_or(0, |area| area.area());
         let bytes = usize::try_from(pixels.saturating_mul(8)).unwrap_or(usize::MAX);
-        Budget { bytes: bytes.clamp(4 << 20, 128 << 20), items: 4096 }
+        Budget {
+            bytes: bytes.clamp(4 << 20, 128 << 20),
+            items: 4096,
+        }
     }
 
     /// The black screen before any surface.
     fn blank(&mut self) {
-        let spec =
-            SurfaceSpec { id: 0, width: BLANK.0, height: BLANK.1, format: SurfaceFormat::Xrgb, pixels: None };
+        let spec = SurfaceSpec {
+            id: 0,
+            width: BLANK.0,
+            height: BLANK.1,
+            format: SurfaceFormat::Xrgb,
+            pixels: None,
+        };
         if self.canvas.create(&spec).is_ok() {
             self.announce(&spec);
         }
@@ -337,10 +375,25 @@ impl State {
         };
         let monitors = (spec.id == 0).then(|| self.monitors_item());
         for viewer in self.viewers.values_mut() {
-            let SurfaceSpec { id, width, height, format, .. } = *spec;
-            viewer.scene.control(Item::CreateSurface { id, width, height, format });
+            let SurfaceSpec {
+                id,
+                width,
+                height,
+                format,
+                ..
+            } = *spec;
+            viewer.scene.control(Item::CreateSurface {
+                id,
+                width,
+                height,
+                format,
+            });
             if let Some(pixels) = &content {
-                let item = Item::Pixels { surface: id, at: Point::default(), pixels: pixels.clone() };
+                let item = Item::Pixels {
+                    surface: id,
+                    at: Point::default(),
+                    pixels: pixels.clone(),
+                };
                 viewer.scene.draw(item, Rect::at(0, 0, width, height));
             }
             if let Some(monitors) = &monitors {
@@ -374,17 +427,27 @@ impl State {
             .heads
             .iter()
             .filter(|head| head.surface == 0)
-            .map(|head| Head { area: head.area.intersect(&screen), ..*head })
+            .map(|head| Head {
+                area: head.area.intersect(&screen),
+                ..*head
+            })
             .filter(|head| !head.area.is_empty())
             .collect();
         if heads.is_empty() {
-            heads.push(Head { id: 0, surface: 0, area: screen });
+            heads.push(Head {
+                id: 0,
+                surface: 0,
+                area: screen,
+            });
         }
         heads
     }
 
     fn monitors_item(&self) -> Item {
-        Item::Monitors { heads: self.effective_heads(), max: self.max_heads }
+        Item::Monitors {
+            heads: self.effective_heads(),
+            max: self.max_heads,
+        }
     }
 }
 
@@ -407,7 +470,11 @@ impl Viewer {
     /// Bytes of commands that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.display.lock().viewers.get(&self.id).map_or(0, |viewer| viewer.scene.waiting())
+        self.display
+            .lock()
+            .viewers
+            .get(&self.id)
+            .map_or(0, |viewer| viewer.scene.waiting())
     }
 }
 

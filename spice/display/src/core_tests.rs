@@ -19,7 +19,11 @@ use proptest::prelude::*;
 
 use crate::{CursorItem, Display, Item, Viewer, ViewerCaps};
 
-const CAPS: ViewerCaps = ViewerCaps { composite: true, a8_surface: true, monitors: true };
+const CAPS: ViewerCaps = ViewerCaps {
+    composite: true,
+    a8_surface: true,
+    monitors: true,
+};
 
 /// The other end: a client's surfaces.
 struct Client {
@@ -30,15 +34,32 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        Self { canvas: Canvas::new(Limits::default()), marked: false, items: 0 }
+        Self {
+            canvas: Canvas::new(Limits::default()),
+            marked: false,
+            items: 0,
+        }
     }
 
     fn apply(&mut self, item: Item) {
         self.items += 1;
         match item {
-            Item::CreateSurface { id, width, height, format } => {
+            Item::CreateSurface {
+                id,
+                width,
+                height,
+                format,
+            } => {
                 assert!(self.canvas.area(id).is_none(), "surface {id} created twice");
-                self.canvas.create(&SurfaceSpec { id, width, height, format, pixels: None }).unwrap();
+                self.canvas
+                    .create(&SurfaceSpec {
+                        id,
+                        width,
+                        height,
+                        format,
+                        pixels: None,
+                    })
+                    .unwrap();
             }
             Item::DestroySurface(id) => {
                 assert!(self.canvas.destroy(id), "surface {id} is not there");
@@ -74,26 +95,73 @@ impl Client {
 
 fn bitmap(format: BitmapFormat, width: u32, height: u32, data: Bytes) -> ImageData {
     let stride = width * 4;
-    ImageData::Bitmap(Arc::new(Bitmap { format, width, height, stride, top_down: true, palette: None, data }))
+    ImageData::Bitmap(Arc::new(Bitmap {
+        format,
+        width,
+        height,
+        stride,
+        top_down: true,
+        palette: None,
+        data,
+    }))
 }
 
 fn copy(surface: u32, bbox: Rect, data: ImageData) -> Drawable {
     let (width, height) = (bbox.width(), bbox.height());
-    let image = Image { id: 0, cache: false, high_bits_set: false, width, height, data };
-    let source = Source { image, area: Rect::at(0, 0, width, height), scale: ScaleMode::Nearest };
-    drawable(surface, bbox, DrawOp::Copy { source, rop: Rop::PUT, mask: Mask::default() })
+    let image = Image {
+        id: 0,
+        cache: false,
+        high_bits_set: false,
+        width,
+        height,
+        data,
+    };
+    let source = Source {
+        image,
+        area: Rect::at(0, 0, width, height),
+        scale: ScaleMode::Nearest,
+    };
+    drawable(
+        surface,
+        bbox,
+        DrawOp::Copy {
+            source,
+            rop: Rop::PUT,
+            mask: Mask::default(),
+        },
+    )
 }
 
 fn drawable(surface: u32, bbox: Rect, op: DrawOp) -> Drawable {
-    Drawable { surface, bbox, clip: Clip::None, mm_time: 0, op }
+    Drawable {
+        surface,
+        bbox,
+        clip: Clip::None,
+        mm_time: 0,
+        op,
+    }
 }
 
 fn fill(surface: u32, bbox: Rect, color: u32, rop: u16) -> Drawable {
-    drawable(surface, bbox, DrawOp::Fill { brush: Brush::Solid(color), rop: Rop(rop), mask: Mask::default() })
+    drawable(
+        surface,
+        bbox,
+        DrawOp::Fill {
+            brush: Brush::Solid(color),
+            rop: Rop(rop),
+            mask: Mask::default(),
+        },
+    )
 }
 
 fn surface(id: u32, width: u32, height: u32) -> DisplayCommand {
-    DisplayCommand::CreateSurface(SurfaceSpec { id, width, height, format: SurfaceFormat::Xrgb, pixels: None })
+    DisplayCommand::CreateSurface(SurfaceSpec {
+        id,
+        width,
+        height,
+        format: SurfaceFormat::Xrgb,
+        pixels: None,
+    })
 }
 
 fn draw(display: &Display, drawable: Drawable) {
@@ -108,7 +176,11 @@ fn assert_same(display: &Display, client: &Client, ids: &[u32]) {
     for id in ids {
         let area = client.canvas.area(*id);
         let ours = area.and_then(|area| display.read(*id, area));
-        assert_eq!(ours, area.and_then(|area| client.canvas.read(*id, area)), "surface {id}");
+        assert_eq!(
+            ours,
+            area.and_then(|area| client.canvas.read(*id, area)),
+            "surface {id}"
+        );
     }
 }
 
@@ -120,7 +192,10 @@ fn a_viewer_of_a_machine_without_driver_sees_a_black_screen() {
     client.drain(&viewer);
     assert!(client.marked);
     assert_eq!(client.canvas.area(0), Some(Rect::at(0, 0, 640, 480)));
-    assert_eq!(display.picture(None, false).map(|p| (p.width, p.height)), Some((640, 480)));
+    assert_eq!(
+        display.picture(None, false).map(|p| (p.width, p.height)),
+        Some((640, 480))
+    );
 }
 
 #[test]
@@ -159,7 +234,16 @@ fn a_copied_area_protects_what_was_drawn_in_its_source() {
     let mut client = Client::new();
     client.drain(&viewer);
     draw(&display, fill(0, Rect::at(0, 0, 10, 10), 0x1234, Rop::OP_PUT));
-    draw(&display, drawable(0, Rect::at(100, 100, 10, 10), DrawOp::CopyBits { src_pos: Point::new(0, 0) }));
+    draw(
+        &display,
+        drawable(
+            0,
+            Rect::at(100, 100, 10, 10),
+            DrawOp::CopyBits {
+                src_pos: Point::new(0, 0),
+            },
+        ),
+    );
     draw(&display, fill(0, Rect::at(0, 0, 10, 10), 0x5678, Rop::OP_PUT));
     client.drain(&viewer);
     assert_same(&display, &client, &[0]);
@@ -174,7 +258,10 @@ fn a_viewer_that_does_not_read_costs_bounded_memory_and_catches_up() {
     let pixels = Bytes::from(vec![0x5a; 200 * 200 * 4]);
     for step in 0..2000 {
         let bbox = Rect::at(step % 400, step % 200, 200, 200);
-        draw(&display, copy(0, bbox, bitmap(BitmapFormat::Bit32, 200, 200, pixels.clone())));
+        draw(
+            &display,
+            copy(0, bbox, bitmap(BitmapFormat::Bit32, 200, 200, pixels.clone())),
+        );
         draw(&display, fill(0, Rect::at(step % 600, 3, 40, 400), 0x0f0f, Rop::OP_XOR));
         assert!(viewer.waiting() <= 5 << 20);
     }
@@ -202,8 +289,16 @@ fn surfaces_created_and_destroyed_in_a_loop_do_not_fill_the_queue() {
             height: 16,
             data: ImageData::Surface(7),
         };
-        let source = Source { image, area: Rect::at(0, 0, 16, 16), scale: ScaleMode::Nearest };
-        let op = DrawOp::Copy { source, rop: Rop(Rop::OP_XOR), mask: Mask::default() };
+        let source = Source {
+            image,
+            area: Rect::at(0, 0, 16, 16),
+            scale: ScaleMode::Nearest,
+        };
+        let op = DrawOp::Copy {
+            source,
+            rop: Rop(Rop::OP_XOR),
+            mask: Mask::default(),
+        };
         draw(&display, drawable(0, Rect::at(0, 0, 16, 16), op));
         display.submit(DisplayCommand::DestroySurface(7));
     }
@@ -219,14 +314,24 @@ fn monitors_outside_the_screen_are_cut_and_never_none() {
     let display = Display::new(Limits::default());
     let viewer = display.attach(CAPS, silent());
     while viewer.next().is_some() {}
-    let head = |area| Head { id: 0, surface: 0, area };
+    let head = |area| Head {
+        id: 0,
+        surface: 0,
+        area,
+    };
     let heads = vec![head(Rect::at(600, 0, 100, 100)), head(Rect::at(900, 0, 10, 10))];
     display.submit(DisplayCommand::Monitors { heads, max: 4 });
     assert_eq!(
         viewer.next(),
-        Some(Item::Monitors { heads: vec![head(Rect::at(600, 0, 40, 100))], max: 4 })
+        Some(Item::Monitors {
+            heads: vec![head(Rect::at(600, 0, 40, 100))],
+            max: 4
+        })
     );
-    assert_eq!(display.picture(Some(0), false).map(|p| (p.width, p.height)), Some((40, 100)));
+    assert_eq!(
+        display.picture(Some(0), false).map(|p| (p.width, p.height)),
+        Some((40, 100))
+    );
     assert!(display.picture(Some(1), false).is_none());
 }
 
@@ -248,18 +353,36 @@ fn a_cursor_channel_is_told_the_latest_state_only() {
         hot_spot: (0, 0),
         data: Bytes::from_static(&[0; 4]),
     });
-    let set = CursorCommand::Set { position: Point::new(1, 1), visible: true, shape: Arc::clone(&shape) };
+    let set = CursorCommand::Set {
+        position: Point::new(1, 1),
+        visible: true,
+        shape: Arc::clone(&shape),
+    };
     display.submit(DisplayCommand::Cursor(set));
     for x in 0..100 {
         display.submit(DisplayCommand::Cursor(CursorCommand::Move(Point::new(x, 2))));
     }
-    assert_eq!(cursor.next(), Some(CursorItem::Set { position: Point::new(99, 2), visible: true, shape }));
+    assert_eq!(
+        cursor.next(),
+        Some(CursorItem::Set {
+            position: Point::new(99, 2),
+            visible: true,
+            shape
+        })
+    );
     assert_eq!(cursor.next(), None);
     display.submit(DisplayCommand::Cursor(CursorCommand::Hide));
     assert_eq!(cursor.next(), Some(CursorItem::Hide));
     display.submit(DisplayCommand::Reset);
     assert_eq!(cursor.next(), Some(CursorItem::Reset));
-    assert!(matches!(cursor.next(), Some(CursorItem::Init { shape: None, visible: false, .. })));
+    assert!(matches!(
+        cursor.next(),
+        Some(CursorItem::Init {
+            shape: None,
+            visible: false,
+            ..
+        })
+    ));
     assert_eq!(woken.load(Ordering::SeqCst), 103);
 }
 

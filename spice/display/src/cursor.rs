@@ -20,7 +20,11 @@ pub(crate) struct CursorState {
 impl CursorState {
     pub(crate) fn apply(&mut self, command: &CursorCommand) {
         match command {
-            CursorCommand::Set { position, visible, shape } => {
+            CursorCommand::Set {
+                position,
+                visible,
+                shape,
+            } => {
                 self.position = *position;
                 self.visible = *visible;
                 self.shape = Some(Arc::clone(shape));
@@ -40,11 +44,20 @@ impl CursorState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CursorItem {
     /// The first one: everything.
-    Init { position: Point, visible: bool, shape: Option<Arc<CursorShape>>, trail: (u16, u16) },
+    Init {
+        position: Point,
+        visible: bool,
+        shape: Option<Arc<CursorShape>>,
+        trail: (u16, u16),
+    },
     /// Everything is forgotten; an `Init` follows.
     Reset,
     /// New shape.
-    Set { position: Point, visible: bool, shape: Arc<CursorShape> },
+    Set {
+        position: Point,
+        visible: bool,
+        shape: Arc<CursorShape>,
+    },
     /// New position, visible.
     Move(Point),
     /// Not visible.
@@ -66,7 +79,13 @@ pub(crate) struct CursorScene {
 impl CursorScene {
     /// A channel that knows nothing.
     pub(crate) const fn new() -> Self {
-        Self { init: true, reset: false, shape: false, place: false, trail: false }
+        Self {
+            init: true,
+            reset: false,
+            shape: false,
+            place: false,
+            trail: false,
+        }
     }
 
     pub(crate) fn note(&mut self, command: &CursorCommand) {
@@ -77,7 +96,13 @@ impl CursorScene {
             CursorCommand::Set { .. } => self.shape = true,
             CursorCommand::Move(_) | CursorCommand::Hide => self.place = true,
             CursorCommand::Trail { .. } => self.trail = true,
-            CursorCommand::Reset => *self = Self { init: true, reset: true, ..Self::new() },
+            CursorCommand::Reset => {
+                *self = Self {
+                    init: true,
+                    reset: true,
+                    ..Self::new()
+                }
+            }
         }
     }
 
@@ -104,10 +129,17 @@ impl CursorScene {
             });
         }
         if std::mem::take(&mut self.place) {
-            return Some(if state.visible { CursorItem::Move(state.position) } else { CursorItem::Hide });
+            return Some(if state.visible {
+                CursorItem::Move(state.position)
+            } else {
+                CursorItem::Hide
+            });
         }
         if std::mem::take(&mut self.trail) {
-            return Some(CursorItem::Trail { length: state.trail.0, frequency: state.trail.1 });
+            return Some(CursorItem::Trail {
+                length: state.trail.0,
+                frequency: state.trail.1,
+            });
         }
         None
     }

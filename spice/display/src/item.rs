@@ -12,7 +12,12 @@ use caraway_ports::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     /// A surface of zeroes exists from now on.
-    CreateSurface { id: u32, width: u32, height: u32, format: SurfaceFormat },
+    CreateSurface {
+        id: u32,
+        width: u32,
+        height: u32,
+        format: SurfaceFormat,
+    },
     /// A surface is gone.
     DestroySurface(u32),
     /// A drawing command.
@@ -39,13 +44,17 @@ impl Item {
             }
     }
 
+    /// Bytes of pixels it holds: how long encoding it may take.
+    #[must_use]
+    pub fn pixel_bytes(&self) -> usize {
+        self.cost() - OVERHEAD
+    }
+
     /// The surface and the area it draws on.
     pub(crate) fn touched(&self) -> Option<(u32, Rect)> {
         match self {
             Self::Draw(drawable) => Some((drawable.surface, drawable.bbox)),
-            Self::Pixels { surface, at, pixels } => {
-                Some((*surface, Rect::at(at.x, at.y, pixels.width, pixels.height)))
-            }
+            Self::Pixels { surface, at, pixels } => Some((*surface, Rect::at(at.x, at.y, pixels.width, pixels.height))),
             _ => None,
         }
     }
@@ -90,7 +99,9 @@ fn sources(op: &DrawOp) -> impl Iterator<Item = u32> {
     };
     match op {
         DrawOp::Fill { brush: b, .. } | DrawOp::Stroke { brush: b, .. } => brush(b),
-        DrawOp::Text { fore_brush, back_brush, .. } => {
+        DrawOp::Text {
+            fore_brush, back_brush, ..
+        } => {
             brush(fore_brush);
             brush(back_brush);
         }
@@ -111,7 +122,13 @@ fn sources(op: &DrawOp) -> impl Iterator<Item = u32> {
     if let Some(mask) = mask_of(op) {
         images.push(mask);
     }
-    images.into_iter().filter_map(|data| if let ImageData::Surface(id) = data { Some(id) } else { None })
+    images.into_iter().filter_map(|data| {
+        if let ImageData::Surface(id) = data {
+            Some(id)
+        } else {
+            None
+        }
+    })
 }
 
 fn mask_of(op: &DrawOp) -> Option<ImageData> {
@@ -154,15 +171,23 @@ fn drawable_bytes(drawable: &Drawable) -> usize {
             | DrawOp::Blend { source, .. }
             | DrawOp::Transparent { source, .. }
             | DrawOp::AlphaBlend { source, .. } => image(&source.image.data),
-            DrawOp::Stroke { path, style, brush: b, .. } => {
+            DrawOp::Stroke {
+                path, style, brush: b, ..
+            } => {
                 brush(b)
                     + size_of_val::<[i32]>(style)
-                    + path.iter().map(|segment| 64 + size_of_val(segment.points.as_slice())).sum::<usize>()
+                    + path
+                        .iter()
+                        .map(|segment| 64 + size_of_val(segment.points.as_slice()))
+                        .sum::<usize>()
             }
-            DrawOp::Text { glyphs, fore_brush, back_brush, .. } => {
-                brush(fore_brush)
-                    + brush(back_brush)
-                    + glyphs.iter().map(|glyph| 64 + glyph.data.len()).sum::<usize>()
+            DrawOp::Text {
+                glyphs,
+                fore_brush,
+                back_brush,
+                ..
+            } => {
+                brush(fore_brush) + brush(back_brush) + glyphs.iter().map(|glyph| 64 + glyph.data.len()).sum::<usize>()
             }
             DrawOp::Composite(composite) => {
                 image(&composite.src.data) + composite.mask.as_ref().map_or(0, |mask| image(&mask.data))

@@ -10,7 +10,7 @@
 
 mod core;
 mod cursor;
-//mod encode;
+mod encode;
 mod item;
 mod picture;
 mod region;
@@ -19,7 +19,7 @@ mod scene;
 pub use core::{CursorViewer, Display, Viewer, ViewerCaps};
 
 pub use cursor::CursorItem;
-//pub use encode::{EncodeError, Encoder, Outgoing, encode_cursor};
+pub use encode::{EncodeError, Encoder, Outgoing, encode_cursor};
 pub use item::Item;
 pub use picture::Picture;
 

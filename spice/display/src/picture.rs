@@ -21,7 +21,11 @@ pub struct Picture {
 impl Picture {
     /// A black picture.
     pub(crate) fn black(width: u32, height: u32) -> Self {
-        Self { width, height, rgb: vec![0; width as usize * height as usize * 3] }
+        Self {
+            width,
+            height,
+            rgb: vec![0; width as usize * height as usize * 3],
+        }
     }
 
     /// What a surface shows.
@@ -29,7 +33,11 @@ impl Picture {
         let mut rgb = Vec::with_capacity(pixels.width as usize * pixels.height as usize * 3);
         let five = |value: u16| ((value << 3) | (value >> 2)) as u8;
         let six = |value: u16| ((value << 2) | (value >> 4)) as u8;
-        for row in pixels.data.chunks(pixels.stride.max(1) as usize).take(pixels.height as usize) {
+        for row in pixels
+            .data
+            .chunks(pixels.stride.max(1) as usize)
+            .take(pixels.height as usize)
+        {
             match pixels.format {
                 SurfaceFormat::Xrgb | SurfaceFormat::Argb => {
                     for [b, g, r, _] in row.as_chunks::<4>().0.iter().take(pixels.width as usize) {
@@ -59,7 +67,11 @@ impl Picture {
             }
         }
         rgb.resize(pixels.width as usize * pixels.height as usize * 3, 0);
-        Self { width: pixels.width, height: pixels.height, rgb }
+        Self {
+            width: pixels.width,
+            height: pixels.height,
+            rgb,
+        }
     }
 
     /// Cut out of a larger one whose top left corner is the origin; `None` when not all of it is inside.
@@ -68,7 +80,12 @@ impl Picture {
             return None;
         }
         let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
-        for row in self.rgb.chunks(self.width as usize * 3).skip(y as usize).take(height as usize) {
+        for row in self
+            .rgb
+            .chunks(self.width as usize * 3)
+            .skip(y as usize)
+            .take(height as usize)
+        {
             rgb.extend_from_slice(row.get(x as usize * 3..(x + width) as usize * 3)?);
         }
         Some(Self { width, height, rgb })
@@ -79,7 +96,11 @@ impl Picture {
     pub fn checksum(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        self.width.to_le_bytes().into_iter().chain(self.height.to_le_bytes()).for_each(&mut add);
+        self.width
+            .to_le_bytes()
+            .into_iter()
+            .chain(self.height.to_le_bytes())
+            .for_each(&mut add);
         for [r, g, b] in self.rgb.as_chunks::<3>().0 {
             add(*b);
             add(*g);
@@ -90,7 +111,9 @@ impl Picture {
 
     /// Draws the cursor where it points, for shapes a person would recognise: ALPHA blended, MONO by its masks.
     pub(crate) fn add_cursor(&mut self, cursor: &CursorState) {
-        let Some(shape) = cursor.shape.as_ref().filter(|_| cursor.visible) else { return };
+        let Some(shape) = cursor.shape.as_ref().filter(|_| cursor.visible) else {
+            return;
+        };
         let (width, height) = (usize::from(shape.width), usize::from(shape.height));
         let mask_row = width.div_ceil(8);
         for row in 0..height {
@@ -101,7 +124,9 @@ impl Picture {
                     continue;
                 }
                 let at = (y as usize * self.width as usize + x as usize) * 3;
-                let Some(Ok(pixel)) = self.rgb.get_mut(at..at + 3).map(<&mut [u8; 3]>::try_from) else { continue };
+                let Some(Ok(pixel)) = self.rgb.get_mut(at..at + 3).map(<&mut [u8; 3]>::try_from) else {
+                    continue;
+                };
                 match shape.kind {
                     CursorType::Alpha => {
                         let from = (row * width + column) * 4;
@@ -114,7 +139,11 @@ impl Picture {
                     }
                     CursorType::Mono => {
                         let bit = |offset: usize| {
-                            let byte = shape.data.get(offset + row * mask_row + column / 8).copied().unwrap_or(0);
+                            let byte = shape
+                                .data
+                                .get(offset + row * mask_row + column / 8)
+                                .copied()
+                                .unwrap_or(0);
                             byte & (0x80 >> (column % 8)) != 0
                         };
                         match (bit(0), bit(mask_row * height)) {

@@ -36,7 +36,9 @@ impl Region {
         if rows >= u64::from(rect.height()) {
             return Some(self.rects.swap_remove(index));
         }
-        let split = rect.top.saturating_add_unsigned(u32::try_from(rows).unwrap_or(u32::MAX));
+        let split = rect
+            .top
+            .saturating_add_unsigned(u32::try_from(rows).unwrap_or(u32::MAX));
         let taken = Rect { bottom: split, ..*rect };
         rect.top = split;
         Some(taken)

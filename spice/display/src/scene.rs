@@ -117,7 +117,11 @@ impl Scene {
             }
             let Some(rect) = taken else { continue };
             if let Some(pixels) = canvas.read(surface, rect) {
-                return Some(Item::Pixels { surface, at: Point::new(rect.left, rect.top), pixels });
+                return Some(Item::Pixels {
+                    surface,
+                    at: Point::new(rect.left, rect.top),
+                    pixels,
+                });
             }
         }
         self.mark_after_damage.take().map(|_| Item::Mark)
@@ -176,8 +180,9 @@ impl Scene {
         let mut kept: VecDeque<Item> = VecDeque::new();
         for item in self.queue.drain(..) {
             if let Item::DestroySurface(id) = item
-                && let Some(created) =
-                    kept.iter().rposition(|k| matches!(k, Item::CreateSurface { id: other, .. } if *other == id))
+                && let Some(created) = kept
+                    .iter()
+                    .rposition(|k| matches!(k, Item::CreateSurface { id: other, .. } if *other == id))
             {
                 kept.remove(created);
                 continue;
@@ -194,21 +199,32 @@ impl Scene {
         if id == 0 {
             self.mark_after_damage = None;
         }
-        // Commands on other surfaces that read this one must still find it, so only a viewer that lags forgets it.
-        let read_elsewhere =
-            self.queue.iter().any(|item| item.moves_pixels_of(id) && item.touched().is_some_and(|(on, _)| on != id));
-        let unsent = !read_elsewhere
-            && self.queue.iter().any(|item| matches!(item, Item::CreateSurface { id: created, .. } if *created == id));
-        if unsent || !read_elsewhere {
+        // An earlier surface with this number may still be in the queue, with its end; only the last one is meant.
+        let created = self
+            .queue
+            .iter()
+            .rposition(|item| matches!(item, Item::CreateSurface { id: created, .. } if *created == id));
+        let start = created.unwrap_or(0);
+        // Commands on other surfaces that read this one must still find it; only a viewer that lags forgets it.
+        let read_elsewhere = self
+            .queue
+            .range(start..)
+            .any(|item| item.moves_pixels_of(id) && item.touched().is_some_and(|(on, _)| on != id));
+        let unsent = created.is_some() && !read_elsewhere;
+        if !read_elsewhere {
             let mut freed = 0;
+            let mut index = 0;
             self.queue.retain(|item| {
-                let own = item.touched().is_some_and(|(surface, _)| surface == id)
-                    || (unsent && matches!(item, Item::CreateSurface { id: created, .. } if *created == id))
-                    || (id == 0 && *item == Item::Mark);
-                if own && item.touched().is_some() {
+                let place = index;
+                index += 1;
+                if place < start {
+                    return true;
+                }
+                let drawn = item.touched().is_some_and(|(surface, _)| surface == id);
+                if drawn {
                     freed += item.cost();
                 }
-                !own
+                !(drawn || created == Some(place) || (id == 0 && *item == Item::Mark))
             });
             self.cost = self.cost.saturating_sub(freed);
         }

@@ -1,2 +1,24 @@
-//! The SPICE server on tokio.
+//! The SPICE server: links, sessions and channels on tokio, over any byte stream.
+//!
+//! [`Server`] is handed displays ([`caraway_display::Display`]) and an input sink, and serves clients that arrive on
+//! listeners ([`listener`]) or on streams the caller accepted itself ([`Server::serve_stream`]). It knows no device
+//! and no VM. A broken client loses its own connection and nothing else.
 #![forbid(unsafe_code)]
+
+mod channel;
+mod error;
+mod key;
+mod link;
+pub mod listener;
+mod observer;
+mod server;
+mod session;
+mod transport;
+
+pub use error::ServeError;
+pub use listener::Listener;
+pub use observer::{Channel, Observer, Peer};
+pub use server::{Server, ServerConfig};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! What leaves is what the guest drew, and nothing that lay beside it.
+
+use caraway_ports::drawing::Clip;
+use proptest::prelude::*;
+
+use super::*;
+
+fn bitmap(format: BitmapFormat, width: u32, height: u32, stride: u32, top_down: bool, data: Vec<u8>) -> Bitmap {
+    let palette = format.has_palette().then(|| {
+        Arc::new(Palette {
+            unique: 77,
+            entries: vec![0, 1, 2],
+        })
+    });
+    Bitmap {
+        format,
+        width,
+        height,
+        stride,
+        top_down,
+        palette,
+        data: data.into(),
+    }
+}
+
+fn copy_of(bitmap: Bitmap, area: Rect) -> Drawable {
+    let (width, height) = (bitmap.width, bitmap.height);
+    let data = ImageData::Bitmap(Arc::new(bitmap));
+    let image = drawing::Image {
+        id: 9,
+        cache: true,
+        high_bits_set: false,
+        width,
+        height,
+        data,
+    };
+    let source = drawing::Source {
+        image,
+        area,
+        scale: ScaleMode::Nearest,
+    };
+    let bbox = Rect::at(0, 0, area.width(), area.height());
+    let op = DrawOp::Copy {
+        source,
+        rop: Rop::PUT,
+        mask: drawing::Mask::default(),
+    };
+    Drawable {
+        surface: 0,
+        bbox,
+        clip: Clip::None,
+        mm_time: 0,
+        op,
+    }
+}
+
+fn sent_image(drawable: Drawable) -> (Image, Rect) {
+    let messages = Encoder::new().encode(&Item::Draw(Arc::new(drawable))).unwrap();
+    match &messages[..] {
+        [ServerMessage::Draw(draw)] => match &draw.op {
+            display::DrawOp::Copy { source, .. } => (source.image.clone(), source.area),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn row_padding_of_the_guest_is_not_sent() {
+    // Three pixels of two rows, 20 bytes apart; what lies behind them is somebody else's.
+    let mut data = vec![0xee; 40];
+    data[..12].copy_from_slice(&[1; 12]);
+    data[20..32].copy_from_slice(&[2; 12]);
+    let (image, area) = sent_image(copy_of(
+        bitmap(BitmapFormat::Bit32, 3, 2, 20, true, data),
+        Rect::at(0, 0, 3, 2),
+    ));
+    assert_eq!(area, Rect::at(0, 0, 3, 2));
+    let display::ImageData::Bitmap(sent) = image.data else {
+        panic!("compressed")
+    };
+    assert_eq!(sent.data[..], [[1; 12], [2; 12]].concat());
+    assert_eq!(image.id, 1, "the guest's id is not sent");
+}
+
+#[test]
+fn only_the_part_that_is_used_is_sent_and_bottom_up_rows_are_turned() {
+    let data: Vec<u8> = (0..4 * 4).flat_map(|pixel| [pixel, 0, 0, 0]).collect();
+    let whole = bitmap(BitmapFormat::Bit32, 4, 4, 16, false, data);
+    let (image, area) = sent_image(copy_of(whole, Rect::at(1, 0, 2, 2)));
+    assert_eq!((image.width, image.height, area), (2, 2, Rect::at(0, 0, 2, 2)));
+    let display::ImageData::Bitmap(sent) = image.data else {
+        panic!("compressed")
+    };
+    assert!(sent.top_down);
+    assert_eq!(
+        sent.data.iter().step_by(4).copied().collect::<Vec<_>>(),
+        [13, 14, 9, 10]
+    );
+}
+
+#[test]
+fn a_large_flat_image_is_compressed_and_noise_is_not() {
+    let flat = bitmap(BitmapFormat::Bit32, 100, 100, 400, true, vec![7; 40_000]);
+    let (image, _) = sent_image(copy_of(flat, Rect::at(0, 0, 100, 100)));
+    let display::ImageData::LzRgb(stream) = image.data else {
+        panic!("{:?}", image.data)
+    };
+    assert!(stream.len() < 2000);
+    let mut state = 1_u32;
+    let noise = (0..40_000).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    // The fourth byte of a 32-bit pixel is not sent, so noise still shrinks by that; RGBA keeps it.
+    let noise = bitmap(BitmapFormat::Rgba, 100, 100, 400, true, noise.collect());
+    let (image, _) = sent_image(copy_of(noise, Rect::at(0, 0, 100, 100)));
+    assert!(matches!(image.data, display::ImageData::Bitmap(_)));
+}
+
+#[test]
+fn a_palette_is_sent_without_the_name_the_guest_gave_it() {
+    let picture = bitmap(BitmapFormat::Bit8, 4, 1, 4, true, vec![0, 1, 2, 1]);
+    let (image, _) = sent_image(copy_of(picture, Rect::at(0, 0, 4, 1)));
+    let display::ImageData::Bitmap(sent) = image.data else {
+        panic!("compressed")
+    };
+    let Some(PaletteRef::Inline { palette, cache: false }) = sent.palette else {
+        panic!("{:?}", sent.palette)
+    };
+    assert_eq!((palette.unique, palette.entries.len()), (0, 3));
+}
+
+proptest! {
+    #[test]
+    fn parts_of_small_pixels_are_cut_at_any_column(
+        le in any::<bool>(), four in any::<bool>(), left in 0..20u32, width in 1..20u32, data in proptest::collection::vec(any::<u8>(), 40)
+    ) {
+        let format = match (four, le) {
+            (false, true) => BitmapFormat::Bit1Le,
+            (false, false) => BitmapFormat::Bit1Be,
+            (true, true) => BitmapFormat::Bit4Le,
+            (true, false) => BitmapFormat::Bit4Be,
+        };
+        let whole = bitmap(format, 40, 2, 20, true, data);
+        let (packed, stride) = pack(&whole, &Rect::at(i32::try_from(left).unwrap(), 0, width, 2)).unwrap();
+        let cut = bitmap(format, width, 2, stride, true, packed.to_vec());
+        let index = |bitmap: &Bitmap, x: u32, y: u32| {
+            let (row, bits) = (bitmap.row(y).unwrap(), format.bits_per_pixel());
+            let slot = x % (8 / bits);
+            let shift = bits * if le { slot } else { 8 / bits - 1 - slot };
+            row[(x * bits / 8) as usize] >> shift & ((1 << bits) - 1)
+        };
+        for y in 0..2 {
+            for x in 0..width {
+                prop_assert_eq!(index(&cut, x, y), index(&whole, left + x, y));
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The inputs channel: keys, motion, buttons and lights.
+
+mod scancodes;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use caraway_ports::input::{Button, InputEvent, InputSink, LedListener, Leds, Scancode};
+use caraway_protocol::{
+    Message,
+    inputs::{ClientMessage, KeyModifiers, MOTION_ACK_BUNCH, MouseButton, ServerMessage},
+};
+use scancodes::Assembler;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{mpsc, watch},
+};
+use tracing::debug;
+
+use super::{Common, Io, common, start_acks};
+use crate::ServeError;
+
+/// After a client set its lock keys the lights are sent again, so that both agree.
+const RESYNC: Duration = Duration::from_secs(2);
+
+struct LedWatch(watch::Sender<Leds>);
+
+impl LedListener for LedWatch {
+    fn leds_changed(&self, leds: Leds) {
+        self.0.send_replace(leds);
+    }
+}
+
+/// What this client holds down; released when it goes.
+struct Held {
+    sink: Arc<dyn InputSink>,
+    keys: BTreeSet<Scancode>,
+    buttons: BTreeSet<Button>,
+}
+
+impl Held {
+    fn key(&mut self, code: Scancode, down: bool) {
+        if down {
+            self.keys.insert(code);
+        } else {
+            self.keys.remove(&code);
+        }
+        self.sink.send(InputEvent::Key { code, down });
+    }
+
+    fn button(&mut self, button: MouseButton, down: bool) {
+        let button = match button {
+            MouseButton::Left => Button::Left,
+            MouseButton::Middle => Button::Middle,
+            MouseButton::Right => Button::Right,
+            MouseButton::Side => Button::Side,
+            MouseButton::Extra => Button::Extra,
+            // A wheel step is a press and a release; the press counts.
+            MouseButton::Up if down => return self.sink.send(InputEvent::Wheel(-1)),
+            MouseButton::Down if down => return self.sink.send(InputEvent::Wheel(1)),
+            _ => return,
+        };
+        if down {
+            self.buttons.insert(button);
+        } else {
+            self.buttons.remove(&button);
+        }
+        self.sink.send(InputEvent::Button { button, down });
+    }
+
+    /// Taps the lock keys whose lights differ from what the client wants.
+    fn set_locks(&mut self, wanted: KeyModifiers) {
+        let leds = self.sink.leds();
+        for (code, bit, on) in [
+            (0x46, KeyModifiers::SCROLL_LOCK, leds.scroll),
+            (0x45, KeyModifiers::NUM_LOCK, leds.num),
+            (0x3a, KeyModifiers::CAPS_LOCK, leds.caps),
+        ] {
+            let code = Scancode::Plain(code);
+            if wanted.contains(bit) != on && !self.keys.contains(&code) {
+                self.sink.send(InputEvent::Key { code, down: true });
+                self.sink.send(InputEvent::Key { code, down: false });
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for code in std::mem::take(&mut self.keys) {
+            self.sink.send(InputEvent::Key { code, down: false });
+        }
+        for button in std::mem::take(&mut self.buttons) {
+            self.sink.send(InputEvent::Button { button, down: false });
+        }
+    }
+}
+
+pub(crate) async fn run<S>(io: Io<S>, sink: &Arc<dyn InputSink>) -> Result<(), ServeError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let Io {
+        mut receiver,
+        mut sender,
+        flow,
+        id,
+        ..
+    } = io;
+    let (lights, mut lights_changed) = watch::channel(sink.leds());
+    let listener: Arc<dyn LedListener> = Arc::new(LedWatch(lights));
+    sink.watch_leds(Arc::clone(&listener));
+    let (acks, mut outbox) = mpsc::channel::<ServerMessage>(16);
+    let mut held = Held {
+        sink: Arc::clone(sink),
+        keys: BTreeSet::new(),
+        buttons: BTreeSet::new(),
+    };
+    let writer = async {
+        start_acks(&mut sender, &flow, ServerMessage::Common).await?;
+        let leds = *lights_changed.borrow_and_update();
+        sender.send(&ServerMessage::Init(modifiers(leds))).await?;
+        loop {
+            tokio::select! {
+                message = outbox.recv() => match message {
+                    Some(message) => sender.send(&message).await?,
+                    None => return Ok::<(), ServeError>(()),
+                },
+                changed = lights_changed.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let leds = *lights_changed.borrow_and_update();
+                    sender.send(&ServerMessage::KeyModifiers(modifiers(leds))).await?;
+                }
+            }
+        }
+    };
+    let reader = async {
+        let mut motions = 0;
+        let mut raw = Assembler::default();
+        let mut resync_at = None;
+        loop {
+            let frame = tokio::select! {
+                frame = receiver.next() => frame?,
+                () = sleep_until(resync_at) => {
+                    resync_at = None;
+                    let _ = acks.send(ServerMessage::KeyModifiers(modifiers(held.sink.leds()))).await;
+                    continue;
+                }
+            };
+            let Some(frame) = frame else {
+                return Ok::<(), ServeError>(());
+            };
+            match frame.message::<ClientMessage>()? {
+                ClientMessage::Common(message) => {
+                    if let Common::Leaving = common(&flow, id, &message)? {
+                        return Ok(());
+                    }
+                }
+                // The release of a key is in the code itself (bit 7), whatever the message is called.
+                ClientMessage::KeyDown(code) | ClientMessage::KeyUp(code) => {
+                    let mut assembler = Assembler::default();
+                    for (code, down) in code.scancode().filter_map(|byte| assembler.push(byte)) {
+                        held.key(code, down);
+                    }
+                }
+                ClientMessage::KeyScancode(bytes) => {
+                    for (code, down) in bytes.iter().filter_map(|byte| raw.push(*byte)) {
+                        held.key(code, down);
+                    }
+                }
+                ClientMessage::KeyModifiers(wanted) => {
+                    held.set_locks(wanted);
+                    resync_at = Some(tokio::time::Instant::now() + RESYNC);
+                }
+                message @ (ClientMessage::MouseMotion { .. } | ClientMessage::MousePosition { .. }) => {
+                    // Positions have no meaning in server mode, but they are acknowledged all the same.
+                    if let ClientMessage::MouseMotion { dx, dy, .. } = message {
+                        held.sink.send(InputEvent::Motion { dx, dy });
+                    }
+                    motions += 1;
+                    if motions == MOTION_ACK_BUNCH {
+                        motions = 0;
+                        if acks.send(ServerMessage::MouseMotionAck).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                }
+                ClientMessage::MousePress { button, .. } => held.button(button, true),
+                ClientMessage::MouseRelease { button, .. } => held.button(button, false),
+                other => debug!(message = other.name(), "ignored"),
+            }
+        }
+    };
+    let result = tokio::select! {
+        result = writer => result,
+        result = reader => result,
+    };
+    drop(listener);
+    result
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn modifiers(leds: Leds) -> KeyModifiers {
+    let mut modifiers = KeyModifiers::empty();
+    modifiers.set(KeyModifiers::SCROLL_LOCK, leds.scroll);
+    modifiers.set(KeyModifiers::NUM_LOCK, leds.num);
+    modifiers.set(KeyModifiers::CAPS_LOCK, leds.caps);
+    modifiers
+}

@@ -1,0 +1,132 @@
+//! The link stage of one connection.
+
+use bytes::BytesMut;
+use caraway_protocol::{
+    Progress,
+    caps::{Caps, CommonCap, DisplayCap, InputsCap, MainCap},
+    channel::{ChannelId, ChannelType},
+    header::HeaderKind,
+    link::{Acceptance, AuthMechanism, LinkCode, LinkMessage, LinkReply, Negotiated, Ticket, encode_result},
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::{ServeError, key::KeyHandle};
+
+/// A connection that has authenticated. The link result has not been sent yet.
+#[derive(Debug)]
+pub(crate) struct Linked {
+    pub(crate) message: LinkMessage,
+    pub(crate) header: HeaderKind,
+    /// Bytes the client sent behind the link stage.
+    pub(crate) rest: BytesMut,
+}
+
+/// What a server can do on every channel.
+fn common_caps() -> Caps {
+    Caps::of(&[CommonCap::AuthSelection, CommonCap::AuthSpice, CommonCap::MiniHeader])
+}
+
+/// What it can do on this channel.
+fn channel_caps(kind: ChannelType) -> Caps {
+    match kind {
+        ChannelType::Main => Caps::of(&[MainCap::NameAndUuid, MainCap::AgentConnectedTokens]),
+        ChannelType::Display => Caps::of(&[DisplayCap::MonitorsConfig]),
+        ChannelType::Inputs => Caps::of(&[InputsCap::KeyScancode]),
+        _ => Caps::none(),
+    }
+}
+
+/// Runs the link stage up to authentication. `exists` says which channels there are.
+pub(crate) async fn link<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    keys: &KeyHandle,
+    ticket: Option<&str>,
+    exists: impl Fn(ChannelId) -> bool,
+) -> Result<Linked, ServeError> {
+    let mut buffer = BytesMut::with_capacity(512);
+    let message = loop {
+        match LinkMessage::decode(&mut buffer) {
+            Ok(Progress::Done(message)) => break message,
+            Ok(Progress::Need(_)) => fill(stream, &mut buffer).await?,
+            Err(error) => {
+                if let Some(code) = error.link_answer() {
+                    refuse(stream, code).await?;
+                }
+                return Err(error.into());
+            }
+        }
+    };
+    if !exists(message.channel) {
+        refuse(stream, LinkCode::ChannelNotAvailable).await?;
+        return Err(ServeError::Refused(LinkCode::ChannelNotAvailable));
+    }
+    let Some(key) = keys.get().await else {
+        refuse(stream, LinkCode::Error).await?;
+        return Err(ServeError::Refused(LinkCode::Error));
+    };
+    let common = common_caps();
+    let negotiated = Negotiated::new(&common, &message.common_caps);
+    let acceptance = Acceptance {
+        public_key: key.public(),
+        common_caps: common,
+        channel_caps: channel_caps(message.channel.kind),
+    };
+    stream
+        .write_all(&LinkReply::Accepted(Box::new(acceptance)).encode())
+        .await?;
+    stream.flush().await?;
+    if negotiated.selects {
+        let mechanism = loop {
+            match AuthMechanism::decode(&mut buffer) {
+                Progress::Done(mechanism) => break mechanism,
+                Progress::Need(_) => fill(stream, &mut buffer).await?,
+            }
+        };
+        if mechanism != AuthMechanism::Spice {
+            refuse(stream, LinkCode::InvalidData).await?;
+            return Err(ServeError::Refused(LinkCode::InvalidData));
+        }
+    }
+    let given = loop {
+        match Ticket::decode(&mut buffer) {
+            Progress::Done(ticket) => break ticket,
+            Progress::Need(_) => fill(stream, &mut buffer).await?,
+        }
+    };
+    // RSA takes a millisecond or two: beside the event loop.
+    let expected = ticket.map(ToOwned::to_owned);
+    let right = tokio::task::spawn_blocking(move || key.check(&given, expected.as_deref()))
+        .await
+        .map_err(|error| ServeError::Task(error.to_string()))?;
+    if !right {
+        send_result(stream, LinkCode::PermissionDenied).await?;
+        return Err(ServeError::Refused(LinkCode::PermissionDenied));
+    }
+    Ok(Linked {
+        message,
+        header: negotiated.header,
+        rest: buffer,
+    })
+}
+
+/// The link result, the last step.
+pub(crate) async fn send_result<S: AsyncWrite + Unpin>(stream: &mut S, code: LinkCode) -> Result<(), ServeError> {
+    stream.write_all(&encode_result(code)).await?;
+    stream.flush().await?;
+    Ok(())
+}
+
+async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, code: LinkCode) -> Result<(), ServeError> {
+    stream.write_all(&LinkReply::Refused(code).encode()).await?;
+    stream.flush().await?;
+    Ok(())
+}
+
+/// Reads more. The decoders bound what is ever buffered: at most a link message, and what fits beside it.
+async fn fill<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut BytesMut) -> Result<(), ServeError> {
+    buffer.reserve(512);
+    if stream.read_buf(buffer).await? == 0 {
+        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+    }
+    Ok(())
+}

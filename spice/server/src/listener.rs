@@ -1,0 +1,97 @@
+//! Where clients arrive.
+
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
+
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::{Peer, Server};
+
+/// A socket clients connect to.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Listens on a TCP address; port 0 means any.
+    ///
+    /// # Errors
+    /// When the host refuses: the port is in use, for example.
+    pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(Self::Tcp)
+    }
+
+    /// Listens on a Unix socket.
+    ///
+    /// # Errors
+    /// When the host refuses: the path exists, for example.
+    pub fn unix(path: &Path) -> io::Result<Self> {
+        UnixListener::bind(path).map(Self::Unix)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local(&self) -> Peer {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map_or(Peer::Unnamed, Peer::Tcp),
+            Self::Unix(listener) => Peer::Unix(
+                listener
+                    .local_addr()
+                    .ok()
+                    .and_then(|address| address.as_pathname().map(|path| path.display().to_string()))
+                    .unwrap_or_default(),
+            ),
+        }
+    }
+
+    /// Serves everybody who connects.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve(self, server: Arc<Server>) -> io::Result<()> {
+        let local = self.local();
+        loop {
+            match self.accept(&server, &local).await {
+                Ok(()) => {}
+                // A client that left before it was accepted, or no descriptor for now: the others go on.
+                Err(error) if transient(&error) => {
+                    tracing::debug!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn accept(&self, server: &Arc<Server>, local: &Peer) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // Small messages (cursor, inputs) must not wait for an acknowledgement of the one before.
+                stream.set_nodelay(true)?;
+                server.spawn(stream, local.clone(), Peer::Tcp(address));
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                server.spawn(stream, local.clone(), Peer::Unix(String::new()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn transient(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::OutOfMemory
+    ) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}

@@ -1,0 +1,279 @@
+//! The server: from a connection to a running channel.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use caraway_display::Display;
+use caraway_ports::input::InputSink;
+use caraway_protocol::{
+    channel::{ChannelId, ChannelType},
+    header::{FrameDecoder, FrameEncoder, Limits},
+    link::LinkCode,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    sync::Semaphore,
+};
+use tracing::{Instrument, debug, info_span};
+
+use crate::{
+    Channel, Observer, Peer, ServeError,
+    channel::{self, Io},
+    key::KeyHandle,
+    link::{self, Linked},
+    session::{MainSession, OpenChannel, Sessions},
+    transport::{Flow, Receiver, Sender},
+};
+
+/// A client has this long for the link stage.
+const LINK_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Connections in the link stage at once; more are closed at once.
+const MAX_HALF_OPEN: usize = 64;
+
+/// What a server is made of.
+pub struct ServerConfig {
+    /// The VM's name, shown by clients.
+    pub name: String,
+    /// The VM's UUID.
+    pub uuid: [u8; 16],
+    /// The password clients must give; `None` lets everybody in.
+    pub ticket: Option<String>,
+    /// The displays; the index is the channel id.
+    pub displays: Vec<Arc<Display>>,
+    /// Keyboard and mouse.
+    pub input: Arc<dyn InputSink>,
+    /// Who is told about connections.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl std::fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerConfig")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A SPICE server.
+pub struct Server {
+    pub(crate) config: ServerConfig,
+    keys: KeyHandle,
+    sessions: Arc<Sessions>,
+    half_open: Arc<Semaphore>,
+    started: Instant,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A server without listeners. Its ticket key is made in the background.
+    #[must_use]
+    pub fn new(config: ServerConfig) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            keys: KeyHandle::spawn(),
+            sessions: Arc::default(),
+            half_open: Arc::new(Semaphore::new(MAX_HALF_OPEN)),
+            started: Instant::now(),
+        })
+    }
+
+    /// Clients connected.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.sessions.count()
+    }
+
+    /// Media time: milliseconds since the server was made, wrapping.
+    pub(crate) fn media_time(&self) -> u32 {
+        self.started.elapsed().as_millis() as u32
+    }
+
+    /// The channels a client is told of, main not among them.
+    pub(crate) fn channels(&self) -> Vec<ChannelId> {
+        let each = |kind| {
+            (0..self.config.displays.len()).filter_map(move |id| {
+                Some(ChannelId {
+                    kind,
+                    id: u8::try_from(id).ok()?,
+                })
+            })
+        };
+        each(ChannelType::Display)
+            .chain(each(ChannelType::Cursor))
+            .chain([ChannelId {
+                kind: ChannelType::Inputs,
+                id: 0,
+            }])
+            .collect()
+    }
+
+    /// Serves one connection on a task of its own.
+    pub fn spawn<S>(self: &Arc<Self>, stream: S, local: Peer, client: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let server = Arc::clone(self);
+        let span = info_span!("spice", ?client);
+        tokio::spawn(
+            async move {
+                if let Err(error) = server.serve_stream(stream, &local, &client).await {
+                    debug!(error = %chain(&error), "connection ended");
+                }
+            }
+            .instrument(span),
+        );
+    }
+
+    /// Serves one connection to its end.
+    ///
+    /// # Errors
+    /// Why it ended, other than by the client.
+    pub async fn serve_stream<S>(self: &Arc<Self>, stream: S, local: &Peer, client: &Peer) -> Result<(), ServeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let observer = self.config.observer.as_deref();
+        observer.inspect(|observer| observer.connected(local, client));
+        let result = self.link_and_run(stream, local, client).await;
+        observer.inspect(|observer| observer.disconnected(local, client));
+        result
+    }
+
+    async fn link_and_run<S>(self: &Arc<Self>, mut stream: S, local: &Peer, client: &Peer) -> Result<(), ServeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Ok(half_open) = Arc::clone(&self.half_open).try_acquire_owned() else {
+            return Err(ServeError::Refused(LinkCode::Error));
+        };
+        let known = self.channels();
+        let exists =
+            |channel: ChannelId| channel.kind == ChannelType::Main && channel.id == 0 || known.contains(&channel);
+        let linked = tokio::time::timeout(LINK_DEADLINE, async {
+            let linked = link::link(&mut stream, &self.keys, self.config.ticket.as_deref(), exists).await?;
+            let place = self.place(&mut stream, &linked).await?;
+            link::send_result(&mut stream, LinkCode::Ok).await?;
+            Ok::<_, ServeError>((linked, place))
+        })
+        .await;
+        drop(half_open);
+        let (linked, place) = match linked {
+            Ok(done) => done?,
+            Err(_) => {
+                let _ = stream.shutdown().await;
+                return Err(ServeError::Timeout {
+                    what: "finish the link stage",
+                    seconds: LINK_DEADLINE.as_secs(),
+                });
+            }
+        };
+        let id = linked.message.channel;
+        if let Some(observer) = &self.config.observer {
+            let channel = Channel {
+                connection_id: place.session_id(),
+                kind: id.kind.into(),
+                id: id.id,
+            };
+            observer.initialized(local, client, &channel);
+        }
+        self.run(stream, linked, place).await
+    }
+
+    /// The session a connection belongs to.
+    async fn place<S: AsyncWrite + Unpin>(&self, stream: &mut S, linked: &Linked) -> Result<Place, ServeError> {
+        let message = &linked.message;
+        let refused = if message.channel.kind == ChannelType::Main {
+            // A main channel with a session id is the target side of a migration, and none is under way.
+            match (message.connection_id, self.sessions.create()) {
+                (0, Some(session)) => return Ok(Place::Main(session)),
+                (0, None) => LinkCode::ChannelNotAvailable,
+                _ => LinkCode::BadConnectionId,
+            }
+        } else {
+            match self.sessions.find(message.connection_id) {
+                None => LinkCode::BadConnectionId,
+                Some(session) => match session.open(message.channel) {
+                    Some(open) => return Ok(Place::Other(open)),
+                    None => LinkCode::ChannelNotAvailable,
+                },
+            }
+        };
+        link::send_result(stream, refused).await?;
+        Err(ServeError::Refused(refused))
+    }
+
+    async fn run<S>(self: &Arc<Self>, stream: S, linked: Linked, place: Place) -> Result<(), ServeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Linked { message, header, rest } = linked;
+        let (read, write) = tokio::io::split(stream);
+        let flow = Arc::new(Flow::default());
+        let io = Io {
+            receiver: Receiver::new(
+                read,
+                rest,
+                FrameDecoder::new(header, Limits::FromClient(message.channel.kind)),
+            ),
+            sender: Sender::new(write, FrameEncoder::new(header), Arc::clone(&flow)),
+            flow,
+            id: message.channel,
+            caps: message.channel_caps,
+        };
+        match place {
+            Place::Main(session) => channel::main::run(self, io, &session.session).await,
+            Place::Other(open) => {
+                let index = usize::from(message.channel.id);
+                let channel = async {
+                    match (message.channel.kind, self.config.displays.get(index)) {
+                        (ChannelType::Display, Some(display)) => channel::display::run(io, display).await,
+                        (ChannelType::Cursor, Some(display)) => channel::cursor::run(io, display).await,
+                        (ChannelType::Inputs, _) => channel::inputs::run(io, &self.config.input).await,
+                        _ => Err(ServeError::Refused(LinkCode::ChannelNotAvailable)),
+                    }
+                };
+                tokio::select! {
+                    result = channel => result,
+                    () = open.session.ended() => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// Where a connection belongs.
+enum Place {
+    Main(MainSession),
+    Other(OpenChannel),
+}
+
+impl Place {
+    fn session_id(&self) -> u32 {
+        match self {
+            Self::Main(main) => main.session.id,
+            Self::Other(open) => open.session.id,
+        }
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,110 @@
+//! Sessions: what the channels of one client share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use caraway_protocol::channel::ChannelId;
+use tokio::sync::watch;
+
+/// Clients at once.
+const MAX_SESSIONS: usize = 16;
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: u32,
+    ended: watch::Sender<bool>,
+    open: Mutex<BTreeSet<(u8, u8)>>,
+}
+
+impl Session {
+    /// Ends when the main channel does.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.ended.subscribe();
+        // The sender lives in this session, so waiting cannot fail while it is borrowed.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Marks a channel as open; `None` when it is open already.
+    pub(crate) fn open(self: &Arc<Self>, channel: ChannelId) -> Option<OpenChannel> {
+        let key = (u8::from(channel.kind), channel.id);
+        lock(&self.open).insert(key).then(|| OpenChannel {
+            session: Arc::clone(self),
+            key,
+        })
+    }
+}
+
+/// A channel of a session is open while this lives.
+#[derive(Debug)]
+pub(crate) struct OpenChannel {
+    pub(crate) session: Arc<Session>,
+    key: (u8, u8),
+}
+
+impl Drop for OpenChannel {
+    fn drop(&mut self) {
+        lock(&self.session.open).remove(&self.key);
+    }
+}
+
+/// All sessions of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<BTreeMap<u32, Weak<Session>>>);
+
+impl Sessions {
+    /// A new session; `None` when there are too many.
+    pub(crate) fn create(self: &Arc<Self>) -> Option<MainSession> {
+        let mut sessions = lock(&self.0);
+        if sessions.len() >= MAX_SESSIONS {
+            return None;
+        }
+        // Random, so that the id of another client's session cannot be guessed; never 0.
+        let id = loop {
+            let id = rand::random::<u32>();
+            if id != 0 && !sessions.contains_key(&id) {
+                break id;
+            }
+        };
+        let session = Arc::new(Session {
+            id,
+            ended: watch::Sender::new(false),
+            open: Mutex::default(),
+        });
+        sessions.insert(id, Arc::downgrade(&session));
+        Some(MainSession {
+            session,
+            sessions: Arc::clone(self),
+        })
+    }
+
+    /// The session with this id.
+    pub(crate) fn find(&self, id: u32) -> Option<Arc<Session>> {
+        lock(&self.0).get(&id)?.upgrade()
+    }
+
+    /// Number of clients.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+}
+
+/// Held by the main channel: the session ends with it.
+#[derive(Debug)]
+pub(crate) struct MainSession {
+    pub(crate) session: Arc<Session>,
+    sessions: Arc<Sessions>,
+}
+
+impl Drop for MainSession {
+    fn drop(&mut self) {
+        lock(&self.sessions.0).remove(&self.session.id);
+        self.session.ended.send_replace(true);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
