@@ -9,6 +9,9 @@ from PIL import Image
 FNV_OFFSET = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3
 MASK = (1 << 64) - 1
+# Limits of the search for a picture inside another.
+ANCHORS = 4
+PLACES = 20000
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def compare(one: Picture, other: Picture) -> dict:
 def find(part: Picture, whole: Picture) -> dict:
     """Looks for `part` inside `whole`: its place when it is there exactly, else the place with the fewest differences.
 
-    Candidates are found by the rarest pixel value of the part, so that a search stays far below a second.
+    Candidates are found by the rarest pixel values of the part, so that a search stays far below a second.
     """
     if part.width > whole.width or part.height > whole.height:
         return {"found": False, "reason": f"{whole.width}x{whole.height} is smaller than {part.width}x{part.height}"}
@@ -88,21 +91,22 @@ def find(part: Picture, whole: Picture) -> dict:
     best: dict = {"found": False, "reason": "no pixel value of the part is in the whole"}
     fewest = part.width * part.height + 1
     values, counts = numpy.unique(code_part, return_counts=True)
-    anchor = values[numpy.argmin(counts)]
-    anchor_y, anchor_x = numpy.argwhere(code_part == anchor)[0]
-    area = code_whole[anchor_y : anchor_y + room_y, anchor_x : anchor_x + room_x]
-    for y, x in numpy.argwhere(area == anchor)[:20000]:
-        # A few rows tell most wrong places apart cheaply.
-        probe = slice(0, part.height, max(1, part.height // 8))
-        window = code_whole[y : y + part.height, x : x + part.width]
-        if fewest < part.width * part.height and (window[probe] != code_part[probe]).sum() > fewest:
-            continue
-        different = int((window != code_part).sum())
-        if different < fewest:
-            fewest = different
-            best = {"found": different == 0, "x": int(x), "y": int(y), "different_pixels": different}
+    # Several, because the rarest pixel may be the wrong one.
+    for anchor in values[numpy.argsort(counts)][:ANCHORS]:
+        anchor_y, anchor_x = numpy.argwhere(code_part == anchor)[0]
+        area = code_whole[anchor_y : anchor_y + room_y, anchor_x : anchor_x + room_x]
+        for y, x in numpy.argwhere(area == anchor)[:PLACES]:
+            window = code_whole[y : y + part.height, x : x + part.width]
+            # A few rows tell most wrong places apart cheaply.
+            rows = slice(0, part.height, max(1, part.height // 8))
+            if (window[rows] != code_part[rows]).sum() >= fewest:
+                continue
+            different = int((window != code_part).sum())
+            if different < fewest:
+                fewest = different
+                best = {"found": different == 0, "x": int(x), "y": int(y), "different_pixels": different}
             if different == 0:
-                break
+                return best
     return best
 
 
