@@ -1,0 +1,540 @@
+//! The vCPU's side of the device: I/O ports, modes, slots (ABI 7, 8, 9). Nothing here waits.
+//!
+//! What a port asks for is checked at the write and becomes a [`Job`] for the worker's side
+//! ([`crate::worker::Worker`]), which does jobs and ring commands in one order.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex},
+    time::{Duration, Instant},
+};
+
+use caraway_ports::geometry::Rect;
+
+use crate::{
+    QxlConfig,
+    counters::{Counter, Counters},
+    guest_text::{RateLimit, printable},
+    header::{LOG_BUFFER_SIZE, RamHeader, offset},
+    interrupts::{self, Interrupts},
+    lock,
+    memory::{GuestMemory, Region, SLOT_COUNT, Slot, SlotTable},
+    monitors::{ClientHead, MonitorsConfig},
+    parse::{Guest, fields::Fields},
+    ports,
+    rom::CLIENT_CAPABILITY_BYTES,
+    sizes::SURFACE_COUNT,
+    surfaces::Backing,
+};
+
+/// Jobs that may wait. A guest gets near it only by letting synchronous writes time out.
+const JOBS_MAX: usize = 64;
+
+/// What the device shows (ABI 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Mode {
+    /// No primary surface.
+    Undefined,
+    /// The VGA core's picture.
+    Vga,
+    /// The guest's primary surface.
+    Native,
+}
+
+/// What the worker is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Reset,
+    SetSlot {
+        id: u8,
+        slot: Option<Slot>,
+    },
+    CreatePrimary {
+        backing: Backing,
+        keep_data: bool,
+    },
+    DestroyPrimary,
+    DestroySurface(u32),
+    DestroyAll,
+    UpdateArea {
+        surface: u32,
+        area: Rect,
+    },
+    FlushSurfaces,
+    OutOfMemory,
+    FlushRelease,
+    Monitors(MonitorsConfig),
+    Client {
+        present: bool,
+        capabilities: Box<[u8; CLIENT_CAPABILITY_BYTES]>,
+    },
+    ClientMonitors(Vec<ClientHead>),
+}
+
+/// Whom to tell when a job is done.
+#[derive(Clone, Debug)]
+pub(crate) enum Completion {
+    Nobody,
+    /// The guest, by interrupt.
+    Interrupt,
+    /// The vCPU that wrote the port.
+    Ticket(Arc<Ticket>),
+}
+
+/// A request on its way to the worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    /// Resets before the port write: a job older than the last reset is abandoned.
+    pub(crate) epoch: u64,
+    pub(crate) completion: Completion,
+}
+
+/// Lets one thread wait until a job is done.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket {
+    done: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Ticket {
+    pub(crate) fn finish(&self) {
+        *lock(&self.done) = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether the job was done in time.
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
+        let done = lock(&self.done);
+        let (done, _) = self
+            .changed
+            .wait_timeout_while(done, limit, |done| !*done)
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        *done
+    }
+}
+
+/// What the caller of a port write has to do.
+#[derive(Debug, Default)]
+pub(crate) struct PortEffect {
+    /// Wake the worker.
+    pub(crate) wake: bool,
+    /// Wait for this.
+    pub(crate) ticket: Option<Arc<Ticket>>,
+}
+
+impl PortEffect {
+    const NONE: Self = Self {
+        wake: false,
+        ticket: None,
+    };
+    const WAKE: Self = Self {
+        wake: true,
+        ticket: None,
+    };
+}
+
+/// Why a port write freezes the device.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct GuestBug(pub(crate) String);
+
+/// What only port writes change, except for the two fields a finished job touches.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) mode: Mode,
+    /// The guest broke the protocol: nothing but a reset works.
+    pub(crate) guest_bug: bool,
+    /// Port of the asynchronous command in flight.
+    pub(crate) current_async: Option<u8>,
+    /// Resets so far.
+    pub(crate) epoch: u64,
+    pub(crate) slots: SlotTable,
+    jobs: VecDeque<Job>,
+    /// Where BARs 0, 1 and 4 are now.
+    bars: [Option<u64>; 3],
+    log_limit: RateLimit,
+}
+
+/// The shared part of the device.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: QxlConfig,
+    pub(crate) memory: GuestMemory,
+    pub(crate) header: RamHeader,
+    pub(crate) interrupts: Interrupts,
+    pub(crate) counters: Arc<Counters>,
+    front: Mutex<Front>,
+}
+
+impl Core {
+    pub(crate) fn new(config: QxlConfig, memory: GuestMemory) -> Self {
+        let counters = Arc::new(Counters::default());
+        let header = RamHeader::new(memory.ram.clone(), config.sizes.ram_header());
+        Self {
+            interrupts: Interrupts::new(header.clone(), Arc::clone(&counters)),
+            front: Mutex::new(Front {
+                mode: config.idle_mode(),
+                guest_bug: false,
+                current_async: None,
+                epoch: 0,
+                slots: SlotTable::default(),
+                jobs: VecDeque::new(),
+                bars: [None; 3],
+                log_limit: RateLimit::new(Instant::now()),
+            }),
+            config,
+            memory,
+            header,
+            counters,
+        }
+    }
+
+    /// The front's state, for saving and restoring.
+    pub(crate) fn front(&self) -> std::sync::MutexGuard<'_, Front> {
+        lock(&self.front)
+    }
+
+    /// A BAR was mapped or unmapped. Slots stay where they are in the memory.
+    pub(crate) fn bar_moved(&self, bar: u8, address: Option<u64>) {
+        let index = match bar {
+            0 => 0,
+            1 => 1,
+            4 => 2,
+            _ => return,
+        };
+        if let Some(place) = lock(&self.front).bars.get_mut(index) {
+            *place = address;
+        }
+    }
+
+    /// The next thing the worker has to do.
+    pub(crate) fn next_job(&self) -> Option<Job> {
+        lock(&self.front).jobs.pop_front()
+    }
+
+    /// Whether the worker, having seen `epoch` resets, may take from the rings.
+    pub(crate) fn may_consume(&self, epoch: u64) -> bool {
+        let front = lock(&self.front);
+        front.epoch == epoch && !front.guest_bug
+    }
+
+    /// Whether no reset came after `epoch`.
+    pub(crate) fn is_current(&self, epoch: u64) -> bool {
+        lock(&self.front).epoch == epoch
+    }
+
+    /// Ends a job: effects are visible, then the port is free, then the guest is told.
+    pub(crate) fn complete(&self, job: &Job) {
+        match &job.completion {
+            Completion::Nobody => {}
+            Completion::Ticket(ticket) => ticket.finish(),
+            Completion::Interrupt => {
+                let mut front = lock(&self.front);
+                if front.epoch != job.epoch {
+                    return;
+                }
+                front.current_async = None;
+                drop(front);
+                self.interrupts.raise(interrupts::IO_COMMAND);
+            }
+        }
+    }
+
+    /// Freezes the device until its reset because of what the guest did in `epoch`.
+    pub(crate) fn guest_bug(&self, epoch: u64, bug: &GuestBug) {
+        let mut front = lock(&self.front);
+        if front.epoch == epoch {
+            self.freeze(&mut front, bug);
+        }
+    }
+
+    fn freeze(&self, front: &mut Front, bug: &GuestBug) {
+        self.counters.add(Counter::GuestBugs);
+        front.guest_bug = true;
+        if front.log_limit.allow(Instant::now()) {
+            tracing::warn!(device = self.config.index, %bug, "the guest broke the QXL protocol; frozen until its reset");
+        }
+        self.interrupts.raise(interrupts::ERROR);
+    }
+
+    /// Lets a line of guest text through to the log, or not.
+    pub(crate) fn log_guest_text(&self, read: impl FnOnce() -> Vec<u8>) {
+        if !lock(&self.front).log_limit.allow(Instant::now()) {
+            self.counters.add(Counter::LogSuppressed);
+            return;
+        }
+        self.counters.add(Counter::LogLines);
+        tracing::info!(device = self.config.index, text = printable(&read()), "guest");
+    }
+
+    /// Queues work that no port asked for.
+    pub(crate) fn queue(&self, request: Request) {
+        let mut front = lock(&self.front);
+        let epoch = front.epoch;
+        Self::push(
+            &mut front,
+            Job {
+                request,
+                epoch,
+                completion: Completion::Nobody,
+            },
+        );
+    }
+
+    /// Whether the guest would act on a client's wish for other monitors (ABI 16.2). A mask of all ones is the mark of
+    /// drivers that never look.
+    pub(crate) fn takes_client_monitors(&self) -> bool {
+        let mask = self.interrupts.mask();
+        mask != u32::MAX && mask & interrupts::CLIENT_MONITORS != 0
+    }
+
+    fn push(front: &mut Front, job: Job) -> bool {
+        if front.jobs.len() >= JOBS_MAX && job.request != Request::Reset {
+            if let Completion::Ticket(ticket) = job.completion {
+                ticket.finish();
+            }
+            return false;
+        }
+        front.jobs.push_back(job);
+        true
+    }
+
+    /// A byte was written to a port.
+    pub(crate) fn port_write(&self, port: u8, value: u8) -> PortEffect {
+        match port {
+            // Works even while frozen: the line could never drop otherwise.
+            ports::UPDATE_IRQ => {
+                self.interrupts.update();
+                return PortEffect::NONE;
+            }
+            ports::RESET => return self.reset(),
+            _ => {}
+        }
+        let mut front = lock(&self.front);
+        if front.guest_bug {
+            self.counters.add(Counter::FilteredWrites);
+            return PortEffect::NONE;
+        }
+        if front.mode == Mode::Vga && !ports::works_in_vga_mode(port) {
+            self.counters.add(Counter::FilteredWrites);
+            drop(front);
+            if ports::interrupts_in_vga_mode(port) {
+                self.interrupts.raise(interrupts::IO_COMMAND);
+            }
+            return PortEffect::NONE;
+        }
+        let asynchronous = ports::is_asynchronous(port);
+        if asynchronous {
+            if let Some(other) = front.current_async {
+                let bug = GuestBug(format!("port {port} written while port {other} is in flight"));
+                self.freeze(&mut front, &bug);
+                return PortEffect::NONE;
+            }
+            front.current_async = Some(port);
+        }
+        match self.dispatch(&mut front, port, value) {
+            Ok(Action::Done) if asynchronous => self.cancel(front),
+            Ok(Action::Done) => PortEffect::NONE,
+            Ok(Action::Wake) => PortEffect::WAKE,
+            Ok(Action::Queue(request)) => Self::submit(&mut front, request, port),
+            Err(bug) => {
+                self.freeze(&mut front, &bug);
+                if asynchronous {
+                    self.cancel(front)
+                } else {
+                    PortEffect::NONE
+                }
+            }
+        }
+    }
+
+    /// Ends an asynchronous command that has nothing to do.
+    fn cancel(&self, mut front: std::sync::MutexGuard<'_, Front>) -> PortEffect {
+        front.current_async = None;
+        drop(front);
+        self.interrupts.raise(interrupts::IO_COMMAND);
+        PortEffect::NONE
+    }
+
+    fn submit(front: &mut Front, request: Request, port: u8) -> PortEffect {
+        let ticket = (ports::is_synchronous(port)).then(|| Arc::new(Ticket::default()));
+        let completion = match &ticket {
+            Some(ticket) => Completion::Ticket(Arc::clone(ticket)),
+            None if ports::is_asynchronous(port) => Completion::Interrupt,
+            None => Completion::Nobody,
+        };
+        let epoch = front.epoch;
+        let job = Job {
+            request,
+            epoch,
+            completion,
+        };
+        Self::push(front, job);
+        PortEffect { wake: true, ticket }
+    }
+
+    /// The vCPU's half of a reset: what is in flight belongs to the past. The worker does the rest, in order.
+    pub(crate) fn reset(&self) -> PortEffect {
+        let mut front = lock(&self.front);
+        front.epoch += 1;
+        front.guest_bug = false;
+        front.current_async = None;
+        front.slots = SlotTable::default();
+        front.mode = self.config.idle_mode();
+        Self::submit(&mut front, Request::Reset, ports::RESET)
+    }
+
+    fn dispatch(&self, front: &mut Front, port: u8, value: u8) -> Result<Action, GuestBug> {
+        let bug = |text: &str| Err(GuestBug(format!("port {port}: {text}")));
+        Ok(match port {
+            ports::NOTIFY_COMMAND | ports::NOTIFY_CURSOR => Action::Wake,
+            ports::OUT_OF_MEMORY => {
+                // One that waits does for all.
+                if front.jobs.iter().any(|job| job.request == Request::OutOfMemory) {
+                    Action::Wake
+                } else {
+                    Action::Queue(Request::OutOfMemory)
+                }
+            }
+            ports::LOG => {
+                self.log(front);
+                Action::Done
+            }
+            ports::UPDATE_AREA | ports::UPDATE_AREA_ASYNC => self.update_area()?,
+            ports::ADD_SLOT | ports::ADD_SLOT_ASYNC => self.add_slot(front, value)?,
+            ports::DELETE_SLOT => {
+                if usize::from(value) >= SLOT_COUNT {
+                    return bug(&format!("slot {value}"));
+                }
+                front.slots.set(value, None);
+                Action::Queue(Request::SetSlot { id: value, slot: None })
+            }
+            ports::CREATE_PRIMARY | ports::CREATE_PRIMARY_ASYNC => self.create_primary(front, value)?,
+            ports::DESTROY_PRIMARY | ports::DESTROY_PRIMARY_ASYNC => {
+                if value != 0 {
+                    return bug(&format!("value {value}"));
+                }
+                if front.mode == Mode::Undefined {
+                    return Ok(Action::Done);
+                }
+                front.mode = Mode::Undefined;
+                Action::Queue(Request::DestroyPrimary)
+            }
+            // Every value of a byte is a surface id in range.
+            ports::DESTROY_SURFACE | ports::DESTROY_SURFACE_ASYNC => {
+                Action::Queue(Request::DestroySurface(value.into()))
+            }
+            ports::DESTROY_ALL | ports::DESTROY_ALL_ASYNC => {
+                front.mode = Mode::Undefined;
+                Action::Queue(Request::DestroyAll)
+            }
+            ports::FLUSH_SURFACES_ASYNC => Action::Queue(Request::FlushSurfaces),
+            ports::FLUSH_RELEASE => Action::Queue(Request::FlushRelease),
+            ports::MONITORS_ASYNC => self.monitors(front),
+            ports::SET_MODE => return bug("the compatibility mode is not there"),
+            ports::ATTACH_PRIMARY | ports::DETACH_PRIMARY => return bug("this command never existed"),
+            _ => return bug("there is no such port"),
+        })
+    }
+
+    fn log(&self, front: &mut Front) {
+        if !front.log_limit.allow(Instant::now()) {
+            self.counters.add(Counter::LogSuppressed);
+            return;
+        }
+        self.counters.add(Counter::LogLines);
+        let bytes: [u8; LOG_BUFFER_SIZE] = self.header.read(offset::LOG_BUFFER);
+        tracing::info!(device = self.config.index, text = printable(&bytes), "guest");
+    }
+
+    fn update_area(&self) -> Result<Action, GuestBug> {
+        let bytes: [u8; 20] = self.header.read(offset::UPDATE_AREA);
+        let mut fields = Fields::new("update area", &bytes);
+        let (Ok(area), Ok(surface)) = (fields.rect(), fields.u32()) else {
+            return Ok(Action::Done);
+        };
+        if surface >= SURFACE_COUNT {
+            return Err(GuestBug(format!("update of surface {surface}")));
+        }
+        if area.left < 0 || area.top < 0 || area.right < area.left || area.bottom < area.top {
+            return Err(GuestBug(format!("update of {area:?}")));
+        }
+        if area.is_empty() {
+            return Ok(Action::Done);
+        }
+        Ok(Action::Queue(Request::UpdateArea { surface, area }))
+    }
+
+    fn add_slot(&self, front: &mut Front, id: u8) -> Result<Action, GuestBug> {
+        let bytes: [u8; 16] = self.header.read(offset::MEMORY_SLOT);
+        let mut fields = Fields::new("memory slot", &bytes);
+        let (Ok(start), Ok(end)) = (fields.u64(), fields.u64()) else {
+            return Ok(Action::Done);
+        };
+        if usize::from(id) >= SLOT_COUNT {
+            return Err(GuestBug(format!("memory slot {id}")));
+        }
+        if front.slots.get(id).is_some() {
+            return Err(GuestBug(format!("memory slot {id} is there already")));
+        }
+        let slot = self
+            .find_bar(front, start, end)
+            .ok_or_else(|| GuestBug(format!("memory slot {id} {start:#x}..{end:#x} is not inside a BAR")))?;
+        front.slots.set(id, Some(slot));
+        Ok(Action::Queue(Request::SetSlot { id, slot: Some(slot) }))
+    }
+
+    /// The slot for a guest-physical range inside one BAR as it is mapped now.
+    fn find_bar(&self, front: &Front, start: u64, end: u64) -> Option<Slot> {
+        let sizes = &self.config.sizes;
+        let kinds = [
+            (Region::Ram, sizes.ram()),
+            (Region::Vram, sizes.vram32()),
+            (Region::Vram, sizes.vram64()),
+        ];
+        let size = end.checked_sub(start)?;
+        front.bars.iter().zip(kinds).find_map(|(base, (region, length))| {
+            let offset = start.checked_sub((*base)?)?;
+            let inside = offset.checked_add(size)? <= length;
+            inside.then_some(Slot { region, offset, size })
+        })
+    }
+
+    fn create_primary(&self, front: &mut Front, value: u8) -> Result<Action, GuestBug> {
+        let bytes: [u8; 40] = self.header.read(offset::CREATE_SURFACE);
+        if value != 0 {
+            return Err(GuestBug(format!("primary surface {value}")));
+        }
+        let (backing, keep_data) = Backing::primary(&bytes, &front.slots, self.config.sizes.vgamem())
+            .map_err(|reason| GuestBug(format!("primary surface: {reason}")))?;
+        if front.mode == Mode::Native {
+            self.counters.add(Counter::ReplacedPrimaries);
+            tracing::debug!(device = self.config.index, "primary surface created over a live one");
+        }
+        front.mode = Mode::Native;
+        Ok(Action::Queue(Request::CreatePrimary { backing, keep_data }))
+    }
+
+    /// A bad address or count is ignored, not flagged: X.Org ends itself on the error interrupt.
+    fn monitors(&self, front: &Front) -> Action {
+        let address = u64::from_le_bytes(self.header.read(offset::MONITORS_CONFIG));
+        let mut guest = Guest::new(&self.memory, &front.slots);
+        match MonitorsConfig::read(&mut guest, address, self.config.heads) {
+            Ok(Some(config)) => Action::Queue(Request::Monitors(config)),
+            Ok(None) => Action::Done,
+            Err(reason) => {
+                tracing::debug!(device = self.config.index, %reason, "monitors configuration ignored");
+                Action::Done
+            }
+        }
+    }
+}
+
+/// What a port write comes to.
+enum Action {
+    Done,
+    /// The worker has to look at the rings.
+    Wake,
+    Queue(Request),
+}

@@ -1,0 +1,219 @@
+//! Cursor commands (ABI 13).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use caraway_ports::{
+    display::{CursorCommand, CursorShape, CursorType},
+    geometry::Point,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::parse::{ChunkLimit, Chunks, Guest, Malformed, fields::Fields};
+
+/// Largest width and height of a shape.
+const SIDE_MAX: u16 = 512;
+
+/// Parses the cursor command at `address`.
+pub(crate) fn parse(guest: &mut Guest<'_>, address: u64) -> Result<CursorCommand, Malformed> {
+    // What follows in the 150 bytes of the command is scratch room.
+    let bytes: [u8; 0x16] = guest.read(address, 0)?;
+    let mut fields = Fields::new("cursor command", &bytes);
+    fields.skip(8)?; // release info
+    let kind = fields.u8()?;
+    Ok(match kind {
+        0 => {
+            let position = fields.point16()?;
+            let visible = fields.u8()? != 0;
+            CursorCommand::Set {
+                position,
+                visible,
+                shape: Arc::new(shape(guest, fields.u64()?)?),
+            }
+        }
+        1 => CursorCommand::Move(fields.point16()?),
+        2 => CursorCommand::Hide,
+        3 => CursorCommand::Trail {
+            length: fields.u16()?,
+            frequency: fields.u16()?,
+        },
+        other => return Err(Malformed::value("cursor command type", other)),
+    })
+}
+
+fn shape(guest: &mut Guest<'_>, address: u64) -> Result<CursorShape, Malformed> {
+    let bytes: [u8; 0x16] = guest.read(address, 0)?;
+    let mut fields = Fields::new("cursor", &bytes);
+    let unique = fields.u64()?;
+    let raw = fields.u16()?;
+    let (width, height) = (fields.u16()?, fields.u16()?);
+    let (hot_x, hot_y) = (fields.u16()?, fields.u16()?);
+    let size = u64::from(fields.u32()?);
+    let kind = kind_of(raw).ok_or(Malformed::value("cursor type", raw))?;
+    for side in [width, height] {
+        if !(1..=SIDE_MAX).contains(&side) {
+            return Err(Malformed::value("cursor side", side));
+        }
+    }
+    let needed = data_bytes(kind, width, height);
+    if size < needed {
+        return Err(Malformed::value("cursor data size", size));
+    }
+    let mut chunks = Chunks::walk(guest, address, 0x16, ChunkLimit::Prefix(needed))?;
+    let mut data = guest.allocate(needed)?;
+    chunks.read(guest, &mut data)?;
+    Ok(CursorShape {
+        unique,
+        kind,
+        width,
+        height,
+        hot_spot: (hot_x.min(width - 1), hot_y.min(height - 1)),
+        data: Bytes::from(data),
+    })
+}
+
+const fn kind_of(raw: u16) -> Option<CursorType> {
+    Some(match raw {
+        0 => CursorType::Alpha,
+        1 => CursorType::Mono,
+        2 => CursorType::Color4,
+        3 => CursorType::Color8,
+        4 => CursorType::Color16,
+        5 => CursorType::Color24,
+        6 => CursorType::Color32,
+        _ => return None,
+    })
+}
+
+/// Bytes of pixels, palette and AND mask.
+fn data_bytes(kind: CursorType, width: u16, height: u16) -> u64 {
+    let (width, height) = (u64::from(width), u64::from(height));
+    let mask = width.div_ceil(8) * height;
+    match kind {
+        CursorType::Alpha => 4 * width * height,
+        CursorType::Mono => 2 * mask,
+        CursorType::Color4 => width.div_ceil(2) * height + 16 * 4 + mask,
+        CursorType::Color8 => width * height + 256 * 4 + mask,
+        CursorType::Color16 => 2 * width * height + mask,
+        CursorType::Color24 => 3 * width * height + mask,
+        CursorType::Color32 => 4 * width * height + mask,
+    }
+}
+
+/// The cursor as the guest left it, for a viewer that is told everything anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CursorState {
+    shape: Option<Arc<CursorShape>>,
+    position: Point,
+    visible: bool,
+    trail: (u16, u16),
+}
+
+impl CursorState {
+    pub(crate) fn apply(&mut self, command: &CursorCommand) {
+        match command {
+            CursorCommand::Set {
+                position,
+                visible,
+                shape,
+            } => {
+                self.shape = Some(Arc::clone(shape));
+                (self.position, self.visible) = (*position, *visible);
+            }
+            CursorCommand::Move(position) => (self.position, self.visible) = (*position, true),
+            CursorCommand::Hide => self.visible = false,
+            CursorCommand::Trail { length, frequency } => self.trail = (*length, *frequency),
+            CursorCommand::Reset => *self = Self::default(),
+        }
+    }
+
+    /// The commands that lead here from no cursor.
+    pub(crate) fn replay(&self) -> Vec<CursorCommand> {
+        let mut commands = Vec::new();
+        if let Some(shape) = &self.shape {
+            commands.push(CursorCommand::Set {
+                position: self.position,
+                visible: self.visible,
+                shape: Arc::clone(shape),
+            });
+        }
+        if self.trail != (0, 0) {
+            commands.push(CursorCommand::Trail {
+                length: self.trail.0,
+                frequency: self.trail.1,
+            });
+        }
+        commands
+    }
+
+    pub(crate) fn save(&self) -> SavedCursor {
+        SavedCursor {
+            shape: self.shape.as_ref().map(|shape| SavedShape {
+                unique: shape.unique,
+                kind: shape.kind as u16,
+                size: (shape.width, shape.height),
+                hot_spot: shape.hot_spot,
+                data: shape.data.to_vec(),
+            }),
+            position: (self.position.x, self.position.y),
+            visible: self.visible,
+            trail: self.trail,
+        }
+    }
+
+    /// `None` when the record holds a shape that cannot be.
+    pub(crate) fn restore(saved: SavedCursor) -> Option<Self> {
+        let shape = match saved.shape {
+            None => None,
+            Some(shape) => Some(Arc::new(shape.restore()?)),
+        };
+        Some(Self {
+            shape,
+            position: Point::new(saved.position.0, saved.position.1),
+            visible: saved.visible,
+            trail: saved.trail,
+        })
+    }
+}
+
+/// The record of a cursor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedCursor {
+    shape: Option<SavedShape>,
+    position: (i32, i32),
+    visible: bool,
+    trail: (u16, u16),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedShape {
+    unique: u64,
+    kind: u16,
+    size: (u16, u16),
+    hot_spot: (u16, u16),
+    data: Vec<u8>,
+}
+
+impl SavedShape {
+    fn restore(self) -> Option<CursorShape> {
+        let kind = kind_of(self.kind)?;
+        let (width, height) = self.size;
+        let sides = (1..=SIDE_MAX).contains(&width) && (1..=SIDE_MAX).contains(&height);
+        let inside = self.hot_spot.0 < width && self.hot_spot.1 < height;
+        if !sides || !inside || self.data.len() as u64 != data_bytes(kind, width, height) {
+            return None;
+        }
+        Some(CursorShape {
+            unique: self.unique,
+            kind,
+            width,
+            height,
+            hot_spot: self.hot_spot,
+            data: Bytes::from(self.data),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "cursor_tests.rs"]
+mod tests;

@@ -1,0 +1,391 @@
+//! The device as the machine sees it: a PCI function, a display thread, and the life cycle between them.
+
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use caraway_base::{address_space::Doorbell, bus::Outcome, lifecycle::Lifecycle, memory::SharedMemory};
+use caraway_pci::function::{BarKind, BarSpec, PciFunction, PciIdentity, PciInterrupts};
+use caraway_ports::display::DisplaySink;
+use vmm_sys_util::{
+    epoll::{ControlOperation, Epoll, EpollEvent, EventSet},
+    eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd},
+};
+
+use crate::{
+    QxlConfig, QxlCounters, QxlError,
+    core::{Core, PortEffect, Request},
+    counters::Counter,
+    lock,
+    memory::GuestMemory,
+    monitors::{ClientHead, MAX_HEADS},
+    ports,
+    rom::{CLIENT_CAPABILITY_BYTES, ROM_SIZE, Rom},
+    worker::{Step, Worker},
+};
+
+/// The longest a vCPU waits for the display thread; then the work goes on without it.
+const PORT_WAIT: Duration = Duration::from_secs(5);
+/// How soon the display thread looks again whether the guest took what was given back, and how seldom in the end.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LAST_LOOK: Duration = Duration::from_millis(640);
+
+/// A QXL device with its display thread.
+#[derive(Debug)]
+pub struct Qxl {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) core: Arc<Core>,
+    /// Held by the display thread step by step, and by whoever found it parked.
+    pub(crate) worker: Mutex<Worker>,
+    rom: SharedMemory,
+    /// Rung by doorbells and by port writes.
+    wake: Arc<EventFd>,
+    control: Mutex<Control>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Control {
+    pause: bool,
+    parked: bool,
+    stop: bool,
+}
+
+impl Qxl {
+    /// Makes the device in its power-on state, with memory of its own, and starts its display thread.
+    ///
+    /// # Errors
+    /// When the configuration cannot be or the host refuses memory, an event descriptor or the thread.
+    pub fn new(config: QxlConfig, sink: Arc<dyn DisplaySink>) -> Result<Arc<Self>, QxlError> {
+        let memory = Self::allocate(&config)?;
+        let device = Self::assemble(config, memory, sink)?;
+        device.shared.core.header.reset();
+        device.start(false)?;
+        Ok(Arc::new(device))
+    }
+
+    pub(crate) fn allocate(config: &QxlConfig) -> Result<GuestMemory, QxlError> {
+        Ok(GuestMemory {
+            ram: SharedMemory::allocate("qxl-ram", config.sizes.ram())?,
+            vram: SharedMemory::allocate("qxl-vram", config.sizes.vram64())?,
+        })
+    }
+
+    /// Puts the parts together; nothing runs yet and the RAM header is as it was.
+    pub(crate) fn assemble(
+        config: QxlConfig,
+        memory: GuestMemory,
+        sink: Arc<dyn DisplaySink>,
+    ) -> Result<Self, QxlError> {
+        config.check()?;
+        let core = Arc::new(Core::new(config, memory));
+        let rom_memory = SharedMemory::allocate("qxl-rom", ROM_SIZE)?;
+        let rom = Rom::new(rom_memory.clone(), config.index, config.sizes);
+        let wake = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK).map_err(|source| QxlError::Host {
+            what: "an event descriptor",
+            source,
+        })?;
+        let shared = Arc::new(Shared {
+            worker: Mutex::new(Worker::new(Arc::clone(&core), rom, sink)),
+            core,
+            rom: rom_memory,
+            wake: Arc::new(wake),
+            control: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        Ok(Self {
+            shared,
+            thread: Mutex::default(),
+        })
+    }
+
+    /// Starts the display thread.
+    pub(crate) fn start(&self, paused: bool) -> Result<(), QxlError> {
+        let refused = |what| move |source| QxlError::Host { what, source };
+        lock(&self.shared.control).pause = paused;
+        let bell = Bell::new(&self.shared.wake).map_err(refused("an epoll descriptor"))?;
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new()
+            .name(format!("display-{}", shared.core.config.index))
+            .spawn(move || shared.run(&bell))
+            .map_err(refused("the display thread"))?;
+        *lock(&self.thread) = Some(thread);
+        Ok(())
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// What the device did so far.
+    #[must_use]
+    pub fn counters(&self) -> QxlCounters {
+        self.shared.core.counters.read()
+    }
+
+    /// Tells the guest whether clients are there and what all of them can do (bit i at byte i/8, bit i%8).
+    pub fn set_client(&self, present: bool, capabilities: &[u8; CLIENT_CAPABILITY_BYTES]) {
+        self.shared.core.queue(Request::Client {
+            present,
+            capabilities: Box::new(*capabilities),
+        });
+        self.shared.wake();
+    }
+
+    /// Whether the guest's driver would act on [`Qxl::request_monitors`]; if not, ask the agent.
+    #[must_use]
+    pub fn takes_monitors(&self) -> bool {
+        self.shared.core.takes_client_monitors()
+    }
+
+    /// Asks the guest for monitors as a client wants them. Whether its driver takes such requests; if not, nothing was
+    /// asked and the agent is to be.
+    pub fn request_monitors(&self, heads: &[ClientHead]) -> bool {
+        if !self.takes_monitors() {
+            return false;
+        }
+        let most = MAX_HEADS.min(self.shared.core.config.heads.into());
+        let heads = heads.iter().take(most).copied().collect();
+        self.shared.core.queue(Request::ClientMonitors(heads));
+        self.shared.wake();
+        true
+    }
+
+    fn finish(&self, effect: &PortEffect) {
+        if effect.wake {
+            self.shared.wake();
+        }
+        if let Some(ticket) = &effect.ticket
+            && !ticket.wait(PORT_WAIT)
+        {
+            self.shared.core.counters.add(Counter::Timeouts);
+            tracing::warn!(
+                device = self.shared.core.config.index,
+                "a port command takes longer than a virtual CPU waits"
+            );
+        }
+    }
+}
+
+impl Drop for Qxl {
+    fn drop(&mut self) {
+        lock(&self.shared.control).stop = true;
+        self.shared.changed.notify_all();
+        self.shared.wake();
+        let thread = lock(&self.thread).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!(device = self.shared.core.config.index, "the display thread panicked");
+        }
+    }
+}
+
+/// What the display thread sleeps on.
+struct Bell {
+    epoll: Epoll,
+}
+
+impl Bell {
+    fn new(event: &EventFd) -> std::io::Result<Self> {
+        use std::os::fd::AsRawFd as _;
+        let epoll = Epoll::new()?;
+        epoll.ctl(
+            ControlOperation::Add,
+            event.as_raw_fd(),
+            EpollEvent::new(EventSet::IN, 0),
+        )?;
+        Ok(Self { epoll })
+    }
+
+    /// Sleeps until the event is signalled or the time is over.
+    fn wait(&self, limit: Option<Duration>) {
+        let milliseconds = limit.map_or(-1, |limit| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
+        let mut events = [EpollEvent::default()];
+        match self.epoll.wait(milliseconds, &mut events) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            // Cannot happen with a descriptor of our own; do not spin if it does.
+            Err(_) => std::thread::sleep(FIRST_LOOK),
+        }
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        // Fails only when the counter is full, and then the thread is awake.
+        let _ = self.wake.write(1);
+    }
+
+    /// The display thread.
+    fn run(&self, bell: &Bell) {
+        let mut look = FIRST_LOOK;
+        loop {
+            if !self.attend() {
+                return;
+            }
+            let step = lock(&self.worker).step();
+            match step {
+                Step::Busy => look = FIRST_LOOK,
+                Step::Idle { unreturned } => {
+                    let limit = (unreturned && look <= LAST_LOOK).then_some(look);
+                    look = look.saturating_mul(2).min(2 * LAST_LOOK);
+                    bell.wait(limit);
+                    // Nothing there to read when the time was over.
+                    if self.wake.read().is_ok() {
+                        look = FIRST_LOOK;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Parks while the machine wants this device still. Whether to go on.
+    fn attend(&self) -> bool {
+        let mut control = lock(&self.control);
+        while control.pause && !control.stop {
+            if !control.parked {
+                drop(control);
+                lock(&self.worker).quiesce();
+                control = lock(&self.control);
+                control.parked = control.pause;
+                self.changed.notify_all();
+                continue;
+            }
+            control = self
+                .changed
+                .wait(control)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        control.parked = false;
+        !control.stop
+    }
+}
+
+impl PciFunction for Qxl {
+    fn identity(&self) -> PciIdentity {
+        let config = &self.shared.core.config;
+        PciIdentity {
+            vendor: 0x1b36,
+            device: 0x0100,
+            revision: config.revision,
+            // VGA compatible, or another display controller.
+            class: [0x03, if config.primary { 0x00 } else { 0x80 }, 0x00],
+            subsystem_vendor: 0x1af4,
+            subsystem: 0x1100,
+            intx: true,
+        }
+    }
+
+    fn bars(&self) -> Vec<BarSpec> {
+        let core = &self.shared.core;
+        let sizes = &core.config.sizes;
+        let memory = |index, size, wide, memory: &SharedMemory, read_only| BarSpec {
+            index,
+            size,
+            wide,
+            prefetchable: wide,
+            kind: BarKind::Memory {
+                memory: memory.clone(),
+                offset: 0,
+                read_only,
+                log_dirty: !read_only,
+            },
+        };
+        let mut bars = vec![
+            memory(0, sizes.ram(), false, &core.memory.ram, false),
+            memory(1, sizes.vram32(), false, &core.memory.vram, false),
+            memory(2, ROM_SIZE, false, &self.shared.rom, true),
+            BarSpec {
+                index: 3,
+                size: ports::PORT_COUNT,
+                wide: false,
+                prefetchable: false,
+                kind: BarKind::Ports,
+            },
+        ];
+        if sizes.vram64() > sizes.vram32() {
+            bars.push(memory(4, sizes.vram64(), true, &core.memory.vram, false));
+        }
+        bars
+    }
+
+    fn doorbells(&self, bar: u8) -> Vec<Doorbell> {
+        if bar != 3 {
+            return Vec::new();
+        }
+        [ports::NOTIFY_COMMAND, ports::NOTIFY_CURSOR]
+            .map(|port| Doorbell {
+                offset: port.into(),
+                width: 1,
+                value: None,
+                event: Arc::clone(&self.shared.wake),
+            })
+            .into()
+    }
+
+    fn plugged(&self, interrupts: PciInterrupts) {
+        if let Some(line) = interrupts.intx {
+            self.shared.core.interrupts.connect(line);
+        }
+    }
+
+    /// Ports read as ones, which is what `data` holds already.
+    fn bar_read(&self, _bar: u8, _offset: u64, _data: &mut [u8]) {}
+
+    fn bar_write(&self, bar: u8, offset: u64, data: &[u8]) -> Outcome {
+        match (bar, u8::try_from(offset), data) {
+            (3, Ok(port), [value]) => {
+                let effect = self.shared.core.port_write(port, *value);
+                self.finish(&effect);
+            }
+            _ => self.shared.core.counters.add(Counter::IgnoredAccesses),
+        }
+        Outcome::Done
+    }
+
+    fn bar_moved(&self, bar: u8, address: Option<u64>) {
+        self.shared.core.bar_moved(bar, address);
+    }
+}
+
+impl Lifecycle for Qxl {
+    /// Waits without limit: the display thread waits for nobody, and going on while it still touches guest memory would
+    /// break what pausing is for.
+    fn pause(&self) {
+        let mut control = lock(&self.shared.control);
+        control.pause = true;
+        self.shared.changed.notify_all();
+        self.shared.wake();
+        while !control.parked && !control.stop {
+            control = self
+                .shared
+                .changed
+                .wait(control)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    fn resume(&self) {
+        let mut control = lock(&self.shared.control);
+        control.pause = false;
+        self.shared.changed.notify_all();
+        drop(control);
+        self.shared.core.interrupts.update();
+    }
+
+    /// As the reset port. What is in RAM and VRAM outside the RAM header stays, as it does on a machine reset.
+    fn reset(&self) {
+        self.shared.core.reset();
+        lock(&self.shared.worker).run_jobs();
+    }
+}
+
+#[cfg(test)]
+#[path = "device_tests.rs"]
+mod tests;

@@ -1,0 +1,333 @@
+//! Drawables (ABI 11).
+
+use caraway_ports::{
+    drawing::{Clip, Composite, DrawOp, Drawable, Image, ImageData, Rop, ScaleMode, Source, Transform},
+    geometry::{Point, Rect},
+};
+
+use super::{Guest, Malformed, fields::Fields};
+
+/// Bytes of a drawable.
+const SIZE: usize = 191;
+/// All bits a rop descriptor has.
+const ROP_BITS: u16 = 0x7ff;
+/// Operator, filters, repeats and component alpha of a composite.
+const COMPOSITE_BITS: u32 = 0x7_ffff;
+
+/// What the parser asks about live surfaces.
+pub(crate) trait SurfaceSizes {
+    /// Width and height of a live surface.
+    fn size_of(&self, surface: u32) -> Option<(u32, u32)>;
+}
+
+/// The fields every type has.
+struct Frame<'a, S> {
+    surfaces: &'a S,
+    surface: u32,
+    bbox: Rect,
+    /// The area of the destination that serves as the source where the source is absent.
+    self_area: Option<Rect>,
+}
+
+/// Parses the drawable at `address`. `None`: nothing to draw.
+pub(crate) fn parse(
+    guest: &mut Guest<'_>,
+    address: u64,
+    surfaces: &impl SurfaceSizes,
+) -> Result<Option<Drawable>, Malformed> {
+    let bytes: [u8; SIZE] = guest.read(address, 0)?;
+    let mut fields = Fields::new("drawable", &bytes);
+    fields.skip(8)?; // release info
+    let surface = fields.u32()?;
+    fields.skip(1)?; // effect, a hint
+    let kind = fields.u8()?;
+    let self_bitmap = fields.u8()? != 0;
+    let self_area = fields.rect()?;
+    let bbox = fields.rect()?;
+    let (clip_kind, clip_data) = (fields.u32()?, fields.u64()?);
+    let mm_time = fields.u32()?;
+    // Which other surfaces are read is said by the images; commands run in order, so the hints add nothing.
+    fields.skip(3 * 4 + 3 * 16)?;
+    let size = surfaces
+        .size_of(surface)
+        .ok_or(Malformed::value("drawable surface", surface))?;
+    check_inside("drawable box", &bbox, size)?;
+    if bbox.is_empty() || kind == 0 {
+        return Ok(None);
+    }
+    let clip = guest.clip(clip_kind, clip_data, &bbox)?;
+    if matches!(&clip, Clip::Rects(rects) if rects.is_empty()) {
+        return Ok(None);
+    }
+    let frame = Frame {
+        surfaces,
+        surface,
+        bbox,
+        self_area: self_bitmap.then_some(self_area),
+    };
+    Ok(Some(Drawable {
+        surface,
+        bbox,
+        clip,
+        mm_time,
+        op: operation(guest, kind, &mut fields, &frame)?,
+    }))
+}
+
+/// Refuses a rectangle that is inverted or reaches out of `width` x `height`.
+pub(crate) fn check_inside(name: &'static str, rect: &Rect, (width, height): (u32, u32)) -> Result<(), Malformed> {
+    let ordered = rect.left >= 0 && rect.top >= 0 && rect.left <= rect.right && rect.top <= rect.bottom;
+    let fits = |edge: i32, size: u32| u32::try_from(edge).is_ok_and(|edge| edge <= size);
+    if ordered && fits(rect.right, width) && fits(rect.bottom, height) {
+        return Ok(());
+    }
+    Err(Malformed::value(name, i64::from(rect.right)))
+}
+
+fn operation(
+    guest: &mut Guest<'_>,
+    kind: u8,
+    fields: &mut Fields<'_>,
+    frame: &Frame<'_, impl SurfaceSizes>,
+) -> Result<DrawOp, Malformed> {
+    let surfaces = frame.surfaces;
+    Ok(match kind {
+        1 => DrawOp::Fill {
+            brush: guest.brush(fields, surfaces)?,
+            rop: rop(fields)?,
+            mask: guest.mask(fields, surfaces)?,
+        },
+        2 => {
+            let parts = SourceParts::read(fields)?;
+            let brush = guest.brush(fields, surfaces)?;
+            let rop = rop(fields)?;
+            DrawOp::Opaque {
+                source: parts.resolve(guest, frame, fields.u8()?)?,
+                brush,
+                rop,
+                mask: guest.mask(fields, surfaces)?,
+            }
+        }
+        3 | 5 => copy(guest, kind, fields, frame)?,
+        4 => copy_bits(fields.point()?, frame)?,
+        6 => DrawOp::Blackness {
+            mask: guest.mask(fields, surfaces)?,
+        },
+        7 => DrawOp::Whiteness {
+            mask: guest.mask(fields, surfaces)?,
+        },
+        8 => DrawOp::Invers {
+            mask: guest.mask(fields, surfaces)?,
+        },
+        9 => {
+            let parts = SourceParts::read(fields)?;
+            let brush = guest.brush(fields, surfaces)?;
+            let rop3 = fields.u8()?;
+            DrawOp::Rop3 {
+                source: parts.resolve(guest, frame, fields.u8()?)?,
+                brush,
+                rop3,
+                mask: guest.mask(fields, surfaces)?,
+            }
+        }
+        10 => stroke(guest, fields, surfaces)?,
+        11 => text(guest, fields, surfaces)?,
+        12 => DrawOp::Transparent {
+            source: SourceParts::read(fields)?.resolve(guest, frame, NEAREST)?,
+            src_color: fields.u32()?,
+            true_color: fields.u32()?,
+        },
+        13 => {
+            let flags = u8::try_from(fields.u16()? & 3).unwrap_or(0);
+            let alpha = fields.u8()?;
+            DrawOp::AlphaBlend {
+                source: SourceParts::read(fields)?.resolve(guest, frame, NEAREST)?,
+                flags,
+                alpha,
+            }
+        }
+        14 => composite(guest, fields, surfaces)?,
+        other => return Err(Malformed::value("drawable type", other)),
+    })
+}
+
+fn rop(fields: &mut Fields<'_>) -> Result<Rop, Malformed> {
+    Ok(Rop(fields.u16()? & ROP_BITS))
+}
+
+const INTERPOLATE: u8 = 0;
+const NEAREST: u8 = 1;
+
+/// The source fields, which come before others that have to be read first.
+struct SourceParts {
+    image: u64,
+    area: Rect,
+}
+
+impl SourceParts {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            image: fields.u64()?,
+            area: fields.rect()?,
+        })
+    }
+
+    /// The source; where it is absent and the drawable says so, the destination itself.
+    fn resolve(
+        self,
+        guest: &mut Guest<'_>,
+        frame: &Frame<'_, impl SurfaceSizes>,
+        scale: u8,
+    ) -> Result<Source, Malformed> {
+        let scale = match scale {
+            INTERPOLATE => ScaleMode::Interpolate,
+            NEAREST => ScaleMode::Nearest,
+            other => return Err(Malformed::value("scale mode", other)),
+        };
+        let (image, area) = match (self.image, frame.self_area) {
+            (0, Some(self_area)) => self.own_content(self_area, frame)?,
+            (address, _) => (guest.picture(address, frame.surfaces)?, self.area),
+        };
+        check_inside("source area", &area, (image.width, image.height))?;
+        if area.is_empty() {
+            return Err(Malformed::value("source area", 0_u8));
+        }
+        Ok(Source { image, area, scale })
+    }
+
+    /// The part `self_area` of the destination is the image; its coordinates start there.
+    fn own_content(&self, self_area: Rect, frame: &Frame<'_, impl SurfaceSizes>) -> Result<(Image, Rect), Malformed> {
+        let (width, height) = frame
+            .surfaces
+            .size_of(frame.surface)
+            .ok_or(Malformed::value("drawable surface", frame.surface))?;
+        check_inside("self bitmap area", &self_area, (width, height))?;
+        check_inside("source area", &self.area, (self_area.width(), self_area.height()))?;
+        let image = Image {
+            id: 0,
+            cache: false,
+            high_bits_set: false,
+            width,
+            height,
+            data: ImageData::Surface(frame.surface),
+        };
+        Ok((image, self.area.translate(self_area.left, self_area.top)))
+    }
+}
+
+/// Copy and blend bring their own source whatever the self bitmap flag says.
+fn copy(
+    guest: &mut Guest<'_>,
+    kind: u8,
+    fields: &mut Fields<'_>,
+    frame: &Frame<'_, impl SurfaceSizes>,
+) -> Result<DrawOp, Malformed> {
+    let parts = SourceParts::read(fields)?;
+    let rop = rop(fields)?;
+    let frame = Frame {
+        self_area: None,
+        ..*frame
+    };
+    let source = parts.resolve(guest, &frame, fields.u8()?)?;
+    let mask = guest.mask(fields, frame.surfaces)?;
+    Ok(if kind == 3 {
+        DrawOp::Copy { source, rop, mask }
+    } else {
+        DrawOp::Blend { source, rop, mask }
+    })
+}
+
+fn copy_bits(src_pos: Point, frame: &Frame<'_, impl SurfaceSizes>) -> Result<DrawOp, Malformed> {
+    let source = Rect::at(src_pos.x, src_pos.y, frame.bbox.width(), frame.bbox.height());
+    let size = frame.surfaces.size_of(frame.surface).unwrap_or_default();
+    check_inside("source position", &source, size)?;
+    Ok(DrawOp::CopyBits { src_pos })
+}
+
+fn stroke(guest: &mut Guest<'_>, fields: &mut Fields<'_>, surfaces: &impl SurfaceSizes) -> Result<DrawOp, Malformed> {
+    const START_WITH_GAP: u8 = 4;
+    const STYLED: u8 = 8;
+    let path = guest.path(fields.u64()?)?;
+    let flags = fields.u8()?;
+    fields.skip(2)?; // join and end styles: all lines are one pixel wide
+    let count = fields.u8()?;
+    fields.skip(8)?; // width and miter limit
+    let style = fields.u64()?;
+    Ok(DrawOp::Stroke {
+        path,
+        style: if flags & STYLED != 0 {
+            guest.line_style(style, count)?
+        } else {
+            [].into()
+        },
+        start_with_gap: flags & START_WITH_GAP != 0,
+        brush: guest.brush(fields, surfaces)?,
+        fore_mode: rop(fields)?,
+        back_mode: rop(fields)?,
+    })
+}
+
+fn text(guest: &mut Guest<'_>, fields: &mut Fields<'_>, surfaces: &impl SurfaceSizes) -> Result<DrawOp, Malformed> {
+    let (glyphs, depth) = guest.string(fields.u64()?)?;
+    Ok(DrawOp::Text {
+        glyphs,
+        depth,
+        back_area: fields.rect()?,
+        fore_brush: guest.brush(fields, surfaces)?,
+        back_brush: guest.brush(fields, surfaces)?,
+        fore_mode: rop(fields)?,
+        back_mode: rop(fields)?,
+    })
+}
+
+fn composite(
+    guest: &mut Guest<'_>,
+    fields: &mut Fields<'_>,
+    surfaces: &impl SurfaceSizes,
+) -> Result<DrawOp, Malformed> {
+    let flags = composite_flags(fields.u32()?)?;
+    let src = guest.picture(fields.u64()?, surfaces)?;
+    let src_transform = transform(guest, fields.u64()?)?;
+    let mask = match fields.u64()? {
+        0 => None,
+        address => Some(guest.picture(address, surfaces)?),
+    };
+    Ok(DrawOp::Composite(Box::new(Composite {
+        flags,
+        src,
+        src_transform,
+        mask,
+        mask_transform: transform(guest, fields.u64()?)?,
+        src_origin: fields.point16()?,
+        mask_origin: fields.point16()?,
+    })))
+}
+
+/// Known operators and filters only (pixman's numbers, 0 to 4); what means nothing is cleared.
+fn composite_flags(flags: u32) -> Result<u32, Malformed> {
+    if !matches!(flags & 0xff, 0x00..=0x0d | 0x30..=0x3e) {
+        return Err(Malformed::value("composite operator", flags & 0xff));
+    }
+    let known_filter = |flags: u32, shift: u32| match flags >> shift & 7 {
+        0..=4 => flags,
+        _ => flags & !(7 << shift),
+    };
+    Ok(known_filter(known_filter(flags & COMPOSITE_BITS, 8), 11))
+}
+
+fn transform(guest: &Guest<'_>, address: u64) -> Result<Option<Transform>, Malformed> {
+    if address == 0 {
+        return Ok(None);
+    }
+    let bytes: [u8; 24] = guest.read(address, 0)?;
+    let mut fields = Fields::new("transform", &bytes);
+    let mut matrix = [0; 6];
+    for element in &mut matrix {
+        *element = fields.i32()?;
+    }
+    let [t00, t01, _, t10, t11, _] = matrix.map(i64::from);
+    if t00 * t11 == t01 * t10 {
+        return Err(Malformed::value("transform determinant", 0_u8));
+    }
+    Ok(Some(Transform(matrix)))
+}

@@ -1,0 +1,95 @@
+//! Guest structures to owned values. Every field is read once: a structure is copied out of guest memory, and what is
+//! checked is the copy. A structure that cannot be is [`Malformed`]; the command it belongs to is dropped and released.
+
+mod chunks;
+pub(crate) mod drawable;
+pub(crate) mod fields;
+mod image;
+mod shapes;
+
+pub(crate) use chunks::{ChunkLimit, Chunks};
+
+use crate::memory::{GuestMemory, Location, SlotTable};
+
+/// Bytes all parts of one command may take on the host: the largest primary surface and room for its lists.
+pub(crate) const COMMAND_BUDGET: u64 = (256 << 20) + (1 << 20);
+
+/// Why a guest structure cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("no {length} bytes at address {address:#x}")]
+    Address { address: u64, length: u64 },
+    #[error("{field} = {value:#x}")]
+    Value { field: &'static str, value: u64 },
+    #[error("{field} is too short")]
+    Short { field: &'static str },
+    #[error("{0} bytes are more than a command may take")]
+    Budget(u64),
+}
+
+impl Malformed {
+    pub(crate) fn value(field: &'static str, value: impl TryInto<u64>) -> Self {
+        Self::Value {
+            field,
+            value: value.try_into().unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Guest memory as one command may see it, with what it may still copy.
+#[derive(Debug)]
+pub(crate) struct Guest<'a> {
+    memory: &'a GuestMemory,
+    slots: &'a SlotTable,
+    budget: u64,
+}
+
+impl<'a> Guest<'a> {
+    pub(crate) const fn new(memory: &'a GuestMemory, slots: &'a SlotTable) -> Self {
+        Self {
+            memory,
+            slots,
+            budget: COMMAND_BUDGET,
+        }
+    }
+
+    /// Where `length` bytes at `address` are.
+    pub(crate) fn resolve(&self, address: u64, length: u64) -> Result<Location, Malformed> {
+        self.slots.resolve(address, length)
+    }
+
+    /// Bytes from `address` to the end of its slot.
+    pub(crate) fn room(&self, address: u64) -> Result<u64, Malformed> {
+        self.slots.room(address)
+    }
+
+    /// Copies `N` bytes at `address + offset`; the structure from `address` on lies in one slot.
+    pub(crate) fn read<const N: usize>(&self, address: u64, offset: u64) -> Result<[u8; N], Malformed> {
+        let place = self.resolve(address, offset.saturating_add(N as u64))?.plus(offset);
+        let mut bytes = [0; N];
+        self.memory.read(place, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Copies `length` bytes at `address + offset`, within the budget.
+    pub(crate) fn read_vec(&mut self, address: u64, offset: u64, length: u64) -> Result<Vec<u8>, Malformed> {
+        let place = self.resolve(address, offset.saturating_add(length))?.plus(offset);
+        let mut bytes = self.allocate(length)?;
+        self.memory.read(place, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Zero bytes to copy into, within the budget.
+    pub(crate) fn allocate(&mut self, length: u64) -> Result<Vec<u8>, Malformed> {
+        self.charge(length)?;
+        usize::try_from(length)
+            .map(|length| vec![0; length])
+            .map_err(|_| Malformed::Budget(length))
+    }
+
+    /// Takes from the budget.
+    pub(crate) fn charge(&mut self, bytes: u64) -> Result<(), Malformed> {
+        self.budget = self.budget.checked_sub(bytes).ok_or(Malformed::Budget(bytes))?;
+        Ok(())
+    }
+}

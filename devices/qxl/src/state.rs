@@ -1,0 +1,215 @@
+//! What of the device is saved, and how it is built again (ABI 20). The contents of RAM and VRAM, with them the rings and
+//! the interrupt registers, travel with the machine's memory.
+
+use std::sync::Arc;
+
+use caraway_base::{
+    memory::SharedMemory,
+    state::{Migratable, StateError},
+};
+use caraway_ports::display::DisplaySink;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Qxl, QxlConfig,
+    core::Mode,
+    cursor::{CursorState, SavedCursor},
+    lock,
+    memory::{GuestMemory, Location, SlotTable},
+    monitors::MonitorsConfig,
+    ports,
+    ring::{Batch, CommandRing, Held, ReleaseRing},
+    rom::ClientBlock,
+    sizes::SURFACE_COUNT,
+    surfaces::{Surface, SurfaceTable},
+    worker::Worker,
+};
+
+/// What a device is built from besides its record.
+pub struct QxlArgs {
+    /// As the saved device was configured.
+    pub config: QxlConfig,
+    /// The viewer, who is told everything anew.
+    pub sink: Arc<dyn DisplaySink>,
+    /// Contents of BAR 0, `config.sizes.ram()` bytes.
+    pub ram: SharedMemory,
+    /// Contents of BAR 1 and 4, `config.sizes.vram64()` bytes.
+    pub vram: SharedMemory,
+}
+
+impl std::fmt::Debug for QxlArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QxlArgs")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The record of a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QxlState {
+    shape: Shape,
+    mode: Mode,
+    guest_bug: bool,
+    /// Port of an asynchronous command in flight. None once the device has come to rest.
+    current_async: Option<u8>,
+    slots: SlotTable,
+    command_consumer: u32,
+    cursor_consumer: u32,
+    release_producer: u32,
+    batch: Option<Batch>,
+    surfaces: Vec<(u32, Surface)>,
+    cursor: SavedCursor,
+    monitors: Option<MonitorsConfig>,
+    update_id: u32,
+    client: ClientBlock,
+}
+
+/// What two devices must agree in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Shape {
+    index: u32,
+    primary: bool,
+    revision: u8,
+    vgamem: u64,
+    ram: u64,
+    vram32: u64,
+    vram64: u64,
+}
+
+impl From<&QxlConfig> for Shape {
+    fn from(config: &QxlConfig) -> Self {
+        Self {
+            index: config.index,
+            primary: config.primary,
+            revision: config.revision,
+            vgamem: config.sizes.vgamem(),
+            ram: config.sizes.ram(),
+            vram32: config.sizes.vram32(),
+            vram64: config.sizes.vram64(),
+        }
+    }
+}
+
+fn invalid(field: &'static str, value: impl std::fmt::Debug) -> StateError {
+    StateError::Invalid {
+        kind: Qxl::KIND,
+        field,
+        value: format!("{value:?}"),
+    }
+}
+
+impl QxlState {
+    /// Refuses what no device can have saved: places outside the memory above all.
+    fn check(&self, config: &QxlConfig, memory: &GuestMemory) -> Result<(), StateError> {
+        if self.shape != Shape::from(config) {
+            return Err(invalid("shape", self.shape));
+        }
+        for (field, region, size) in [
+            ("ram", &memory.ram, config.sizes.ram()),
+            ("vram", &memory.vram, config.sizes.vram64()),
+        ] {
+            if region.size() != size {
+                return Err(invalid(field, region.size()));
+            }
+        }
+        if self.mode == Mode::Vga && !config.primary {
+            return Err(invalid("mode", self.mode));
+        }
+        if !self.slots.fits(memory) {
+            return Err(invalid("slots", &self.slots));
+        }
+        if self.current_async.is_some_and(|port| !ports::is_asynchronous(port)) {
+            return Err(invalid("current_async", self.current_async));
+        }
+        let cell = |place: &Location| memory.of(place.region).contains(place.offset, 8);
+        let held = |held: &Held| cell(&held.body);
+        if self.batch.is_some_and(|batch| !cell(&batch.last())) {
+            return Err(invalid("batch", self.batch));
+        }
+        for (id, surface) in &self.surfaces {
+            if *id >= SURFACE_COUNT || !surface.backing.is_valid(memory) || !surface.created_by.iter().all(held) {
+                return Err(invalid("surfaces", (id, surface)));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(self, worker: &mut Worker) -> Result<(), StateError> {
+        worker.consuming = self.mode != Mode::Vga;
+        worker.slots = self.slots;
+        worker.commands = CommandRing::command(self.command_consumer);
+        worker.cursor_commands = CommandRing::cursor(self.cursor_consumer);
+        worker.release = ReleaseRing::new(self.release_producer, self.batch);
+        let mut surfaces = SurfaceTable::default();
+        for (id, surface) in self.surfaces {
+            surfaces.insert(id, surface);
+        }
+        worker.surfaces = surfaces;
+        worker.cursor = CursorState::restore(self.cursor).ok_or_else(|| invalid("cursor", "a shape"))?;
+        worker.monitors = self.monitors;
+        worker.rom.set_saved(self.update_id, self.client);
+        Ok(())
+    }
+}
+
+impl Migratable for Qxl {
+    type State = QxlState;
+    type Args = QxlArgs;
+    const KIND: &'static str = "qxl";
+    const VERSION: u16 = 1;
+    const OLDEST: u16 = 1;
+
+    fn save(&self) -> QxlState {
+        let shared = self.shared();
+        // The worker first: it takes the front's lock while it works.
+        let worker = lock(&shared.worker);
+        let front = shared.core.front();
+        QxlState {
+            shape: Shape::from(&shared.core.config),
+            mode: front.mode,
+            guest_bug: front.guest_bug,
+            current_async: front.current_async,
+            slots: worker.slots.clone(),
+            command_consumer: worker.commands.consumer(),
+            cursor_consumer: worker.cursor_commands.consumer(),
+            release_producer: worker.release.producer(),
+            batch: worker.release.batch(),
+            surfaces: worker
+                .surfaces
+                .iter()
+                .map(|(id, surface)| (id, surface.clone()))
+                .collect(),
+            cursor: worker.cursor.save(),
+            monitors: worker.monitors.clone(),
+            update_id: worker.rom.update_id(),
+            client: worker.rom.client().clone(),
+        }
+    }
+
+    fn restore(args: QxlArgs, state: QxlState) -> Result<Self, StateError> {
+        let memory = GuestMemory {
+            ram: args.ram,
+            vram: args.vram,
+        };
+        state.check(&args.config, &memory)?;
+        let device = Self::assemble(args.config, memory, args.sink).map_err(|error| invalid("config", error))?;
+        {
+            let mut worker = lock(&device.shared().worker);
+            let mut front = device.shared().core.front();
+            front.mode = state.mode;
+            front.guest_bug = state.guest_bug;
+            front.current_async = state.current_async;
+            front.slots = state.slots.clone();
+            drop(front);
+            state.apply(&mut worker)?;
+            worker.announce();
+        }
+        device.start(true).map_err(|error| invalid("thread", error))?;
+        Ok(device)
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

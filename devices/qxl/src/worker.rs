@@ -1,0 +1,552 @@
+//! The worker's side of the device: jobs and ring commands in one order (ABI 5, 10, 14, 15, 18). No threads here: the
+//! shell calls [`Worker::step`] on the display thread, tests call it where they are.
+
+use std::sync::Arc;
+
+use caraway_ports::{
+    display::{CursorCommand, DisplayCommand, DisplaySink},
+    geometry::Rect,
+};
+
+use crate::{
+    core::{Core, GuestBug, Job, Mode, Request},
+    counters::Counter,
+    cursor::{self, CursorState},
+    interrupts,
+    memory::SlotTable,
+    monitors::MonitorsConfig,
+    parse::{
+        Guest, Malformed,
+        drawable::{self, check_inside},
+        fields::Fields,
+    },
+    ring::{CommandRing, Held, ReleaseRing, RingCorrupt, RingItem},
+    rom::Rom,
+    sizes::SURFACE_COUNT,
+    surfaces::{Backing, Geometry, Surface, SurfaceTable},
+};
+
+/// Command types.
+mod command {
+    pub(super) const NOP: u32 = 0;
+    pub(super) const DRAW: u32 = 1;
+    pub(super) const UPDATE: u32 = 2;
+    pub(super) const CURSOR: u32 = 3;
+    pub(super) const MESSAGE: u32 = 4;
+    pub(super) const SURFACE: u32 = 5;
+}
+
+/// Bytes of a message command that are looked at.
+const MESSAGE_MAX: u64 = 4096;
+
+/// What a step found to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There may be more.
+    Busy,
+    /// Nothing until a doorbell rings or a port is written. With `unreturned`, finished commands wait for the guest to
+    /// take earlier ones, which it does without a word: worth another look after a while.
+    Idle { unreturned: bool },
+}
+
+/// Everything only the worker touches.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) core: Arc<Core>,
+    pub(crate) sink: SinkHandle,
+    pub(crate) rom: Rom,
+    /// Resets done.
+    pub(crate) epoch: u64,
+    /// Whether the rings are taken from: not in VGA mode.
+    pub(crate) consuming: bool,
+    pub(crate) slots: SlotTable,
+    pub(crate) commands: CommandRing,
+    pub(crate) cursor_commands: CommandRing,
+    pub(crate) release: ReleaseRing,
+    pub(crate) surfaces: SurfaceTable,
+    pub(crate) cursor: CursorState,
+    pub(crate) monitors: Option<MonitorsConfig>,
+}
+
+/// The viewer; only there because trait objects are not `Debug`.
+#[derive(Clone)]
+pub(crate) struct SinkHandle(pub(crate) Arc<dyn DisplaySink>);
+
+impl std::fmt::Debug for SinkHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DisplaySink")
+    }
+}
+
+impl Worker {
+    /// A worker in the power-on state. The RAM header is left as it is.
+    pub(crate) fn new(core: Arc<Core>, rom: Rom, sink: Arc<dyn DisplaySink>) -> Self {
+        let consuming = core.config.idle_mode() != Mode::Vga;
+        Self {
+            core,
+            sink: SinkHandle(sink),
+            rom,
+            epoch: 0,
+            consuming,
+            slots: SlotTable::default(),
+            commands: CommandRing::command(0),
+            cursor_commands: CommandRing::cursor(0),
+            release: ReleaseRing::new(0, None),
+            surfaces: SurfaceTable::default(),
+            cursor: CursorState::default(),
+            monitors: None,
+        }
+    }
+
+    /// Does one job or one ring command.
+    pub(crate) fn step(&mut self) -> Step {
+        if let Some(job) = self.core.next_job() {
+            self.run(&job);
+            return Step::Busy;
+        }
+        match self.take_one() {
+            Ok(true) => Step::Busy,
+            Ok(false) => self.go_idle().unwrap_or_else(|corrupt| self.corrupt(&corrupt)),
+            Err(corrupt) => self.corrupt(&corrupt),
+        }
+    }
+
+    /// Brings the device to rest: jobs and commands that are there are done, guest memory holds every picture.
+    pub(crate) fn quiesce(&mut self) {
+        self.run_jobs();
+        self.drain();
+        self.write_back_all();
+    }
+
+    /// Does the jobs that are there.
+    pub(crate) fn run_jobs(&mut self) {
+        while let Some(job) = self.core.next_job() {
+            self.run(&job);
+        }
+    }
+
+    fn corrupt(&mut self, corrupt: &RingCorrupt) -> Step {
+        self.core.guest_bug(self.epoch, &GuestBug(corrupt.to_string()));
+        Step::Idle { unreturned: false }
+    }
+
+    /// Takes the next command, cursor first. Whether there was one.
+    fn take_one(&mut self) -> Result<bool, RingCorrupt> {
+        Ok(self.take_cursor_command()? || self.take_command()?)
+    }
+
+    fn may_take(&self) -> bool {
+        self.consuming && self.core.may_consume(self.epoch)
+    }
+
+    fn take_cursor_command(&mut self) -> Result<bool, RingCorrupt> {
+        if !self.may_take() {
+            return Ok(false);
+        }
+        let Some((item, notify)) = self.cursor_commands.take(&self.core.header)? else {
+            return Ok(false);
+        };
+        self.core.counters.add(Counter::Commands);
+        if notify {
+            self.core.interrupts.raise(interrupts::CURSOR);
+        }
+        self.cursor_command(item);
+        Ok(true)
+    }
+
+    fn take_command(&mut self) -> Result<bool, RingCorrupt> {
+        if !self.may_take() {
+            return Ok(false);
+        }
+        let Some((item, notify)) = self.commands.take(&self.core.header)? else {
+            return Ok(false);
+        };
+        self.core.counters.add(Counter::Commands);
+        if notify {
+            self.core.interrupts.raise(interrupts::DISPLAY);
+        }
+        self.ring_command(item);
+        Ok(true)
+    }
+
+    /// Asks for doorbells, looks once more, and gives back what is finished if the guest is out of earlier returns.
+    fn go_idle(&mut self) -> Result<Step, RingCorrupt> {
+        if !self.may_take() {
+            return Ok(Step::Idle { unreturned: false });
+        }
+        if self.commands.arm(&self.core.header)? | self.cursor_commands.arm(&self.core.header)? {
+            return Ok(Step::Busy);
+        }
+        if self.release.is_empty(&self.core.header)? {
+            self.publish()?;
+        }
+        Ok(Step::Idle {
+            unreturned: self.release.batch().is_some(),
+        })
+    }
+
+    /// Does what was pushed before now, and nothing that comes later: a guest that pushes without end gets no further.
+    fn drain(&mut self) {
+        if let Err(corrupt) = self.try_drain() {
+            self.corrupt(&corrupt);
+        }
+    }
+
+    fn try_drain(&mut self) -> Result<(), RingCorrupt> {
+        if !self.may_take() {
+            return Ok(());
+        }
+        for _ in 0..self.cursor_commands.waiting(&self.core.header)? {
+            self.take_cursor_command()?;
+        }
+        for _ in 0..self.commands.waiting(&self.core.header)? {
+            self.take_command()?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, job: &Job) {
+        if job.request == Request::Reset {
+            self.reset(job.epoch);
+        } else if self.core.is_current(job.epoch) && job.epoch == self.epoch {
+            self.perform(&job.request);
+        }
+        self.core.complete(job);
+    }
+
+    fn perform(&mut self, request: &Request) {
+        match request {
+            Request::Reset => {}
+            Request::SetSlot { id, slot } => self.slots.set(*id, *slot),
+            Request::CreatePrimary { backing, keep_data } => self.create_primary(*backing, *keep_data),
+            Request::DestroyPrimary => {
+                self.drain();
+                self.remove_surface(0, true);
+                self.reset_cursor();
+            }
+            Request::DestroySurface(id) => {
+                self.drain();
+                self.remove_surface(*id, true);
+                self.flush_release();
+            }
+            Request::DestroyAll => {
+                self.drain();
+                for id in self.surfaces.ids() {
+                    self.remove_surface(id, true);
+                }
+                self.reset_cursor();
+                self.flush_release();
+            }
+            Request::UpdateArea { surface, area } => {
+                self.drain();
+                self.write_back(*surface, area);
+            }
+            Request::FlushSurfaces => {
+                self.drain();
+                self.write_back_all();
+            }
+            Request::OutOfMemory => self.out_of_memory(),
+            Request::FlushRelease => self.flush_release(),
+            Request::Monitors(config) => {
+                self.monitors = Some(config.clone());
+                self.report_monitors();
+            }
+            Request::Client { present, capabilities } => {
+                if self.rom.set_client(*present, capabilities) {
+                    self.core.interrupts.raise(interrupts::CLIENT);
+                }
+            }
+            Request::ClientMonitors(heads) => {
+                if self.rom.set_client_heads(heads.clone()) {
+                    self.core.interrupts.raise(interrupts::CLIENT_MONITORS);
+                }
+            }
+        }
+    }
+
+    /// The worker's half of a reset (ABI 8.1). Commands in flight are forgotten, not given back.
+    fn reset(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        self.consuming = self.core.config.idle_mode() != Mode::Vga;
+        self.slots = SlotTable::default();
+        self.surfaces.clear();
+        self.cursor = CursorState::default();
+        self.monitors = None;
+        self.submit(DisplayCommand::Reset);
+        self.rom.restore();
+        self.commands = CommandRing::command(0);
+        self.cursor_commands = CommandRing::cursor(0);
+        self.release = ReleaseRing::new(0, None);
+        self.core.header.reset();
+        self.core.interrupts.update();
+    }
+
+    fn submit(&self, command: DisplayCommand) {
+        self.sink.0.submit(command);
+    }
+
+    fn create_primary(&mut self, backing: Backing, keep_data: bool) {
+        self.consuming = true;
+        self.remove_surface(0, true);
+        let surface = Surface::new(backing, None, keep_data);
+        self.add_surface(0, surface, keep_data);
+        self.report_monitors();
+    }
+
+    /// Tells a viewer that knows nothing everything: after a restore.
+    pub(crate) fn announce(&self) {
+        self.submit(DisplayCommand::Reset);
+        for (id, surface) in self.surfaces.iter() {
+            let pixels = surface.backing.load(&self.core.memory);
+            self.submit(DisplayCommand::CreateSurface(surface.spec(id, pixels)));
+        }
+        for command in self.cursor.replay() {
+            self.submit(DisplayCommand::Cursor(command));
+        }
+        self.report_monitors();
+    }
+
+    fn add_surface(&mut self, id: u32, surface: Surface, keep_data: bool) {
+        let pixels = if keep_data {
+            surface.backing.load(&self.core.memory)
+        } else {
+            None
+        };
+        self.submit(DisplayCommand::CreateSurface(surface.spec(id, pixels)));
+        self.surfaces.insert(id, surface);
+    }
+
+    /// Ends a surface and gives back the command that made it. `keep` writes its picture to guest memory first.
+    fn remove_surface(&mut self, id: u32, keep: bool) {
+        if keep && let Some(surface) = self.surfaces.get_mut(id) {
+            let whole = surface.backing.area();
+            self.write_back(id, &whole);
+        }
+        if let Some(surface) = self.surfaces.remove(id) {
+            self.submit(DisplayCommand::DestroySurface(id));
+            if let Some(held) = surface.created_by {
+                self.give_back(held);
+            }
+        }
+    }
+
+    fn write_back(&mut self, id: u32, area: &Rect) {
+        if let Some(surface) = self.surfaces.get_mut(id)
+            && surface.write_back(id, area, &self.core.memory, &*self.sink.0)
+        {
+            self.core.counters.add(Counter::WriteBacks);
+        }
+    }
+
+    fn write_back_all(&mut self) {
+        for (id, surface) in self.surfaces.iter_mut() {
+            let whole = surface.backing.area();
+            if surface.write_back(id, &whole, &self.core.memory, &*self.sink.0) {
+                self.core.counters.add(Counter::WriteBacks);
+            }
+        }
+    }
+
+    fn reset_cursor(&mut self) {
+        self.cursor = CursorState::default();
+        self.submit(DisplayCommand::Cursor(CursorCommand::Reset));
+    }
+
+    /// Tells the viewer of the monitors, once there is something they can show.
+    fn report_monitors(&self) {
+        if !self.surfaces.contains(0) {
+            return;
+        }
+        let (heads, max) = match &self.monitors {
+            Some(config) => (config.visible(&self.surfaces), config.max()),
+            None => (Vec::new(), self.core.config.heads),
+        };
+        self.submit(DisplayCommand::Monitors { heads, max });
+    }
+
+    /// Everything in the rings is done, then everything finished goes back. Nothing else is ever held: a command's data
+    /// is copied when the command is taken.
+    fn out_of_memory(&mut self) {
+        match self.release.is_empty(&self.core.header) {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(corrupt) => {
+                self.corrupt(&corrupt);
+                return;
+            }
+        }
+        self.drain();
+        self.flush_release();
+    }
+
+    fn flush_release(&mut self) {
+        if let Err(corrupt) = self.publish() {
+            self.corrupt(&corrupt);
+        }
+    }
+
+    /// Publishes the batch and interrupts, always: Linux arms its notification without looking again.
+    fn publish(&mut self) -> Result<(), RingCorrupt> {
+        if self.release.publish(&self.core.header)? {
+            self.core.interrupts.raise(interrupts::DISPLAY);
+        }
+        Ok(())
+    }
+
+    /// A command is finished. The cookie 0 would end the guest's walk along the chain, so it cannot go back.
+    fn give_back(&mut self, held: Held) {
+        if held.id == 0 {
+            return;
+        }
+        self.core.counters.add(Counter::Releases);
+        self.release.add(&self.core.memory, held);
+        if self.release.is_full() {
+            self.flush_release();
+        }
+    }
+
+    /// The release cell of the body at `address`. A body nobody can reach is a breach of the slots' protocol.
+    fn hold(&mut self, address: u64) -> Option<Held> {
+        let guest = Guest::new(&self.core.memory, &self.slots);
+        match (guest.resolve(address, 8), guest.read::<8>(address, 0)) {
+            (Ok(body), Ok(id)) => Some(Held {
+                id: u64::from_le_bytes(id),
+                body,
+            }),
+            _ => {
+                let bug = GuestBug(format!("command at address {address:#x}"));
+                self.core.guest_bug(self.epoch, &bug);
+                None
+            }
+        }
+    }
+
+    fn drop_command(&self, what: &'static str, reason: Malformed) {
+        self.core.counters.add(Counter::Dropped);
+        tracing::debug!(device = self.core.config.index, what, %reason, "command dropped");
+    }
+
+    fn cursor_command(&mut self, item: RingItem) {
+        if item.kind == command::NOP || item.kind > command::SURFACE {
+            return self.drop_command("cursor ring", Malformed::value("command type", item.kind));
+        }
+        let Some(held) = self.hold(item.body) else { return };
+        if item.kind == command::CURSOR {
+            let mut guest = Guest::new(&self.core.memory, &self.slots);
+            match cursor::parse(&mut guest, item.body) {
+                Ok(command) => {
+                    self.cursor.apply(&command);
+                    self.submit(DisplayCommand::Cursor(command));
+                }
+                Err(reason) => self.drop_command("cursor", reason),
+            }
+        } else {
+            self.drop_command("cursor ring", Malformed::value("command type", item.kind));
+        }
+        self.give_back(held);
+    }
+
+    fn ring_command(&mut self, item: RingItem) {
+        match item.kind {
+            command::NOP => return,
+            command::DRAW..=command::SURFACE => {}
+            // Whether it has a release cell is anybody's guess.
+            other => return self.drop_command("command ring", Malformed::value("command type", other)),
+        }
+        let Some(held) = self.hold(item.body) else { return };
+        let outcome = match item.kind {
+            command::DRAW => self.draw(item.body).map(|()| Some(held)),
+            command::UPDATE => self.update(item.body).map(|()| Some(held)),
+            command::MESSAGE => self.message(item.body).map(|()| Some(held)),
+            command::SURFACE => self.surface(item.body, held),
+            other => Err(Malformed::value("command type", other)),
+        };
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(held)) => self.give_back(held),
+            Err(reason) => {
+                self.drop_command("command ring", reason);
+                self.give_back(held);
+            }
+        }
+    }
+
+    fn draw(&mut self, address: u64) -> Result<(), Malformed> {
+        let mut guest = Guest::new(&self.core.memory, &self.slots);
+        if let Some(drawable) = drawable::parse(&mut guest, address, &self.surfaces)? {
+            if let Some(surface) = self.surfaces.get_mut(drawable.surface) {
+                surface.drawn(&drawable.bbox);
+            }
+            self.submit(DisplayCommand::Draw(Box::new(drawable)));
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, address: u64) -> Result<(), Malformed> {
+        let guest = Guest::new(&self.core.memory, &self.slots);
+        let bytes: [u8; 32] = guest.read(address, 0)?;
+        let mut fields = Fields::new("update command", &bytes);
+        fields.skip(8)?;
+        let area = fields.rect()?;
+        let (id, surface) = (fields.u32()?, fields.u32()?);
+        if surface >= SURFACE_COUNT {
+            return Err(Malformed::value("update surface", surface));
+        }
+        check_inside("update area", &area, (u32::MAX, u32::MAX))?;
+        self.write_back(surface, &area);
+        if id != 0 {
+            self.rom.set_update_id(id);
+            self.core.interrupts.raise(interrupts::DISPLAY);
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, address: u64) -> Result<(), Malformed> {
+        let mut guest = Guest::new(&self.core.memory, &self.slots);
+        let room = guest.room(address)?.saturating_sub(8).min(MESSAGE_MAX);
+        let text = guest.read_vec(address, 8, room)?;
+        self.core.log_guest_text(|| text);
+        Ok(())
+    }
+
+    /// What is to be given back now: a command that made a surface is kept while the surface lives.
+    fn surface(&mut self, address: u64, held: Held) -> Result<Option<Held>, Malformed> {
+        const CREATE: u8 = 0;
+        const DESTROY: u8 = 1;
+        const KEEP_DATA: u32 = 1;
+        let guest = Guest::new(&self.core.memory, &self.slots);
+        // A destroy command ends where the description of the new surface would start.
+        let bytes: [u8; 0x11] = guest.read(address, 0)?;
+        let mut fields = Fields::new("surface command", &bytes);
+        fields.skip(8)?;
+        let (id, kind, flags) = (fields.u32()?, fields.u8()?, fields.u32()?);
+        if id == 0 || id >= SURFACE_COUNT {
+            return Err(Malformed::value("surface id", id));
+        }
+        match kind {
+            CREATE if !self.surfaces.contains(id) => {
+                let bytes: [u8; 24] = guest.read(address, 0x11)?;
+                let mut fields = Fields::new("surface", &bytes);
+                let geometry = Geometry {
+                    format: fields.u32()?,
+                    width: fields.u32()?,
+                    height: fields.u32()?,
+                    stride: fields.i32()?,
+                    address: fields.u64()?,
+                };
+                let total = self.core.memory.size();
+                let left = total.saturating_sub(self.surfaces.bytes());
+                let backing = geometry.check(&self.slots, left)?;
+                let keep_data = flags & KEEP_DATA != 0;
+                self.add_surface(id, Surface::new(backing, Some(held), keep_data), keep_data);
+                Ok(None)
+            }
+            // The memory may be in use for something else already: nothing is written there any more.
+            DESTROY if self.surfaces.contains(id) => {
+                self.remove_surface(id, false);
+                Ok(Some(held))
+            }
+            _ => Err(Malformed::value("surface command", kind)),
+        }
+    }
+}
