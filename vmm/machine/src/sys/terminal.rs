@@ -52,11 +52,11 @@ fn saved() -> std::sync::MutexGuard<'static, Option<(OwnedFd, Termios)>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use rustix::termios::LocalModes;
 
-    fn terminal() -> (OwnedFd, OwnedFd) {
+    pub(crate) fn terminal() -> (OwnedFd, OwnedFd) {
         let controller =
             rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
         rustix::pty::grantpt(&controller).unwrap();
