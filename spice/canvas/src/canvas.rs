@@ -23,8 +23,8 @@ pub struct Limits {
     pub max_side: u32,
     /// Most surfaces at a time.
     pub max_surfaces: usize,
-    /// Most bytes of pixels in all surfaces together, and in each decompressed image while it is drawn. While an
-    /// operation reads the surface it draws on, that one is held twice.
+    /// Most bytes of pixels in all surfaces together, and in each decompressed image while it is drawn. What an
+    /// operation reads of the surface it draws on is held twice meanwhile.
     pub max_bytes: u64,
 }
 

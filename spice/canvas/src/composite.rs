@@ -162,6 +162,23 @@ impl<'s> Plane<'s> {
         }
     }
 
+    /// The values that pixels of a row of the surface meet.
+    fn row(&self, x: u32, y: u32, out: &mut [u32]) {
+        let (width, height) = self.picture.size();
+        let (left, top) = (i64::from(x) + self.offset.0, i64::from(y) + self.offset.1);
+        let inside = left >= 0 && left + out.len() as i64 <= i64::from(width);
+        if let (None, true, Some(top)) = (&self.transform, inside, self.repeat.place(top, height)) {
+            self.picture.argb_row(left as u32, top, out);
+            if self.opaque {
+                out.iter_mut().for_each(|value| *value |= OPAQUE);
+            }
+            return;
+        }
+        for (at, value) in (x..).zip(out) {
+            *value = self.sample(at, y);
+        }
+    }
+
     /// The value that a pixel of the surface meets.
     fn sample(&self, x: u32, y: u32) -> u32 {
         let (x, y) = (i64::from(x) + self.offset.0, i64::from(y) + self.offset.1);
@@ -230,9 +247,20 @@ impl<'s> Compositor<'s> {
     /// Applies it to the pixels of `painter`, whose surface has this format.
     pub(crate) fn paint(&self, painter: Painter<'_, '_>, format: SurfaceFormat) {
         let dest = Dest::new(format, !self.dest_opaque);
+        let mut sources = vec![0; painter.region.bounds().width() as usize];
+        let mut masks = sources.clone();
         painter.rows(|x, y, values| {
-            for (at, value) in (x..).zip(values) {
-                let (source, alphas) = self.masked(at, y);
+            let count = values.len();
+            let (Some(sources), Some(masks)) = (sources.get_mut(..count), masks.get_mut(..count)) else {
+                return;
+            };
+            self.source.row(x, y, sources);
+            match &self.mask {
+                Some(mask) => mask.row(x, y, masks),
+                None => masks.fill(u32::MAX),
+            }
+            for ((value, source), mask) in values.iter_mut().zip(sources).zip(masks) {
+                let (source, alphas) = self.masked(*source, *mask);
                 let result = self.operator.apply(source, alphas, dest.load(*value));
                 *value = dest.store(result, *value);
             }
@@ -240,13 +268,7 @@ impl<'s> Compositor<'s> {
     }
 
     /// The source in the mask, and the alpha of each of its components.
-    fn masked(&self, x: u32, y: u32) -> (u32, u32) {
-        let source = self.source.sample(x, y);
-        let alpha = source >> 24;
-        let Some(mask) = &self.mask else {
-            return (source, spread(alpha));
-        };
-        let mask = mask.sample(x, y);
+    fn masked(&self, source: u32, mask: u32) -> (u32, u32) {
         if !self.component_alpha {
             let source = scaled(source, mask >> 24);
             return (source, spread(source >> 24));
@@ -254,7 +276,7 @@ impl<'s> Compositor<'s> {
         let per_component = [0, 8, 16, 24].into_iter().fold(0, |all, shift| {
             all | multiply((source >> shift) & 255, (mask >> shift) & 255) << shift
         });
-        (per_component, scaled(mask, alpha))
+        (per_component, scaled(mask, source >> 24))
     }
 }
 

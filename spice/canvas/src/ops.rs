@@ -155,7 +155,8 @@ impl<'s> Action<'s> {
     fn open(op: &'s DrawOp, bbox: &Rect, sources: &Sources<'s, '_>) -> Result<Self, DrawError> {
         let format = sources.own.format;
         let open = |source: &'s Source, scale: ScaleMode| -> Result<Scaled<'s>, DrawError> {
-            Scaled::new(Picture::open(&source.image, sources)?, source.area, *bbox, scale)
+            let picture = Picture::open_part(&source.image, &source.area, sources)?;
+            Scaled::new(picture, source.area, *bbox, scale)
         };
         Ok(match op {
             DrawOp::Fill { brush, rop, .. } => {
@@ -184,7 +185,7 @@ impl<'s> Action<'s> {
                 Self::Transparent(open(source, ScaleMode::Nearest)?, narrow(format, *true_color))
             }
             DrawOp::AlphaBlend { source, flags, alpha } => {
-                let mut picture = Picture::open(&source.image, sources)?;
+                let mut picture = Picture::open_part(&source.image, &source.area, sources)?;
                 if matches!(source.image.data, ImageData::Surface(_)) {
                     picture = picture.with_alpha(flags & SRC_SURFACE_HAS_ALPHA != 0);
                 }
@@ -265,12 +266,8 @@ fn copy_bits(surface: &mut Surface, region: &Region, dx: i32, dy: i32) {
     if region.is_rect() || from.intersect(&bounds).is_empty() {
         return region.for_each(|rect| surface.copy_within(rect.translate(dx, dy), rect));
     }
-    let mut before = Surface::new(surface.format, bounds.width(), bounds.height());
+    let before = surface.part(&from);
     let mut row = vec![0; bounds.width() as usize];
-    for y in 0..bounds.height() {
-        surface.load(from.left.unsigned_abs(), from.top.unsigned_abs() + y, &mut row);
-        before.store(0, y, &row);
-    }
     region.for_each(|rect| {
         let Some(row) = row.get_mut(..rect.width() as usize) else {
             return;

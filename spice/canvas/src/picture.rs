@@ -45,6 +45,12 @@ impl<'s> Sources<'s, '_> {
 enum Content<'s> {
     Bitmap(BitmapReader<'s>),
     Surface(Cow<'s, Surface>),
+    /// A copy of the part of a surface that is read.
+    Part {
+        pixels: Surface,
+        area: Rect,
+        whole: (u32, u32),
+    },
 }
 
 /// The pixels of an image.
@@ -88,11 +94,32 @@ impl<'s> Picture<'s> {
         }
     }
 
+    /// As [`open`](Self::open), for an operation that reads `area` and nothing else: of the surface drawn on, only that
+    /// is copied.
+    pub(crate) fn open_part(image: &'s Image, area: &Rect, sources: &Sources<'s, '_>) -> Result<Self, DrawError> {
+        let own = sources.own;
+        if image.data != ImageData::Surface(sources.own_id) {
+            return Self::open(image, sources);
+        }
+        let (width, height) = (own.width, own.height);
+        check_area(area, width, height)?;
+        Ok(Self {
+            content: Content::Part {
+                pixels: own.part(area),
+                area: *area,
+                whole: (width, height),
+            },
+            high_bits: 0,
+            has_alpha: has_alpha(own.format),
+        })
+    }
+
     /// Pixels across and rows.
     pub(crate) fn size(&self) -> (u32, u32) {
         match &self.content {
             Content::Bitmap(reader) => (reader.bitmap().width, reader.bitmap().height),
             Content::Surface(surface) => (surface.width, surface.height),
+            Content::Part { whole, .. } => *whole,
         }
     }
 
@@ -104,26 +131,17 @@ impl<'s> Picture<'s> {
     /// Checks that `area` is a part of the picture that holds a pixel.
     pub(crate) fn check_area(&self, area: &Rect) -> Result<(), DrawError> {
         let (width, height) = self.size();
-        let inside = area.left >= 0 && area.top >= 0 && area.right as u32 <= width && area.bottom as u32 <= height;
-        if inside && !area.is_empty() {
-            return Ok(());
-        }
-        Err(DrawError::SourceArea {
-            area: *area,
-            width,
-            height,
-        })
+        check_area(area, width, height)
     }
 
     /// Values of row `y` from column `x` on as 32 bits, high byte as stored; all of them are inside the picture.
     fn stored(&self, x: u32, y: u32, out: &mut [u32]) {
         match &self.content {
             Content::Bitmap(reader) => reader.row(x, y, out),
-            Content::Surface(surface) => {
-                surface.load(x, y, out);
-                if surface.pixel_bytes() != Some(4) {
-                    out.iter_mut().for_each(|value| *value = widen(surface.format, *value));
-                }
+            Content::Surface(surface) => load_wide(surface, x, y, out),
+            Content::Part { pixels, area, .. } => {
+                let (left, top) = (area.left.unsigned_abs(), area.top.unsigned_abs());
+                load_wide(pixels, x.saturating_sub(left), y.saturating_sub(top), out);
             }
         }
         if self.high_bits != 0 {
@@ -134,8 +152,18 @@ impl<'s> Picture<'s> {
     /// Raw values for a surface of format `dest`, from row `y`, column `x` on; all of them are inside the picture.
     ///
     /// The unused byte of a 32-bit image is passed on. A surface of alpha takes the alpha of the image, which is full
-    /// when it has none.
+    /// when it has none. From a surface of the same format all bits come as they are.
     pub(crate) fn raw_row(&self, x: u32, y: u32, out: &mut [u32], dest: SurfaceFormat) {
+        match &self.content {
+            Content::Surface(surface) if surface.format == dest && self.high_bits == 0 => {
+                return surface.load(x, y, out);
+            }
+            Content::Part { pixels, area, .. } if pixels.format == dest => {
+                let (left, top) = (area.left.unsigned_abs(), area.top.unsigned_abs());
+                return pixels.load(x.saturating_sub(left), y.saturating_sub(top), out);
+            }
+            _ => {}
+        }
         match dest {
             SurfaceFormat::Xrgb | SurfaceFormat::Argb => return self.stored(x, y, out),
             SurfaceFormat::A1 | SurfaceFormat::A8 => self.argb_row(x, y, out),
@@ -188,6 +216,27 @@ impl<'s> Picture<'s> {
             }
             _ => None,
         }
+    }
+}
+
+/// Checks that `area` holds a pixel and lies inside an image of this size.
+fn check_area(area: &Rect, width: u32, height: u32) -> Result<(), DrawError> {
+    let inside = area.left >= 0 && area.top >= 0 && area.right as u32 <= width && area.bottom as u32 <= height;
+    if inside && !area.is_empty() {
+        return Ok(());
+    }
+    Err(DrawError::SourceArea {
+        area: *area,
+        width,
+        height,
+    })
+}
+
+/// Values of a surface as 32 bits.
+fn load_wide(surface: &Surface, x: u32, y: u32, out: &mut [u32]) {
+    surface.load(x, y, out);
+    if surface.pixel_bytes() != Some(4) {
+        out.iter_mut().for_each(|value| *value = widen(surface.format, *value));
     }
 }
 

@@ -32,6 +32,17 @@ impl Surface {
         Some(surface)
     }
 
+    /// A copy of a part of it; `area` is inside and holds a pixel.
+    pub(crate) fn part(&self, area: &Rect) -> Self {
+        let mut part = Self::new(self.format, area.width(), area.height());
+        let mut row = vec![0; area.width() as usize];
+        for y in 0..part.height {
+            self.load(area.left.unsigned_abs(), area.top.unsigned_abs() + y, &mut row);
+            part.store(0, y, &row);
+        }
+        part
+    }
+
     /// Bytes a surface takes.
     pub(crate) const fn bytes(format: SurfaceFormat, width: u32, height: u32) -> u64 {
         format.row_bytes(width) * height as u64

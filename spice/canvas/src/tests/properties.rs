@@ -319,6 +319,24 @@ proptest! {
     }
 
     #[test]
+    fn a_copy_from_the_same_surface_equals_copy_bits(
+        bbox in inner_rect().prop_filter("holds a pixel", |bbox| !bbox.is_empty()),
+        pos in (0..12i32, 0..12i32), clip in any_clip(), id in 0..5u32,
+    ) {
+        let src_pos = Point::new(pos.0.min(SIDE as i32 - bbox.width() as i32), pos.1.min(SIDE as i32 - bbox.height() as i32));
+        let mut by_copy = every_surface();
+        let mut by_bits = every_surface();
+        let from = Source {
+            image: image(ImageData::Surface(id)),
+            area: Rect::at(src_pos.x, src_pos.y, bbox.width(), bbox.height()),
+            scale: ScaleMode::Nearest,
+        };
+        draw_on(&mut by_copy, id, bbox, clip.clone(), copy(from)).unwrap();
+        draw_on(&mut by_bits, id, bbox, clip, DrawOp::CopyBits { src_pos }).unwrap();
+        prop_assert_eq!(values(&by_copy, id), values(&by_bits, id));
+    }
+
+    #[test]
     fn copies_and_fills_equal_their_definition_pixel_by_pixel(
         bbox in inner_rect().prop_filter("holds a pixel", |bbox| !bbox.is_empty()), clip in any_clip(), rop in 0..0x800u16, id in 0..2u32,
         pixels in vec(any::<u32>(), (SIDE * SIDE) as usize), bits in vec(any::<u8>(), 18),
