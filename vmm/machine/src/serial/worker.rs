@@ -200,16 +200,18 @@ impl Worker {
             Ok(0) => self.places.input = None,
             Ok(count) => {
                 let typed = bytes.get(..count).unwrap_or(&[]);
+                let mut wants_quit = false;
                 if self.places.terminal {
-                    let (typed, wants_quit) = self.escape.filter(typed);
-                    if wants_quit {
-                        quit();
-                    }
+                    let (typed, twice) = self.escape.filter(typed);
+                    wants_quit = twice;
                     self.typed.extend(typed);
                 } else {
                     self.typed.extend(typed);
                 }
                 self.push_typed();
+                if wants_quit {
+                    quit();
+                }
             }
             Err(error) if is_temporary(&error) => {}
             Err(_) => self.places.input = None,
