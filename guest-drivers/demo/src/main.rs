@@ -1,0 +1,260 @@
+//! The guest of the built-in demo VM.
+//!
+//! Draws its scene with QXL commands and, with the same operations, into memory of its own; reads keyboard and mouse;
+//! takes commands on the serial port. The checksum it prints is that of its own memory, never of the device's.
+
+#![no_std]
+#![no_main]
+
+mod screen;
+
+use caraway_demo_scene::{Raster, Scene, TICKS_PER_SECOND};
+use caraway_guest_rt::input::{Input, InputEvent};
+use caraway_guest_rt::once::TakeOnce;
+use caraway_guest_rt::qxl::{EVENT_DISPLAY, QxlError};
+use caraway_guest_rt::serial::LineReader;
+use caraway_guest_rt::{cpu, irq, power, print, serial};
+use screen::Screen;
+
+/// Ticks between two looks at the power button.
+const BUTTON_TICKS: u64 = 6;
+/// Steps the picture makes up for at once when ticks were late.
+const MAX_STEPS: u64 = 4;
+
+static PIXELS: TakeOnce<[u32; caraway_demo_scene::WIDTH * caraway_demo_scene::HEIGHT]> =
+    TakeOnce::new([0; caraway_demo_scene::WIDTH * caraway_demo_scene::HEIGHT]);
+
+caraway_guest_rt::entry!(main);
+
+fn main() -> ! {
+    serial::init();
+    irq::init();
+    irq::start_ticks(TICKS_PER_SECOND);
+    print!("\nCaraway demo guest: bare metal, QXL, PS/2, serial. Type `help` here.\n");
+    let Some(raster) = PIXELS.take().and_then(|pixels| Raster::new(pixels)) else {
+        print!("demo: no memory for the picture\n");
+        cpu::halt()
+    };
+    match Screen::open(raster) {
+        Ok(screen) => Demo::new(screen).run(),
+        Err(error) => {
+            print!("demo: no display: {error}\n");
+            without_display()
+        }
+    }
+}
+
+/// Nothing to show: still answers the power button and `quit`.
+fn without_display() -> ! {
+    let mut line = LineReader::new();
+    loop {
+        cpu::wait(cpu::EVENT_TICK | cpu::EVENT_SERIAL);
+        serial::receive(|byte| {
+            line.push(byte, |line| {
+                if line == "quit" {
+                    power::off();
+                }
+            });
+        });
+        if power::button_pressed() {
+            power::off();
+        }
+    }
+}
+
+struct Demo {
+    scene: Scene,
+    screen: Screen,
+    input: Input,
+    packets: u32,
+    line: LineReader,
+    stepped: u64,
+    looked: u64,
+}
+
+impl Demo {
+    fn new(screen: Screen) -> Self {
+        let now = cpu::ticks();
+        Self {
+            scene: Scene::new(),
+            screen,
+            input: Input::init(),
+            packets: 0,
+            line: LineReader::new(),
+            stepped: now,
+            looked: now,
+        }
+    }
+
+    fn run(mut self) -> ! {
+        self.paint();
+        match self.screen.finish() {
+            Ok(()) => print!(
+                "demo: ready {}x{}\n",
+                caraway_demo_scene::WIDTH,
+                caraway_demo_scene::HEIGHT
+            ),
+            Err(error) => self.recover(error),
+        }
+        loop {
+            cpu::wait(cpu::EVENT_TICK | cpu::EVENT_KEYBOARD | cpu::EVENT_MOUSE | cpu::EVENT_SERIAL | EVENT_DISPLAY);
+            self.screen.collect();
+            self.read_input();
+            self.read_serial();
+            let now = cpu::ticks();
+            if now != self.stepped {
+                for _ in 0..(now - self.stepped).min(MAX_STEPS) {
+                    self.scene.tick();
+                }
+                self.stepped = now;
+                // What was typed or moved is painted with the next step: many reports make one picture.
+                self.paint();
+            }
+            if now - self.looked >= BUTTON_TICKS {
+                self.looked = now;
+                if power::button_pressed() {
+                    print!("demo: power button\n");
+                    power::off();
+                }
+            }
+        }
+    }
+
+    fn read_input(&mut self) {
+        let (scene, packets) = (&mut self.scene, &mut self.packets);
+        self.input.poll(|event| match event {
+            InputEvent::Scancode(byte) => scene.key(byte),
+            InputEvent::Mouse(packet) => {
+                *packets = packets.wrapping_add(1);
+                scene.motion(packet.dx, packet.dy);
+                scene.wheel(packet.dz);
+                scene.buttons(packet.buttons);
+            }
+        });
+    }
+
+    fn read_serial(&mut self) {
+        // A line at a time: a command may take as long as it likes.
+        let mut bytes = [0; 256];
+        let mut count = 0;
+        serial::receive(|byte| {
+            if let Some(cell) = bytes.get_mut(count) {
+                *cell = byte;
+                count += 1;
+            }
+        });
+        for byte in bytes.into_iter().take(count) {
+            let mut line = [0; 80];
+            let mut length = 0;
+            self.line.push(byte, |text| {
+                for (cell, byte) in line.iter_mut().zip(text.bytes()) {
+                    *cell = byte;
+                    length += 1;
+                }
+            });
+            if let Some(Ok(command)) = line
+                .get(..length)
+                .filter(|line| !line.is_empty())
+                .map(core::str::from_utf8)
+            {
+                self.command(command);
+            }
+        }
+    }
+
+    fn command(&mut self, command: &str) {
+        match command {
+            "help" => print!(
+                "help    this list\n\
+                 state   keys, mouse reports, buttons, pointer\n\
+                 freeze  stop what moves and finish drawing\n\
+                 hash    checksum of the picture\n\
+                 go      move again\n\
+                 redraw  reset the display device and draw everything anew\n\
+                 reset   restart the machine\n\
+                 quit    switch the machine off\n"
+            ),
+            "state" => self.print_state(),
+            "freeze" => {
+                self.scene.freeze();
+                if self.settle() {
+                    print!("frozen\n");
+                }
+            }
+            "hash" => {
+                if self.settle() {
+                    print!("hash {:016x}\n", self.screen.hash());
+                }
+            }
+            "go" => {
+                self.scene.go();
+                print!("going\n");
+            }
+            "redraw" => {
+                if self.redraw() {
+                    print!("redrawn\n");
+                }
+            }
+            "reset" => power::reset(),
+            "quit" => power::off(),
+            other => print!("unknown command: {other}\n"),
+        }
+    }
+
+    fn print_state(&self) {
+        let state = self.scene.state();
+        print!(
+            "state keys={} motions={} buttons={} x={} y={} wheel={} frozen={} outstanding={}\n",
+            state.keys,
+            self.packets,
+            state.buttons,
+            state.pointer.x,
+            state.pointer.y,
+            state.wheel,
+            u8::from(state.frozen),
+            self.screen.outstanding()
+        );
+    }
+
+    /// Takes the input that has arrived, paints it and waits until the device has drawn it.
+    fn settle(&mut self) -> bool {
+        self.read_input();
+        self.paint();
+        match self.screen.finish() {
+            Ok(()) => true,
+            Err(error) => {
+                self.recover(error);
+                false
+            }
+        }
+    }
+
+    fn paint(&mut self) {
+        self.scene.paint(&mut self.screen);
+        let pointer = self.scene.state().pointer;
+        if let Err(error) = self.screen.show_pointer(pointer) {
+            self.recover(error);
+        }
+    }
+
+    /// Starts the display from its reset and draws everything.
+    fn redraw(&mut self) -> bool {
+        let result = self.screen.restart().and_then(|()| {
+            self.scene.invalidate();
+            self.scene.paint(&mut self.screen);
+            self.screen.show_pointer(self.scene.state().pointer)?;
+            self.screen.finish()
+        });
+        if let Err(error) = result {
+            print!("demo: display: {error}\n");
+        }
+        result.is_ok()
+    }
+
+    fn recover(&mut self, error: QxlError) {
+        print!("demo: display: {error}; starting it again\n");
+        if self.redraw() {
+            print!("demo: display is back\n");
+        }
+    }
+}

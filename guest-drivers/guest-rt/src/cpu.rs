@@ -1,0 +1,111 @@
+//! The services of ring 0: port I/O and waiting for events.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+/// A tick of the timer ([`crate::irq::start_ticks`]).
+pub const EVENT_TICK: u32 = 1;
+/// The keyboard half of the i8042 has interrupted.
+pub const EVENT_KEYBOARD: u32 = 2;
+/// The mouse half of the i8042 has interrupted.
+pub const EVENT_MOUSE: u32 = 4;
+/// The first serial port has interrupted.
+pub const EVENT_SERIAL: u32 = 8;
+/// Pending bits of the QXL device appear as events from this bit on.
+pub const EVENT_QXL_SHIFT: u32 = 8;
+
+// Shared with ring0.s, which sets bits, counts ticks and reads where the QXL device is.
+
+/// Events that have not been taken yet.
+// SAFETY: the runtime's own name, used by ring0.s only.
+#[unsafe(no_mangle)]
+static GUEST_EVENTS: AtomicU32 = AtomicU32::new(0);
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+static GUEST_TICKS: AtomicU64 = AtomicU64::new(0);
+/// Address of the QXL device's int_pending; 0 while there is none.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+static GUEST_QXL_PENDING: AtomicU64 = AtomicU64::new(0);
+/// Number of the QXL device's UPDATE_IRQ port.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+static GUEST_QXL_IRQ_PORT: AtomicU16 = AtomicU16::new(0);
+
+const SERVICE_IN8: u32 = 0;
+const SERVICE_IN16: u32 = 1;
+const SERVICE_IN32: u32 = 2;
+const SERVICE_OUT8: u32 = 3;
+const SERVICE_OUT16: u32 = 4;
+const SERVICE_OUT32: u32 = 5;
+const SERVICE_WAIT: u32 = 6;
+
+fn service(number: u32, first: u32, second: u32) -> u32 {
+    let result: u32;
+    // SAFETY: ring 0 changes only the registers named here and touches no memory of ring 3 but the cells above; what
+    // a port write makes a device do is the caller's business, as with any device register.
+    unsafe {
+        asm!("syscall", inlateout("eax") number => result, in("edi") first, in("esi") second,
+            lateout("rcx") _, lateout("rdx") _, lateout("r11") _);
+    }
+    result
+}
+
+/// Reads a byte from a port.
+pub fn in8(port: u16) -> u8 {
+    service(SERVICE_IN8, port.into(), 0) as u8
+}
+
+/// Reads a word from a port.
+pub fn in16(port: u16) -> u16 {
+    service(SERVICE_IN16, port.into(), 0) as u16
+}
+
+/// Reads a doubleword from a port.
+pub fn in32(port: u16) -> u32 {
+    service(SERVICE_IN32, port.into(), 0)
+}
+
+/// Writes a byte to a port.
+pub fn out8(port: u16, value: u8) {
+    service(SERVICE_OUT8, port.into(), value.into());
+}
+
+/// Writes a word to a port.
+pub fn out16(port: u16, value: u16) {
+    service(SERVICE_OUT16, port.into(), value.into());
+}
+
+/// Writes a doubleword to a port.
+pub fn out32(port: u16, value: u32) {
+    service(SERVICE_OUT32, port.into(), value);
+}
+
+/// Halts until at least one event of `mask` is pending, and takes those of `mask`. Others stay for a later call.
+pub fn wait(mask: u32) -> u32 {
+    service(SERVICE_WAIT, mask, 0);
+    take(mask)
+}
+
+/// Takes the pending events of `mask` without waiting.
+pub fn take(mask: u32) -> u32 {
+    GUEST_EVENTS.fetch_and(!mask, Ordering::AcqRel) & mask
+}
+
+/// Ticks since [`crate::irq::start_ticks`].
+pub fn ticks() -> u64 {
+    GUEST_TICKS.load(Ordering::Acquire)
+}
+
+/// Halts for good; interrupts are still acknowledged.
+pub fn halt() -> ! {
+    loop {
+        service(SERVICE_WAIT, 0, 0);
+    }
+}
+
+/// Has the interrupt entry collect and acknowledge the QXL device's interrupts. 0 for `pending` stops that.
+pub(crate) fn attach_qxl(pending: u64, update_irq_port: u16) {
+    GUEST_QXL_IRQ_PORT.store(update_irq_port, Ordering::Release);
+    GUEST_QXL_PENDING.store(pending, Ordering::Release);
+}
