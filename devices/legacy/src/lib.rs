@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod debug_exit;
+pub mod i8042;
 pub mod pm;
 pub mod reset;
 pub mod uart;
