@@ -28,6 +28,6 @@ pub trait Observer: Send + Sync {
     fn connected(&self, server: &Peer, client: &Peer);
     /// A channel has passed the link stage.
     fn initialized(&self, server: &Peer, client: &Peer, channel: &Channel);
-    /// A connection that was accepted has ended.
-    fn disconnected(&self, server: &Peer, client: &Peer);
+    /// A connection that was accepted has ended; with the channel it carried, if it got that far.
+    fn disconnected(&self, server: &Peer, client: &Peer, channel: Option<&Channel>);
 }

@@ -144,12 +144,19 @@ impl Server {
     {
         let observer = self.config.observer.as_deref();
         observer.inspect(|observer| observer.connected(local, client));
-        let result = self.link_and_run(stream, local, client).await;
-        observer.inspect(|observer| observer.disconnected(local, client));
+        let mut channel = None;
+        let result = self.link_and_run(stream, local, client, &mut channel).await;
+        observer.inspect(|observer| observer.disconnected(local, client, channel.as_ref()));
         result
     }
 
-    async fn link_and_run<S>(self: &Arc<Self>, mut stream: S, local: &Peer, client: &Peer) -> Result<(), ServeError>
+    async fn link_and_run<S>(
+        self: &Arc<Self>,
+        mut stream: S,
+        local: &Peer,
+        client: &Peer,
+        channel: &mut Option<Channel>,
+    ) -> Result<(), ServeError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -178,13 +185,13 @@ impl Server {
             }
         };
         let id = linked.message.channel;
+        let channel = channel.insert(Channel {
+            connection_id: place.session_id(),
+            kind: id.kind.into(),
+            id: id.id,
+        });
         if let Some(observer) = &self.config.observer {
-            let channel = Channel {
-                connection_id: place.session_id(),
-                kind: id.kind.into(),
-                id: id.id,
-            };
-            observer.initialized(local, client, &channel);
+            observer.initialized(local, client, channel);
         }
         self.run(stream, linked, place).await
     }

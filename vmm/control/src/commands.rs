@@ -120,7 +120,7 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
         "query-name" => none(arguments).map(|()| json!({"name": backend.name()})),
         "query-status" => {
             none(arguments)?;
-            let status = backend.status();
+            let status = off_loop(backend, |backend| Ok(backend.status())).await?;
             Ok(json!({"running": status == RunState::Running, "singlestep": false, "status": status}))
         }
         "query-spice" => none(arguments).map(|()| json!(backend.spice())),

@@ -19,14 +19,39 @@ const MAX_BACKLOG: usize = 1 << 20;
 /// A reply waits this long for its client to read the ones before.
 const REPLY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 /// Clients at once.
-const MAX_CLIENTS: usize = 32;
+const MAX_CLIENTS: u32 = 32;
+/// How long the end of the machine waits for clients to be told of it.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Serves clients until the listener fails. `directory` is where relative file names in commands start.
+/// Serves clients until `closing` is ready or the listener fails. `directory` is where relative file names in commands
+/// start. Clients end by themselves when the backend's events do; `closing` is to be ready then, and serving ends when
+/// all of them have been sent what they were owed, or at the latest two seconds later.
 ///
 /// # Errors
 /// When the listener fails for good.
-pub async fn serve(listener: UnixListener, backend: Arc<dyn Backend>, directory: PathBuf) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+pub async fn serve(
+    listener: UnixListener,
+    backend: Arc<dyn Backend>,
+    directory: PathBuf,
+    closing: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(MAX_CLIENTS as usize));
+    let result = tokio::select! {
+        result = accept_clients(&listener, &backend, &directory, &places) => result,
+        () = closing => Ok(()),
+    };
+    drop(listener);
+    // All places free: nobody is left. Who has not read by then does not read.
+    let _ = tokio::time::timeout(LAST_WORDS, places.acquire_many(MAX_CLIENTS)).await;
+    result
+}
+
+async fn accept_clients(
+    listener: &UnixListener,
+    backend: &Arc<dyn Backend>,
+    directory: &std::path::Path,
+    places: &Arc<Semaphore>,
+) -> io::Result<()> {
     let directory: Arc<std::path::Path> = directory.into();
     loop {
         let (stream, _) = match listener.accept().await {
@@ -38,11 +63,11 @@ pub async fn serve(listener: UnixListener, backend: Arc<dyn Backend>, directory:
             }
             Err(error) => return Err(error),
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             debug!("a control client was turned away: {MAX_CLIENTS} are connected");
             continue;
         };
-        let (backend, directory) = (Arc::clone(&backend), Arc::clone(&directory));
+        let (backend, directory) = (Arc::clone(backend), Arc::clone(&directory));
         tokio::spawn(async move {
             if let Err(error) = client(stream, backend, &directory).await {
                 debug!(%error, "a control client ended");

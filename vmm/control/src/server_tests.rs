@@ -130,7 +130,12 @@ impl Harness {
         });
         let _guard = runtime.enter();
         let listener = UnixListener::bind(folder.path().join("qmp.sock")).unwrap();
-        runtime.spawn(serve(listener, machine, folder.path().to_owned()));
+        runtime.spawn(serve(
+            listener,
+            machine,
+            folder.path().to_owned(),
+            std::future::pending(),
+        ));
         Self {
             _runtime: runtime,
             folder,
