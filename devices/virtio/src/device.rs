@@ -2,16 +2,21 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
+use virtio_bindings::bindings::{
+    virtio_config::VIRTIO_F_VERSION_1,
+    virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC},
+};
+
 use crate::{DeviceMemory, Interrupt, VirtQueue};
 
 /// Ring features every device has: indirect descriptors, event indices, virtio 1.
-pub const RING_FEATURES: u64 = (1 << 28) | (1 << 29) | VERSION_1;
+pub const RING_FEATURES: u64 = (1 << VIRTIO_RING_F_INDIRECT_DESC) | EVENT_IDX | VERSION_1;
 
 /// The driver follows virtio 1.0 or later; the transport takes no other.
-pub const VERSION_1: u64 = 1 << 32;
+pub const VERSION_1: u64 = 1 << VIRTIO_F_VERSION_1;
 
 /// Used buffer and available buffer notifications by index.
-pub const EVENT_IDX: u64 = 1 << 29;
+pub const EVENT_IDX: u64 = 1 << VIRTIO_RING_F_EVENT_IDX;
 
 /// What is moved into a device when the driver is ready, and comes back at reset.
 #[derive(Debug)]

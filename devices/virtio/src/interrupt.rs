@@ -12,6 +12,8 @@ pub const NO_VECTOR: u16 = 0xffff;
 
 const ISR_QUEUE: u8 = 1;
 const ISR_CONFIG: u8 = 2;
+/// What the ISR register can hold.
+pub(crate) const ISR_BITS: u8 = ISR_QUEUE | ISR_CONFIG;
 
 /// The interrupts of one device. Any thread may call.
 #[derive(Debug)]
@@ -64,15 +66,18 @@ impl Interrupt {
         if self.silent.load(Ordering::Acquire) {
             return;
         }
-        if lines.msix_enabled.load(Ordering::Acquire) {
-            if let Some(vector) = lines.msix.get(usize::from(vector)) {
-                // A full counter means that the message is on its way many times over.
-                let _ = vector.event().write(1);
-            }
-        } else {
+        let messages = lines.msix_enabled.load(Ordering::Acquire);
+        // A configuration change shows in the register with messages too (virtio 1.2, 4.1.4.5.1), but not on INTA#.
+        if !messages || cause == ISR_CONFIG {
             let mut isr = self.isr.lock().unwrap_or_else(PoisonError::into_inner);
             *isr |= cause;
-            self.show(*isr);
+            if !messages {
+                self.show(*isr);
+            }
+        }
+        if messages && let Some(vector) = lines.msix.get(usize::from(vector)) {
+            // A full counter means that the message is on its way many times over.
+            let _ = vector.event().write(1);
         }
     }
 

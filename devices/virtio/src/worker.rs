@@ -228,7 +228,11 @@ fn serve_queue(
     used: &dyn Fn(u16),
 ) -> Result<(), QueueError> {
     let mut budget = queue.size();
-    loop {
+    // A driver that keeps changing its mind about what is available goes round here without a request.
+    for _ in 0..queue.size() {
+        if stop.is_set() {
+            return Ok(());
+        }
         let Some(access) = memory.access() else {
             return Ok(());
         };
@@ -252,10 +256,9 @@ fn serve_queue(
             if stop.is_set() {
                 return Ok(());
             }
-            budget -= 1;
+            budget = budget.saturating_sub(1);
             if budget == 0 {
-                let _ = queue.kick().write(1);
-                return Ok(());
+                return come_back(queue);
             }
         }
         let Some(access) = memory.access() else {
@@ -265,4 +268,12 @@ fn serve_queue(
             return Ok(());
         }
     }
+    come_back(queue)
+}
+
+/// Has the queue served again after the others.
+fn come_back(queue: &VirtQueue) -> Result<(), QueueError> {
+    // A full counter wakes as well.
+    let _ = queue.kick().write(1);
+    Ok(())
 }

@@ -8,6 +8,7 @@ mod block_tests;
 use std::{fmt::Debug, io, sync::Arc, time::Duration};
 
 use caraway_storage::{BlockBackend, SECTOR};
+use virtio_bindings::bindings::virtio_blk::VIRTIO_BLK_ID_BYTES;
 
 use self::request::Requests;
 use crate::{Activation, VirtQueue, VirtioDevice, VirtioIdentity, worker::Worker};
@@ -19,7 +20,7 @@ const QUEUE_SIZE: u16 = 256;
 const SEG_MAX: u32 = 254;
 
 /// Bytes of the identification string.
-const ID_BYTES: usize = 20;
+const ID_BYTES: usize = VIRTIO_BLK_ID_BYTES as usize;
 
 /// Most sectors a discard or write-zeroes segment may name: 1 GiB, so that one does not hold up the thread for long.
 const MAX_SECTORS: u32 = 1 << 21;
@@ -28,12 +29,14 @@ const MAX_SECTORS: u32 = 1 << 21;
 const MAX_SEGMENTS: u32 = 16;
 
 mod feature {
-    pub(super) const SEG_MAX: u64 = 1 << 2;
-    pub(super) const RO: u64 = 1 << 5;
-    pub(super) const BLK_SIZE: u64 = 1 << 6;
-    pub(super) const FLUSH: u64 = 1 << 9;
-    pub(super) const DISCARD: u64 = 1 << 13;
-    pub(super) const WRITE_ZEROES: u64 = 1 << 14;
+    use virtio_bindings::bindings::virtio_blk as bindings;
+
+    pub(super) const SEG_MAX: u64 = 1 << bindings::VIRTIO_BLK_F_SEG_MAX;
+    pub(super) const RO: u64 = 1 << bindings::VIRTIO_BLK_F_RO;
+    pub(super) const BLK_SIZE: u64 = 1 << bindings::VIRTIO_BLK_F_BLK_SIZE;
+    pub(super) const FLUSH: u64 = 1 << bindings::VIRTIO_BLK_F_FLUSH;
+    pub(super) const DISCARD: u64 = 1 << bindings::VIRTIO_BLK_F_DISCARD;
+    pub(super) const WRITE_ZEROES: u64 = 1 << bindings::VIRTIO_BLK_F_WRITE_ZEROES;
 }
 
 /// Why a disk cannot be made.

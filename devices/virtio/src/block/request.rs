@@ -7,6 +7,11 @@ use std::{
 
 use caraway_storage::{BlockBackend, SECTOR};
 
+use virtio_bindings::bindings::virtio_blk::{
+    VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+    VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP as UNMAP,
+};
+
 use super::{ID_BYTES, MAX_SECTORS, MAX_SEGMENTS, feature};
 use crate::{
     Chain, DeviceMemory, QueueError,
@@ -16,21 +21,12 @@ use crate::{
 /// Bytes moved at a time: what a disk costs in memory, whatever a guest asks for.
 const PIECE: usize = 256 << 10;
 
+/// Bytes discarded or zeroed at a time: a host that cannot punch holes has to write them.
+const ZERO_PIECE: usize = 16 << 20;
+
 const HEADER_BYTES: u64 = 16;
 /// Of a discard or write-zeroes segment: sector, number of sectors, flags.
 const SEGMENT_BYTES: usize = 16;
-
-mod kind {
-    pub(super) const IN: u32 = 0;
-    pub(super) const OUT: u32 = 1;
-    pub(super) const FLUSH: u32 = 4;
-    pub(super) const GET_ID: u32 = 8;
-    pub(super) const DISCARD: u32 = 11;
-    pub(super) const WRITE_ZEROES: u32 = 13;
-}
-
-/// `VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP`.
-const UNMAP: u32 = 1;
 
 /// Status byte of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,21 +127,21 @@ impl Requests {
         let [k0, k1, k2, k3, _, _, _, _, sector @ ..] = header;
         let sector = u64::from_le_bytes(sector);
         match u32::from_le_bytes([k0, k1, k2, k3]) {
-            kind::IN => self.read(context, sector, room),
-            kind::OUT => self.write(context, sector),
-            kind::FLUSH => {
+            VIRTIO_BLK_T_IN => self.read(context, sector, room),
+            VIRTIO_BLK_T_OUT => self.write(context, sector),
+            VIRTIO_BLK_T_FLUSH => {
                 self.backend.flush()?;
                 Ok(0)
             }
-            kind::GET_ID => {
+            VIRTIO_BLK_T_GET_ID => {
                 let count = room.min(ID_BYTES as u64);
                 let id = self.serial.get(..usize::try_from(count).unwrap_or(0)).unwrap_or(&[]);
                 let access = context.memory.access().ok_or(Ended::NotNow)?;
                 context.chain.writable.write(&access, 0, id)?;
                 Ok(count)
             }
-            kind::DISCARD if self.features & feature::DISCARD != 0 => self.ranges(context, false),
-            kind::WRITE_ZEROES if self.features & feature::WRITE_ZEROES != 0 => self.ranges(context, true),
+            VIRTIO_BLK_T_DISCARD if self.features & feature::DISCARD != 0 => self.ranges(context, false),
+            VIRTIO_BLK_T_WRITE_ZEROES if self.features & feature::WRITE_ZEROES != 0 => self.ranges(context, true),
             _ => Err(Ended::Status(Status::Unsupported)),
         }
     }
@@ -153,7 +149,7 @@ impl Requests {
     fn read(&mut self, context: &Context<'_>, sector: u64, length: u64) -> Result<u64, Ended> {
         let start = self.range(sector, length)?;
         self.buffer.resize(PIECE, 0);
-        for (done, count) in pieces(length) {
+        for (done, count) in pieces(length, PIECE) {
             let piece = self.buffer.get_mut(..count).unwrap_or_default();
             if context.stop.is_set() {
                 return Err(Ended::NotNow);
@@ -172,7 +168,7 @@ impl Requests {
             return Err(Ended::Status(Status::IoError));
         }
         self.buffer.resize(PIECE, 0);
-        for (done, count) in pieces(length) {
+        for (done, count) in pieces(length, PIECE) {
             let piece = self.buffer.get_mut(..count).unwrap_or_default();
             if context.stop.is_set() {
                 return Err(Ended::NotNow);
@@ -214,13 +210,15 @@ impl Requests {
             .map(|segment| self.segment(segment, zeroes))
             .collect();
         for (start, length, unmap) in segments? {
-            if context.stop.is_set() {
-                return Err(Ended::NotNow);
-            }
-            if zeroes {
-                self.backend.write_zeroes(start, length, unmap)?;
-            } else {
-                self.backend.discard(start, length)?;
+            for (done, count) in pieces(length, ZERO_PIECE) {
+                if context.stop.is_set() {
+                    return Err(Ended::NotNow);
+                }
+                if zeroes {
+                    self.backend.write_zeroes(start + done, count as u64, unmap)?;
+                } else {
+                    self.backend.discard(start + done, count as u64)?;
+                }
             }
         }
         self.keep()
@@ -255,12 +253,9 @@ impl Requests {
 }
 
 /// Offset and size of each piece.
-fn pieces(length: u64) -> impl Iterator<Item = (u64, usize)> {
-    (0..length.div_ceil(PIECE as u64)).map(move |index| {
-        let done = index * PIECE as u64;
-        (
-            done,
-            usize::try_from((length - done).min(PIECE as u64)).unwrap_or(PIECE),
-        )
+fn pieces(length: u64, most: usize) -> impl Iterator<Item = (u64, usize)> {
+    (0..length.div_ceil(most as u64)).map(move |index| {
+        let done = index * most as u64;
+        (done, usize::try_from((length - done).min(most as u64)).unwrap_or(most))
     })
 }

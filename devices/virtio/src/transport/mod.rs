@@ -25,7 +25,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use self::{
     layout::{COMMON, COMMON_SIZE, DEVICE, DEVICE_SIZE, ISR, MAX_QUEUES, NOTIFY, NOTIFY_MULTIPLIER, REGISTER_BAR},
-    registers::{Registers, status},
+    registers::{Registers, acceptable, status},
 };
 pub use self::{registers::QueueRegisters, state::VirtioPciState};
 use crate::{Activation, DeviceMemory, EVENT_IDX, Interrupt, QueueError, VirtQueue, VirtioDevice};
@@ -137,21 +137,26 @@ impl VirtioPci {
             self.begin_reset(inner);
             return;
         }
+        // A driver that does not wait for its reset is made to wait for it here.
+        self.poll_reset(inner, Some(RESET_PATIENCE));
         if matches!(inner.work, Work::Stopping) {
             return;
         }
         let before = inner.registers.status;
         // Only a reset takes bits away.
         let mut now = before | (value & status::DRIVERS);
-        if (now & !before) & status::FEATURES_OK != 0 && !inner.registers.features_acceptable(inner.device.as_ref()) {
+        if (now & !before) & status::FEATURES_OK != 0
+            && !acceptable(inner.registers.driver_features, inner.device.as_ref())
+        {
             now &= !status::FEATURES_OK;
         }
         let ready = status::FEATURES_OK | status::DRIVER_OK;
-        if now & status::FEATURES_OK == 0 {
+        // A driver that has not agreed on features, or has given up, does not get a device that works.
+        if before & status::DRIVER_OK == 0 && (now & status::FEATURES_OK == 0 || now & status::FAILED != 0) {
             now &= !status::DRIVER_OK;
         }
         inner.registers.status = now;
-        if now & ready == ready && before & status::DRIVER_OK == 0 && now & status::FAILED == 0 {
+        if now & ready == ready && before & status::DRIVER_OK == 0 {
             self.activate(inner);
         }
     }
@@ -246,6 +251,7 @@ impl VirtioPci {
             }
         } else if offset < COMMON + COMMON_SIZE {
             let mut inner = self.lock();
+            self.poll_reset(&mut inner, Some(Duration::ZERO));
             if !matches!(inner.work, Work::Stopping) {
                 let value = value_of(data);
                 inner

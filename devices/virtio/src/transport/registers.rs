@@ -164,13 +164,13 @@ impl Registers {
             }
         }
     }
-
-    /// Whether the features the driver chose can be had. virtio 1 is not a choice.
-    pub(super) fn features_acceptable(&self, device: &dyn VirtioDevice) -> bool {
-        self.driver_features & !offered(device) == 0 && self.driver_features & VERSION_1 != 0
-    }
 }
 
-pub(super) fn offered(device: &dyn VirtioDevice) -> u64 {
+/// Whether the features a driver chose can be had. virtio 1 is not a choice.
+pub(super) fn acceptable(features: u64, device: &dyn VirtioDevice) -> bool {
+    features & !offered(device) == 0 && features & VERSION_1 != 0
+}
+
+fn offered(device: &dyn VirtioDevice) -> u64 {
     device.features() | RING_FEATURES
 }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Inner, VirtioPci,
-    registers::{QueueRegisters, offered, status},
+    registers::{QueueRegisters, acceptable, status},
 };
-use crate::{NO_VECTOR, VirtioDevice};
+use crate::{NO_VECTOR, VirtioDevice, interrupt::ISR_BITS};
 
 /// The registers of a virtio function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,8 +108,14 @@ fn check(state: &VirtioPciState, inner: &Inner, sizes: &[u16]) -> Result<(), Sta
         return Err(invalid("status", state.status));
     }
     let negotiated = state.status & status::FEATURES_OK != 0;
-    if negotiated && state.driver_features & !offered(inner.device.as_ref()) != 0 {
+    if negotiated && !acceptable(state.driver_features, inner.device.as_ref()) {
         return Err(invalid("driver_features", format_args!("{:#x}", state.driver_features)));
+    }
+    if state.status & status::DRIVER_OK != 0 && !negotiated {
+        return Err(invalid("status", state.status));
+    }
+    if state.isr & !ISR_BITS != 0 {
+        return Err(invalid("isr", state.isr));
     }
     if state.queues.len() != sizes.len() || state.queue_vectors.len() != sizes.len() {
         return Err(invalid("queues", state.queues.len()));
