@@ -12,6 +12,9 @@ use super::{
     wire::{Byte, invalid},
 };
 
+#[cfg(test)]
+pub(super) mod broken;
+
 /// Status register bits.
 mod status {
     pub(super) const OUTPUT_FULL: u8 = 1 << 0;
@@ -41,6 +44,11 @@ mod output_port {
 
 /// Answers of the controller's own that wait at most: a command has one.
 const ANSWERS: usize = 4;
+
+/// Bytes the guest may read in a row before a look at the status says once that there are no more. A driver that looks
+/// for a controller first empties it, and Linux takes one that is not empty after 16 bytes for absent. On a real wire
+/// there is a pause after each byte.
+const LONGEST_BURST: u8 = 8;
 
 /// Who a byte in the output buffer is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +102,15 @@ pub struct Controller {
     last: u8,
     /// The keyboard sent the break prefix.
     release: bool,
+    /// Bytes read since the status last said that there are none, up to [`LONGEST_BURST`].
+    burst: u8,
+}
+
+/// What a read of the status port gives.
+pub(super) struct Status {
+    pub(super) bits: u8,
+    /// A byte waits that `bits` do not tell of. It needs an edge of the interrupt line of its own.
+    pub(super) withheld: bool,
 }
 
 impl Default for Controller {
@@ -112,6 +129,7 @@ impl Default for Controller {
             put_back: VecDeque::new(),
             last: 0,
             release: false,
+            burst: 0,
         }
     }
 }
@@ -135,8 +153,14 @@ impl Controller {
         buffered.filter(|output| output.byte.event).count() + self.keyboard.pending() + self.mouse.pending()
     }
 
-    /// The status port.
-    pub(super) fn status(&self) -> u8 {
+    /// The guest reads the status port.
+    pub(super) fn read_status(&mut self) -> Status {
+        // Answers are never withheld: drivers wait for them.
+        let withheld = self.burst >= LONGEST_BURST && self.output.is_some_and(|output| output.byte.event);
+        let output = self.output.filter(|_| !withheld);
+        if output.is_none() {
+            self.burst = 0;
+        }
         let mut bits = status::UNLOCKED;
         if self.config & config::SYSTEM != 0 {
             bits |= status::SYSTEM;
@@ -144,17 +168,20 @@ impl Controller {
         if self.commanded {
             bits |= status::COMMAND;
         }
-        match self.output {
-            Some(output) if output.source.is_aux() => bits | status::OUTPUT_FULL | status::AUX,
-            Some(_) => bits | status::OUTPUT_FULL,
-            None => bits,
+        if let Some(output) = output {
+            bits |= status::OUTPUT_FULL;
+            if output.source.is_aux() {
+                bits |= status::AUX;
+            }
         }
+        Status { bits, withheld }
     }
 
     /// The guest reads the data port. [`Controller::fill`] has to follow.
     pub(super) fn read_data(&mut self) -> u8 {
         if let Some(output) = self.output.take() {
             self.last = output.byte.value;
+            self.burst = self.burst.saturating_add(1).min(LONGEST_BURST);
         }
         self.last
     }
@@ -320,6 +347,9 @@ impl Controller {
                 "controller answers",
                 self.answers.len().max(self.put_back.len()),
             ));
+        }
+        if self.burst > LONGEST_BURST {
+            return Err(invalid("controller burst", self.burst));
         }
         self.keyboard.check()?;
         self.mouse.check()

@@ -17,10 +17,7 @@ use super::{
 
 /// Bytes of key events that wait at most; presses beyond are dropped, releases of keys the guest knows to be down are
 /// not.
-const CAPACITY: usize = 1024;
-/// Bytes a guest finds that has not looked for a while: what a real keyboard holds. Linux takes a controller with more
-/// than 16 unread bytes for absent.
-const STALE_CAPACITY: usize = 14;
+pub(super) const CAPACITY: usize = 4096;
 /// Longest sequence of one event (Pause).
 const LONGEST: usize = 8;
 
@@ -177,25 +174,6 @@ impl Keyboard {
 
     fn queued_bytes(&self) -> usize {
         self.queue.iter().map(|event| event.bytes.len()).sum()
-    }
-
-    /// The guest has not looked for a while: forgets what a real keyboard would not have kept. Releases of keys the
-    /// guest knows to be down stay.
-    pub(super) fn forget_stale(&mut self) {
-        let mut room = STALE_CAPACITY;
-        let mut kept = VecDeque::new();
-        let mut queue = std::mem::take(&mut self.queue);
-        while let Some(event) = queue.pop_front() {
-            if event.bytes.len() > room {
-                queue.push_front(event);
-                break;
-            }
-            room -= event.bytes.len();
-            kept.push_back(event);
-        }
-        self.queue = kept;
-        let releases = self.without_presses(queue);
-        self.queue.extend(releases);
     }
 
     /// Drops events: what remains of them are the releases of keys that had gone down before.

@@ -8,12 +8,17 @@ mod scancodes;
 mod wire;
 
 #[cfg(test)]
+mod keyboard_tests;
+#[cfg(test)]
+mod mouse_tests;
+#[cfg(test)]
+mod probe_tests;
+#[cfg(test)]
+mod test_bench;
+#[cfg(test)]
 mod tests;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use caraway_base::{
     bus::{BusDevice, Outcome},
@@ -25,13 +30,9 @@ use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds};
 
 pub use controller::Controller;
 
-use crate::clock::MonotonicClock;
-
-/// Data port, the first of the block.
-pub const I8042_PORT: u16 = 0x60;
-/// Ports from the data port to the command port. Those between belong to others.
-pub const I8042_LENGTH: u16 = 5;
-/// Status and command port.
+/// Data port. The ports between it and the command port belong to others.
+pub const I8042_DATA_PORT: u16 = 0x60;
+/// Status (read) and command (write) port.
 pub const I8042_COMMAND_PORT: u16 = 0x64;
 /// Keyboard interrupt.
 pub const KEYBOARD_IRQ: u32 = 1;
@@ -39,36 +40,24 @@ pub const KEYBOARD_IRQ: u32 = 1;
 pub const MOUSE_IRQ: u32 = 12;
 
 const KIND: &str = "i8042";
-const DATA: u64 = 0;
-const COMMAND: u64 = 4;
-/// A guest that has not read a waiting key for so long finds no more than a real keyboard would hold.
-const STALE: Duration = Duration::from_secs(1);
 
 /// What the controller is connected to.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct I8042Args {
     /// [`KEYBOARD_IRQ`].
     pub keyboard: Arc<dyn IrqLine>,
     /// [`MOUSE_IRQ`].
     pub mouse: Arc<dyn IrqLine>,
-    /// Tells how long keys have been waiting.
-    pub clock: Arc<dyn MonotonicClock>,
-}
-
-impl std::fmt::Debug for I8042Args {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("I8042Args").finish_non_exhaustive()
-    }
 }
 
 #[derive(Debug)]
 struct Inner {
     controller: Controller,
-    /// When the guest last read data, or the first event came to wait.
-    waiting_since: Duration,
+    /// The machine is held: events wait in the devices, the lines stay as they are.
+    paused: bool,
 }
 
-/// Controller, keyboard and mouse. Offset 0 of the block is the data port, offset 4 the command port.
+/// Controller, keyboard and mouse. The guest reaches it by [`I8042::data_port`] and [`I8042::command_port`].
 pub struct I8042 {
     inner: Mutex<Inner>,
     args: I8042Args,
@@ -81,30 +70,49 @@ impl std::fmt::Debug for I8042 {
     }
 }
 
+/// How the interrupt lines follow the output buffer. They are edges to a PC's interrupt controllers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edge {
+    /// The byte in the buffer, if there was one, is still the same.
+    Keep,
+    /// It is another one, or the guest has been told there is none: it needs an edge of its own.
+    New,
+}
+
 impl I8042 {
     /// As firmware leaves it; neither device sends anything until the guest asks for it.
     #[must_use]
     pub fn new(args: I8042Args) -> Self {
-        Self::with(Controller::default(), args)
+        Self::with(Controller::default(), args, false)
     }
 
-    fn with(controller: Controller, args: I8042Args) -> Self {
-        let inner = Inner {
-            controller,
-            waiting_since: args.clock.now(),
-        };
+    fn with(controller: Controller, args: I8042Args, paused: bool) -> Self {
         Self {
-            inner: Mutex::new(inner),
+            inner: Mutex::new(Inner { controller, paused }),
             args,
             listeners: Mutex::default(),
         }
     }
 
-    /// Fills the output buffer and drives the interrupt lines. They are edges to a PC's interrupt controllers, so
-    /// `drop_first` takes them down in between when the byte in the buffer is another one than before.
-    fn settle(&self, inner: &mut Inner, drop_first: bool) {
+    /// The register block at [`I8042_DATA_PORT`], one byte.
+    #[must_use]
+    pub fn data_port(self: &Arc<Self>) -> Arc<dyn BusDevice> {
+        Arc::new(DataPort(Arc::clone(self)))
+    }
+
+    /// The register block at [`I8042_COMMAND_PORT`], one byte.
+    #[must_use]
+    pub fn command_port(self: &Arc<Self>) -> Arc<dyn BusDevice> {
+        Arc::new(CommandPort(Arc::clone(self)))
+    }
+
+    /// Fills the output buffer and drives the interrupt lines.
+    fn settle(&self, inner: &mut Inner, edge: Edge) {
+        if inner.paused {
+            return;
+        }
         inner.controller.fill();
-        if drop_first {
+        if edge == Edge::New {
             self.args.keyboard.set(false);
             self.args.mouse.set(false);
         }
@@ -113,25 +121,33 @@ impl I8042 {
         self.args.mouse.set(mouse);
     }
 
-    fn forget_stale(&self, inner: &mut Inner) {
-        if inner.controller.pending() > 0 && self.args.clock.now().saturating_sub(inner.waiting_since) > STALE {
-            inner.controller.keyboard.forget_stale();
-        }
-    }
-
     fn read_data(&self) -> u8 {
         let mut inner = self.lock();
-        self.forget_stale(&mut inner);
         let value = inner.controller.read_data();
-        inner.waiting_since = self.args.clock.now();
-        self.settle(&mut inner, true);
+        self.settle(&mut inner, Edge::New);
         value
     }
 
     fn read_status(&self) -> u8 {
         let mut inner = self.lock();
-        self.forget_stale(&mut inner);
-        inner.controller.status()
+        let status = inner.controller.read_status();
+        if status.withheld {
+            self.settle(&mut inner, Edge::New);
+        }
+        status.bits
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Controller) -> Outcome) -> Outcome {
+        let mut inner = self.lock();
+        let before = inner.controller.keyboard.leds();
+        let outcome = write(&mut inner.controller);
+        self.settle(&mut inner, Edge::Keep);
+        let leds = inner.controller.keyboard.leds();
+        drop(inner);
+        if leds != before {
+            self.tell_leds(leds);
+        }
+        outcome
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -150,40 +166,43 @@ impl I8042 {
     }
 }
 
-impl BusDevice for I8042 {
-    fn read(&self, offset: u64, data: &mut [u8]) {
+struct DataPort(Arc<I8042>);
+
+impl BusDevice for DataPort {
+    fn read(&self, _offset: u64, data: &mut [u8]) {
         if let Some(byte) = data.first_mut() {
-            match offset {
-                DATA => *byte = self.read_data(),
-                COMMAND => *byte = self.read_status(),
-                _ => {}
-            }
+            *byte = self.0.read_data();
         }
     }
 
-    fn write(&self, offset: u64, data: &[u8]) -> Outcome {
-        let Some(byte) = data.first() else { return Outcome::Done };
-        let mut inner = self.lock();
-        let before = inner.controller.keyboard.leds();
-        let outcome = match offset {
-            DATA => inner.controller.write_data(*byte),
-            COMMAND => inner.controller.command(*byte),
-            _ => return Outcome::Done,
-        };
-        self.settle(&mut inner, false);
-        let leds = inner.controller.keyboard.leds();
-        drop(inner);
-        if leds != before {
-            self.tell_leds(leds);
+    fn write(&self, _offset: u64, data: &[u8]) -> Outcome {
+        match data.first() {
+            Some(byte) => self.0.write(|controller| controller.write_data(*byte)),
+            None => Outcome::Done,
         }
-        outcome
+    }
+}
+
+struct CommandPort(Arc<I8042>);
+
+impl BusDevice for CommandPort {
+    fn read(&self, _offset: u64, data: &mut [u8]) {
+        if let Some(byte) = data.first_mut() {
+            *byte = self.0.read_status();
+        }
+    }
+
+    fn write(&self, _offset: u64, data: &[u8]) -> Outcome {
+        match data.first() {
+            Some(byte) => self.0.write(|controller| controller.command(*byte)),
+            None => Outcome::Done,
+        }
     }
 }
 
 impl InputSink for I8042 {
     fn send(&self, event: InputEvent) {
         let mut inner = self.lock();
-        let idle = inner.controller.pending() == 0;
         let Controller { keyboard, mouse, .. } = &mut inner.controller;
         match event {
             InputEvent::Key { code, down } => keyboard.key(code, down),
@@ -191,10 +210,7 @@ impl InputSink for I8042 {
             InputEvent::Wheel(steps) => mouse.motion(0, 0, steps),
             InputEvent::Button { button, down } => mouse.button(button, down),
         }
-        if idle {
-            inner.waiting_since = self.args.clock.now();
-        }
-        self.settle(&mut inner, false);
+        self.settle(&mut inner, Edge::Keep);
     }
 
     fn pending(&self) -> usize {
@@ -213,16 +229,22 @@ impl InputSink for I8042 {
 }
 
 impl Lifecycle for I8042 {
-    fn pause(&self) {}
+    fn pause(&self) {
+        self.lock().paused = true;
+    }
 
-    fn resume(&self) {}
+    fn resume(&self) {
+        let mut inner = self.lock();
+        inner.paused = false;
+        self.settle(&mut inner, Edge::Keep);
+    }
 
     fn reset(&self) {
         let mut inner = self.lock();
         let before = inner.controller.keyboard.leds();
         inner.controller = Controller::default();
-        inner.waiting_since = self.args.clock.now();
-        self.settle(&mut inner, false);
+        self.args.keyboard.set(false);
+        self.args.mouse.set(false);
         drop(inner);
         if before != Leds::default() {
             self.tell_leds(Leds::default());
@@ -243,8 +265,6 @@ impl Migratable for I8042 {
 
     fn restore(args: I8042Args, state: Controller) -> Result<Self, StateError> {
         state.check()?;
-        let device = Self::with(state, args);
-        device.settle(&mut device.lock(), false);
-        Ok(device)
+        Ok(Self::with(state, args, true))
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::wire::{ACK, BAT_PASSED, Byte, RESEND, invalid};
 
-/// Steps that wait at most; further motion is added to the last one.
-const CAPACITY: usize = 64;
+/// Steps that wait at most; what comes then is added to the last one.
+pub(super) const CAPACITY: usize = 256;
 /// Motion one step can gather. It bounds how many packets a step becomes.
 const FARTHEST: i32 = 0x7fff;
 /// Wheel steps one step can gather.
@@ -68,6 +68,9 @@ struct Step {
     /// Towards the person positive.
     wheel: i32,
     buttons: u8,
+    /// Made by a button: motion that follows is a step of its own, so that the guest sees the button where it was
+    /// pressed.
+    click: bool,
 }
 
 impl Step {
@@ -145,18 +148,25 @@ impl Mouse {
             self.gathered.add(dx, dy, wheel);
             return;
         }
-        let step = Step::default();
         if !self.reporting || (dx, dy, wheel) == (0, 0, 0) {
             return;
         }
-        // While the guest is slow, motion gathers in the last step; buttons are as they were.
-        if self.queue.is_empty() {
-            let buttons = self.told.unwrap_or(self.buttons & self.kind.buttons());
-            self.queue.push_back(Step { buttons, ..step });
-        }
-        if let Some(last) = self.queue.back_mut() {
-            last.add(dx, dy, wheel);
-        }
+        // While the guest is slow, motion gathers in the last step.
+        let full = self.queue.len() >= CAPACITY;
+        let buttons = match self.queue.back_mut() {
+            Some(last) if full || !last.click => {
+                last.add(dx, dy, wheel);
+                return;
+            }
+            Some(last) => last.buttons,
+            None => self.told.unwrap_or(self.buttons & self.kind.buttons()),
+        };
+        let mut step = Step {
+            buttons,
+            ..Step::default()
+        };
+        step.add(dx, dy, wheel);
+        self.queue.push_back(step);
     }
 
     /// A button goes down or up.
@@ -185,6 +195,7 @@ impl Mouse {
             Some(last) if full => last.buttons = buttons,
             _ => self.queue.push_back(Step {
                 buttons,
+                click: true,
                 ..Step::default()
             }),
         }
