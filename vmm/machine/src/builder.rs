@@ -17,11 +17,13 @@ use caraway_base::{
 use caraway_legacy::{
     clock::HostClock,
     debug_exit::{DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT, DebugExit},
+    i8042::{I8042, I8042_COMMAND_PORT, I8042_DATA_PORT, I8042Args, KEYBOARD_IRQ, MOUSE_IRQ},
     pm::{PM_LENGTH, PM_PORT, PmArgs, PowerManagement, SCI_IRQ},
     reset::ResetControl,
     uart::{COM1_IRQ, COM1_LENGTH, COM1_PORT, Uart, UartArgs},
 };
 use caraway_pci::{AssignError, PciBus, PlugError, Windows, function::PciFunction};
+use caraway_ports::input::InputSink;
 use event_manager::EventSet;
 use kvm_bindings::kvm_cpuid_entry2;
 use kvm_ioctls::Cap;
@@ -194,6 +196,7 @@ struct Board {
     uart: Arc<Uart>,
     serial: SerialOutput,
     power: Arc<PowerManagement>,
+    i8042: Arc<I8042>,
     /// Paused last and reset last, after everything plugged in.
     lifecycles: Vec<Arc<dyn Lifecycle>>,
 }
@@ -225,6 +228,17 @@ impl Board {
             clock: Arc::new(HostClock::new()),
         }));
         platform.place_ports("power management", PM_PORT, PM_LENGTH, power.clone())?;
+        let i8042 = Arc::new(I8042::new(I8042Args {
+            keyboard: platform.line(KEYBOARD_IRQ),
+            mouse: platform.line(MOUSE_IRQ),
+        }));
+        platform.place_ports("the keyboard's data port", I8042_DATA_PORT, 1, i8042.data_port())?;
+        platform.place_ports(
+            "the keyboard's command port",
+            I8042_COMMAND_PORT,
+            1,
+            i8042.command_port(),
+        )?;
         if debug_exit {
             platform.place_ports(
                 "the debug-exit port",
@@ -233,13 +247,15 @@ impl Board {
                 Arc::new(DebugExit),
             )?;
         }
-        let lifecycles: Vec<Arc<dyn Lifecycle>> = vec![uart.clone(), power.clone(), reset, Arc::new(pci.clone())];
+        let lifecycles: Vec<Arc<dyn Lifecycle>> =
+            vec![uart.clone(), i8042.clone(), power.clone(), reset, Arc::new(pci.clone())];
         Ok(Self {
             pci,
             intx,
             uart,
             serial,
             power,
+            i8042,
             lifecycles,
         })
     }
@@ -325,6 +341,12 @@ impl MachineBuilder {
             Some(line) => line.input(),
             None => self.platform.line(gsi),
         }
+    }
+
+    /// Keyboard and mouse.
+    #[must_use]
+    pub fn input(&self) -> Arc<dyn InputSink> {
+        Arc::clone(&self.board.i8042) as _
     }
 
     /// Guest RAM.

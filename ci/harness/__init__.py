@@ -1,0 +1,1 @@
+"""What the suites share: a running VM, its serial console, its clients."""

@@ -1,0 +1,194 @@
+"""A VM under test: the real program, started as a person would, watched through what it offers."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+CLIENT = CHECKOUT / "ci" / "spice" / "client.py"
+SECONDS = 60.0
+
+
+class Failed(Exception):
+    """An expectation did not hold; the text says which."""
+
+
+def expect(condition, message: str) -> None:
+    """Raises unless `condition` holds."""
+    if not condition:
+        raise Failed(message)
+
+
+def build(*arguments: str) -> Path:
+    """Builds the program; its path. `--release` builds what users run."""
+    command = ["cargo", "build", "--package", "caraway-cli", "--message-format=json-render-diagnostics", *arguments]
+    done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)
+    expect(done.returncode == 0, f"cargo build failed with exit code {done.returncode}")
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable") and message["target"]["name"] == "caraway":
+            return Path(message["executable"])
+    raise Failed("cargo built no caraway")
+
+
+class Serial:
+    """A client of the serial socket that keeps all it was sent."""
+
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._changed = threading.Condition()
+        self._text = ""
+        self._ended = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        while data := self._receive():
+            with self._changed:
+                self._text += data.decode(errors="replace")
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(65536)
+        except OSError:
+            return b""
+
+    @property
+    def text(self) -> str:
+        with self._changed:
+            return self._text
+
+    def send(self, line: str) -> None:
+        self._socket.sendall(line.encode() + b"\n")
+
+    def wait(self, pattern: str, seconds: float = SECONDS, start: int = 0) -> re.Match:
+        """Waits until the guest has printed what matches, after position `start` of all it printed."""
+        limit = time.monotonic() + seconds
+        with self._changed:
+            while not (found := re.compile(pattern, re.MULTILINE).search(self._text, start)):
+                left = limit - time.monotonic()
+                if left <= 0 or self._ended:
+                    why = "the console ended" if self._ended else f"not within {seconds:g} s"
+                    raise Failed(f"serial console: no {pattern!r}: {why}; it ends with:\n{self._text[-2000:]}")
+                self._changed.wait(left)
+        return found
+
+    def ask(self, line: str, pattern: str, seconds: float = SECONDS) -> re.Match:
+        """Sends a line and waits for the answer to it."""
+        start = len(self.text)
+        self.send(line)
+        return self.wait(pattern, seconds, start)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Vm:
+    """`caraway run` with a run directory of its own. To be used with `with`; ends the process if it still runs."""
+
+    def __init__(self, program: Path, arguments: list[str], wrapper: list[str] | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="caraway-")
+        self.environment = {**os.environ, "CARAWAY_RUN_DIR": f"{self._folder.name}/run"}
+        self.program = program
+        self._command = [*(wrapper or []), str(program), "run", *arguments]
+        self._errors = open(f"{self._folder.name}/stderr", "w+b")
+        self.started_ns = 0
+        self.ready_ns = 0
+
+    def __enter__(self) -> "Vm":
+        self.started_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self.process = subprocess.Popen(
+            self._command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=self._errors, text=True,
+        )  # fmt: skip
+        try:
+            self._read_announcement()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def _read_announcement(self) -> None:
+        first = self.process.stdout.readline()
+        self.ready_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        found = re.fullmatch(r"VM (\S+) \(pid (\d+)\)\n", first)
+        if not found:
+            code = self.process.wait(SECONDS)
+            raise Failed(f"caraway did not start, exit code {code}: {first}{self.errors()}")
+        self.name = found[1]
+        self.places = {}
+        # The announcement is written at once; its last line is the serial console's.
+        while "serial" not in self.places:
+            key, value = self.process.stdout.readline().split(maxsplit=1)
+            self.places[key] = value.split()[0]
+
+    @property
+    def port(self) -> str:
+        """The SPICE port."""
+        return self.places["screen"].rpartition(":")[2]
+
+    def serial(self) -> Serial:
+        return Serial(self.places["serial"])
+
+    def ctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        """`caraway ctl` for this VM."""
+        done = subprocess.run(
+            [str(self.program), "ctl", self.name, *arguments], env=self.environment, capture_output=True, text=True,
+            timeout=SECONDS * 2, check=False,
+        )  # fmt: skip
+        if check:
+            said = f"exit code {done.returncode}: {done.stderr.strip()}"
+            expect(done.returncode == 0, f"caraway ctl {self.name} {' '.join(arguments)}: {said}")
+        return done
+
+    def client(self, command: str, *arguments: str, steps: list[dict] | None = None, check: bool = True) -> list[dict]:
+        """One run of the scripted SPICE client; its answers, one object a line."""
+        where = ["--port", self.port]
+        if steps is not None:
+            arguments = (*arguments, "--script", "-")
+        text = "".join(json.dumps(step) + "\n" for step in steps or [])
+        done = subprocess.run(
+            [str(CLIENT), command, *where, *arguments], input=text, capture_output=True, text=True,
+            timeout=SECONDS * 5, check=False,
+        )  # fmt: skip
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        if check:
+            expect(done.returncode == 0, f"client {command}: {done.stdout.strip()} {done.stderr.strip()}")
+        return answers
+
+    def wait(self, seconds: float = SECONDS) -> int:
+        """The exit code, when it ends by itself."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"caraway did not end within {seconds:g} s") from error
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def errors(self) -> str:
+        """What it has written to standard error."""
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")
+
+    def __exit__(self, kind, _value, _trace) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        if kind is not None:
+            print(self.errors(), file=sys.stderr)
+        self._errors.close()
+        self._folder.cleanup()

@@ -1,0 +1,131 @@
+//! From a checked configuration to a machine with its display, disks and input.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::IsTerminal as _,
+    os::unix::net::UnixListener,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use caraway_canvas::Limits;
+use caraway_config::{Kernel, Located, OnReboot, VmSpec};
+use caraway_display::Display;
+use caraway_machine::{self as machine, BootFile, MachineBuilder, MachineSpec, SerialSpec, Signals};
+use caraway_ports::display::DisplaySink;
+use caraway_qxl::{Qxl, QxlConfig, QxlSizes};
+use caraway_storage::{BlockBackend, RawFile};
+use caraway_virtio::{Block, VirtioPci};
+
+use super::failure::{Failure, chain};
+
+/// The guest of the demo VM, an ELF with a PVH note.
+static DEMO_GUEST: &[u8] = include_bytes!(env!("DEMO_GUEST"));
+
+/// PCI device number of the display.
+const DISPLAY_SLOT: u8 = 1;
+/// PCI device number of the first disk; the others follow.
+const FIRST_DISK_SLOT: u8 = 4;
+
+/// What of the configuration is decided by how the program was started.
+pub(super) struct Environment {
+    pub(super) signals: Signals,
+    pub(super) serial: UnixListener,
+    pub(super) start_paused: bool,
+}
+
+/// Whether the serial console is on the terminal the program was started from.
+pub(super) fn on_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// Sets up the machine and plugs in its disks and its display.
+pub(super) fn assemble(spec: &VmSpec, environment: Environment) -> Result<(MachineBuilder, Arc<Display>), Failure> {
+    let mut builder =
+        MachineBuilder::new(machine_spec(spec, environment)?).map_err(|error| Failure::of_build(error, spec))?;
+    plug_disks(&mut builder, spec)?;
+    let display = plug_display(&mut builder, spec)?;
+    Ok((builder, display))
+}
+
+fn machine_spec(spec: &VmSpec, environment: Environment) -> Result<MachineSpec, Failure> {
+    let kernel = match &spec.boot.kernel {
+        Kernel::Demo => machine::Kernel::Static(DEMO_GUEST),
+        Kernel::File(path) => machine::Kernel::File(boot_file("boot.kernel", path)?),
+    };
+    let initramfs = spec.boot.initramfs.as_ref();
+    let log = spec.serial.log.as_ref().map(open_log).transpose()?;
+    Ok(MachineSpec {
+        cpus: spec.cpus,
+        initramfs: initramfs.map(|path| boot_file("boot.initramfs", path)).transpose()?,
+        cmdline: spec.boot.cmdline.value.clone(),
+        debug_exit: spec.debug_exit,
+        on_reboot: match spec.on_reboot {
+            OnReboot::Restart => machine::OnReboot::Restart,
+            OnReboot::Exit => machine::OnReboot::Exit,
+        },
+        stop_timeout: spec.stop_timeout,
+        serial: SerialSpec {
+            stdio: on_terminal(),
+            socket: Some(environment.serial),
+            log,
+        },
+        signals: Some(environment.signals),
+        start_paused: environment.start_paused,
+        ..MachineSpec::new(kernel, spec.memory)
+    })
+}
+
+fn boot_file(key: &str, path: &Located<PathBuf>) -> Result<BootFile, Failure> {
+    let file = File::open(&path.value).map_err(|error| {
+        path.origin
+            .error(format!("{key}: cannot open {}: {error}", path.value.display()))
+    })?;
+    Ok(BootFile {
+        file,
+        path: path.value.clone(),
+    })
+}
+
+fn open_log(path: &Located<PathBuf>) -> Result<File, Failure> {
+    let file = OpenOptions::new().create(true).append(true).open(&path.value);
+    Ok(file.map_err(|error| {
+        path.origin
+            .error(format!("serial.log: cannot open {}: {error}", path.value.display()))
+    })?)
+}
+
+fn plug_disks(builder: &mut MachineBuilder, spec: &VmSpec) -> Result<(), Failure> {
+    for ((number, slot), disk) in (0..).zip(FIRST_DISK_SLOT..).zip(&spec.disks) {
+        let image = RawFile::open(&disk.path.value, disk.readonly)
+            .map_err(|error| disk.path.origin.error(format!("disk.path: {}", chain(&error))))?;
+        let image: Arc<dyn BlockBackend> = Arc::new(image);
+        let block =
+            Block::new(Arc::clone(&image), &format!("caraway-{number}"), number).context("cannot make a disk")?;
+        let function = VirtioPci::new(Box::new(block), builder.guest_ram()).context("cannot make a disk")?;
+        let function = Arc::new(function);
+        builder
+            .add_pci(slot, function.clone())
+            .map_err(|error| Failure::of_build(error, spec))?;
+        builder.add_lifecycle(function);
+        builder.add_flush(Box::new(move || image.flush()));
+    }
+    Ok(())
+}
+
+fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec) -> Result<Arc<Display>, Failure> {
+    let display = Display::new(Limits::default());
+    let sizes = spec.display;
+    let config = QxlConfig {
+        sizes: QxlSizes::new(sizes.vgamem, sizes.ram, sizes.vram, None).context("cannot make the display")?,
+        ..QxlConfig::default()
+    };
+    let sink: Arc<dyn DisplaySink> = display.clone();
+    let qxl = Qxl::new(config, sink).context("cannot make the display")?;
+    builder
+        .add_pci(DISPLAY_SLOT, qxl.clone())
+        .map_err(|error| Failure::of_build(error, spec))?;
+    builder.add_lifecycle(qxl);
+    Ok(display)
+}

@@ -1,0 +1,147 @@
+//! The machine as its control socket sees it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use caraway_control::{Backend, Event, QmpError, RunState, Screenshot, SpiceInfo};
+use caraway_display::Display;
+use caraway_machine::{Command, CommandError, MachineHandle};
+use caraway_ports::input::InputSink;
+use tokio::sync::broadcast;
+
+use super::clients::Clients;
+
+/// Events a control client may be behind; it misses the oldest of more.
+const EVENT_BACKLOG: usize = 256;
+
+/// Sends events to whoever listens until it is closed.
+#[derive(Debug)]
+pub(super) struct Events(Mutex<Option<broadcast::Sender<Event>>>);
+
+impl Events {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Some(broadcast::channel(EVENT_BACKLOG).0))))
+    }
+
+    pub(super) fn send(&self, event: Event) {
+        if let Some(sender) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Nobody may be listening.
+            sender.send(event).ok();
+        }
+    }
+
+    /// Ends the stream of everybody who listens.
+    pub(super) fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn listen(&self) -> broadcast::Receiver<Event> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(sender) => sender.subscribe(),
+            // A stream that has ended.
+            None => broadcast::channel(1).1,
+        }
+    }
+}
+
+/// Drives the machine for the control socket.
+pub(super) struct VmBackend {
+    pub(super) name: String,
+    pub(super) machine: MachineHandle,
+    pub(super) display: Arc<Display>,
+    pub(super) input: Arc<dyn InputSink>,
+    pub(super) clients: Arc<Clients>,
+    pub(super) events: Arc<Events>,
+}
+
+impl VmBackend {
+    fn call(&self, command: Command) -> Result<(), QmpError> {
+        self.machine.call(command).map(drop).map_err(|error| failed(&error))
+    }
+}
+
+fn failed(error: &CommandError) -> QmpError {
+    QmpError::generic(error.to_string())
+}
+
+impl Backend for VmBackend {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn status(&self) -> RunState {
+        use caraway_machine::RunState as State;
+        match self.machine.status().map(|status| status.state) {
+            Ok(State::Prelaunch) => RunState::Prelaunch,
+            Ok(State::Running) => RunState::Running,
+            Ok(State::Paused) => RunState::Paused,
+            Ok(State::GuestPanicked) => RunState::GuestPanicked,
+            Ok(State::InternalError) => RunState::InternalError,
+            // A machine that does not answer any more has ended.
+            Ok(State::Shutdown) | Err(_) => RunState::Shutdown,
+        }
+    }
+
+    fn stop(&self) -> Result<(), QmpError> {
+        self.call(Command::Pause)
+    }
+
+    fn cont(&self) -> Result<(), QmpError> {
+        self.call(Command::Resume)
+    }
+
+    fn reset(&self) -> Result<(), QmpError> {
+        self.call(Command::Reset)
+    }
+
+    fn powerdown(&self) -> Result<(), QmpError> {
+        self.call(Command::PowerButton)
+    }
+
+    fn quit(&self) -> Result<(), QmpError> {
+        self.call(Command::Quit { flush: true })
+    }
+
+    fn screenshot(&self, head: Option<u32>, cursor: bool) -> Result<Screenshot, QmpError> {
+        let picture = self.display.picture(head, cursor).ok_or_else(|| {
+            QmpError::generic(format!(
+                "Invalid parameter 'head': no head {}",
+                head.unwrap_or_default()
+            ))
+        })?;
+        Ok(Screenshot {
+            hash: picture.checksum(),
+            width: picture.width,
+            height: picture.height,
+            rgb: picture.rgb,
+        })
+    }
+
+    fn screen_changes(&self) -> u64 {
+        self.display.changes()
+    }
+
+    fn input(&self) -> Arc<dyn InputSink> {
+        Arc::clone(&self.input)
+    }
+
+    fn spice(&self) -> SpiceInfo {
+        self.clients.info()
+    }
+
+    fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.listen()
+    }
+}
+
+/// What the machine says, in QMP's words.
+pub(super) fn qmp_event(event: caraway_machine::Event) -> Event {
+    use caraway_machine::Event as Happened;
+    match event {
+        Happened::Stopped => Event::Stop,
+        Happened::Resumed => Event::Resume,
+        Happened::Reset { guest } => Event::Reset { guest },
+        Happened::Powerdown => Event::Powerdown,
+        Happened::Shutdown { guest, reason } => Event::Shutdown { guest, reason },
+        Happened::GuestPanicked => Event::GuestPanicked,
+    }
+}

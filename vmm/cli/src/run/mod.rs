@@ -1,0 +1,265 @@
+//! `caraway run`: a machine, its SPICE server and its control socket in one process.
+//!
+//! The thread that calls [`run`] becomes the machine's state driver; SPICE and control are served by a small runtime
+//! beside it. Everything that can fail - files, sockets, KVM - is tried before the guest's first instruction.
+
+mod assemble;
+mod backend;
+mod clients;
+mod failure;
+mod sockets;
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use caraway_config::{ConfigError, VmSpec};
+use caraway_control::server as control;
+use caraway_machine::{Ending, Machine, Signals};
+use caraway_server::{Listener, Server, ServerConfig};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+use self::{
+    assemble::Environment,
+    backend::{Events, VmBackend},
+    clients::Clients,
+    failure::Failure,
+    sockets::{BoundUnix, SpiceSocket},
+};
+use crate::{
+    args::RunArgs,
+    rundir::{Info, RunDir},
+};
+
+/// Threads that serve SPICE and control clients.
+const SERVER_THREADS: usize = 2;
+/// How long the end waits for control clients to be told of it.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// How long the end waits for requests that are being carried out.
+const LEFT_OVERS: Duration = Duration::from_secs(1);
+
+/// Runs a VM to its end; the program's exit code.
+pub(crate) fn run(args: &RunArgs) -> u8 {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        caraway_machine::restore_terminal();
+        hook(panic);
+    }));
+    let ending = start(args).map(Running::run);
+    let (message, code) = match &ending {
+        Ok(ending) => (ending.message().map(str::to_owned), ending.exit_code()),
+        // Already `FILE:LINE: message`.
+        Err(failure @ Failure::Config(_)) => (Some(failure.to_string()), failure.exit_code()),
+        Err(failure) => (Some(format!("caraway: {failure}")), failure.exit_code()),
+    };
+    if let Some(message) = message {
+        // Nobody may be there to read it.
+        writeln!(io::stderr(), "{message}").ok();
+    }
+    code
+}
+
+/// A VM whose guest has not begun.
+struct Running {
+    machine: Machine,
+    runtime: Runtime,
+    events: Arc<Events>,
+    /// Told when the machine has ended.
+    closing: oneshot::Sender<()>,
+    control: JoinHandle<io::Result<()>>,
+    /// Removes the VM's folder last.
+    _run_dir: RunDir,
+    _sockets: Sockets,
+}
+
+/// What listens; the files go when this does.
+struct Sockets {
+    spice: Option<SpiceSocket>,
+    control: BoundUnix,
+    serial: BoundUnix,
+}
+
+fn start(args: &RunArgs) -> Result<Running, Failure> {
+    // First of all: threads that are started later must not be hit by these signals.
+    let signals = Signals::take().context("cannot take over the termination signals")?;
+    let spec = load(args)?;
+    let run_dir = RunDir::claim(&spec.name, args.config.is_none())?;
+    let sockets = bind(&spec, &run_dir, args.headless)?;
+    let serial = sockets.serial.listener.try_clone().context("cannot share a socket")?;
+    let environment = Environment {
+        signals,
+        serial,
+        start_paused: args.paused,
+    };
+    let (builder, display) = assemble::assemble(&spec, environment)?;
+    let input = builder.input();
+    let events = Events::new();
+    let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref(), spec.spice.ticket.is_some());
+    let backend = VmBackend {
+        name: run_dir.name().to_owned(),
+        machine: builder.handle(),
+        display: Arc::clone(&display),
+        input: Arc::clone(&input),
+        clients: Arc::clone(&clients),
+        events: Arc::clone(&events),
+    };
+    let told = Arc::clone(&events);
+    builder.handle().subscribe(move |event| {
+        told.send(backend::qmp_event(event));
+        true
+    });
+    let machine = builder.build().map_err(|error| Failure::of_build(error, &spec))?;
+
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(SERVER_THREADS)
+        .thread_name("server")
+        .enable_io()
+        .enable_time()
+        .build()
+        .context("cannot start the server threads")?;
+    if let Some(socket) = &sockets.spice {
+        let server = Server::new(ServerConfig {
+            name: run_dir.name().to_owned(),
+            uuid: random_uuid(),
+            ticket: spec.spice.ticket.as_ref().map(|ticket| ticket.0.clone()),
+            displays: vec![display],
+            input,
+            observer: Some(clients),
+        });
+        serve_spice(&runtime, socket, server)?;
+    }
+    let (closing, closed) = oneshot::channel();
+    let control = serve_control(&runtime, &sockets.control, backend, closed)?;
+
+    let info = Info {
+        name: run_dir.name().to_owned(),
+        pid: std::process::id(),
+        config: args.config.clone(),
+        spice: sockets.spice.as_ref().map(SpiceSocket::uri),
+        control: sockets.control.path.clone(),
+        serial: Some(sockets.serial.path.clone()),
+    };
+    run_dir.publish(&info)?;
+    announce(&info, spec.spice.ticket.is_some());
+    Ok(Running {
+        machine,
+        runtime,
+        events,
+        closing,
+        control,
+        _run_dir: run_dir,
+        _sockets: sockets,
+    })
+}
+
+fn load(args: &RunArgs) -> Result<VmSpec, ConfigError> {
+    match &args.config {
+        Some(path) => caraway_config::load(path, &args.set),
+        None if args.set.is_empty() => Ok(VmSpec::demo()),
+        None => Err(ConfigError::new(
+            "--set",
+            None,
+            "the demo VM has no configuration to change: name a file",
+        )),
+    }
+}
+
+fn bind(spec: &VmSpec, run_dir: &RunDir, headless: bool) -> Result<Sockets, Failure> {
+    let control = spec.control.socket.as_ref();
+    let control_path = control.map_or_else(|| run_dir.file("qmp.sock"), |socket| socket.value.clone());
+    Ok(Sockets {
+        spice: (!headless)
+            .then(|| sockets::spice(&spec.spice.listen.value))
+            .transpose()?,
+        control: sockets::unix(&control_path)?,
+        serial: sockets::unix(&run_dir.file("serial.sock"))?,
+    })
+}
+
+fn serve_spice(runtime: &Runtime, socket: &SpiceSocket, server: Arc<Server>) -> anyhow::Result<()> {
+    let _inside = runtime.enter();
+    let listener = match socket {
+        SpiceSocket::Tcp(listener, _) => Listener::Tcp(tokio::net::TcpListener::from_std(listener.try_clone()?)?),
+        SpiceSocket::Unix(bound) => Listener::Unix(tokio::net::UnixListener::from_std(bound.listener.try_clone()?)?),
+    };
+    runtime.spawn(async move {
+        if let Err(error) = listener.serve(server).await {
+            tracing::error!(%error, "the SPICE server takes no more clients");
+        }
+    });
+    Ok(())
+}
+
+fn serve_control(
+    runtime: &Runtime,
+    socket: &BoundUnix,
+    backend: VmBackend,
+    closed: oneshot::Receiver<()>,
+) -> anyhow::Result<JoinHandle<io::Result<()>>> {
+    let _inside = runtime.enter();
+    let listener = tokio::net::UnixListener::from_std(socket.listener.try_clone()?)?;
+    // Relative file names in commands start where the program did, as in QEMU.
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let closing = async {
+        // A sender that is gone says the same.
+        closed.await.ok();
+    };
+    Ok(runtime.spawn(control::serve(listener, Arc::new(backend), directory, closing)))
+}
+
+/// Says where to look, once everything listens.
+fn announce(info: &Info, ticket: bool) {
+    let mut text = format!("VM {} (pid {})\n", info.name, info.pid);
+    if let Some(uri) = &info.spice {
+        let ticket = if ticket { "  (asks for the ticket)" } else { "" };
+        text += &format!("  screen   {uri}{ticket}\n");
+    }
+    text += &format!(
+        "  control  {}  (caraway ctl {} status)\n",
+        info.control.display(),
+        info.name
+    );
+    if let Some(path) = &info.serial {
+        let terminal = if assemble::on_terminal() {
+            "  and here: Ctrl-] twice quits"
+        } else {
+            ""
+        };
+        text += &format!("  serial   {}{terminal}\n", path.display());
+    }
+    let mut out = io::stdout().lock();
+    // A closed standard output is no reason not to run.
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+}
+
+/// A random UUID, version 4.
+fn random_uuid() -> [u8; 16] {
+    let random: u128 = rand::random();
+    let version = random & !(0xf000 << 64) | (0x4000 << 64);
+    (version & !(0xc000 << 48) | (0x8000 << 48)).to_be_bytes()
+}
+
+impl Running {
+    fn run(self) -> Ending {
+        let ending = self.machine.run();
+        // Control clients have been sent the last events; now their streams end.
+        self.events.close();
+        // The server may have failed before.
+        self.closing.send(()).ok();
+        self.runtime.block_on(async {
+            if tokio::time::timeout(FAREWELL, self.control).await.is_err() {
+                tracing::debug!("a control client was left behind");
+            }
+        });
+        self.runtime.shutdown_timeout(LEFT_OVERS);
+        ending
+    }
+}

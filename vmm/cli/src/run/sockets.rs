@@ -1,0 +1,116 @@
+//! The sockets of a VM, bound before its guest runs: a port that is taken ends the start, not the running machine.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use caraway_config::Listen;
+
+/// Ports that are tried when the configuration names none.
+const DEFAULT_PORTS: std::ops::RangeInclusive<u16> = 5900..=5909;
+
+/// A bound socket of the SPICE server.
+#[derive(Debug)]
+pub(super) enum SpiceSocket {
+    Tcp(TcpListener, SocketAddr),
+    Unix(BoundUnix),
+}
+
+/// A Unix socket whose file goes when this does.
+#[derive(Debug)]
+pub(super) struct BoundUnix {
+    pub(super) listener: UnixListener,
+    pub(super) path: PathBuf,
+}
+
+impl Drop for BoundUnix {
+    fn drop(&mut self) {
+        // Somebody may have removed it before.
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+/// Binds what the configuration says.
+pub(super) fn spice(listen: &Listen) -> anyhow::Result<SpiceSocket> {
+    match listen {
+        Listen::Unix(path) => Ok(SpiceSocket::Unix(unix(path)?)),
+        Listen::Tcp(address) => {
+            let listener = tcp(*address).with_context(|| format!("cannot listen for SPICE on {address}"))?;
+            let bound = listener.local_addr()?;
+            Ok(SpiceSocket::Tcp(listener, bound))
+        }
+        Listen::Default => {
+            let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+            for port in DEFAULT_PORTS {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+                match tcp(address) {
+                    Ok(listener) => return Ok(SpiceSocket::Tcp(listener, address)),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last).with_context(|| {
+                format!(
+                    "cannot listen for SPICE: none of the ports {} to {} of {} is free",
+                    DEFAULT_PORTS.start(),
+                    DEFAULT_PORTS.end(),
+                    Ipv4Addr::LOCALHOST
+                )
+            })
+        }
+    }
+}
+
+fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Binds a Unix socket only this user can connect to. A socket file nobody listens on any more is replaced, anything
+/// else at that path is left alone.
+pub(super) fn unix(path: &Path) -> anyhow::Result<BoundUnix> {
+    let shown = || format!("cannot listen on the Unix socket {}", path.display());
+    remove_dead(path).with_context(shown)?;
+    let listener = UnixListener::bind(path).with_context(shown)?;
+    let bound = BoundUnix {
+        listener,
+        path: path.to_owned(),
+    };
+    fs::set_permissions(path, Permissions::from_mode(0o600)).with_context(shown)?;
+    bound.listener.set_nonblocking(true).with_context(shown)?;
+    Ok(bound)
+}
+
+fn remove_dead(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {}
+        // Nothing there, or something that is not ours to remove: `bind` says what is wrong.
+        _ => return Ok(()),
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        _ => Ok(()),
+    }
+}
+
+impl SpiceSocket {
+    /// For `remote-viewer` and people.
+    pub(super) fn uri(&self) -> String {
+        match self {
+            Self::Tcp(_, address) => format!("spice://{address}"),
+            Self::Unix(bound) => format!("spice+unix://{}", bound.path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "sockets_tests.rs"]
+mod tests;
