@@ -27,7 +27,8 @@ use crate::{
     surfaces::Backing,
 };
 
-/// Jobs that may wait. A guest gets near it only by letting synchronous writes time out.
+/// Port commands that may wait. A driver has one or two in flight; a guest gets here only by letting many virtual CPUs
+/// write at once or synchronous writes time out again and again.
 const JOBS_MAX: usize = 64;
 
 /// What the device shows (ABI 8).
@@ -45,30 +46,33 @@ pub(crate) enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Reset,
-    SetSlot {
-        id: u8,
-        slot: Option<Slot>,
-    },
-    CreatePrimary {
-        backing: Backing,
-        keep_data: bool,
-    },
+    SetSlot { id: u8, slot: Option<Slot> },
+    CreatePrimary { backing: Backing, keep_data: bool },
     DestroyPrimary,
     DestroySurface(u32),
     DestroyAll,
-    UpdateArea {
-        surface: u32,
-        area: Rect,
-    },
+    UpdateArea { surface: u32, area: Rect },
     FlushSurfaces,
     OutOfMemory,
     FlushRelease,
     Monitors(MonitorsConfig),
-    Client {
-        present: bool,
-        capabilities: Box<[u8; CLIENT_CAPABILITY_BYTES]>,
-    },
-    ClientMonitors(Vec<ClientHead>),
+}
+
+/// What is to be said to the guest about the clients. It describes them, not the guest, so a reset does not end it; only
+/// the newest counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClientNews {
+    /// Whether any is there, and what all of them can do.
+    pub(crate) client: Option<(bool, Box<[u8; CLIENT_CAPABILITY_BYTES]>)>,
+    /// The monitors they want.
+    pub(crate) heads: Option<Vec<ClientHead>>,
+}
+
+/// What the worker does next.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Job(Job),
+    News(ClientNews),
 }
 
 /// Whom to tell when a job is done.
@@ -151,9 +155,12 @@ pub(crate) struct Front {
     pub(crate) epoch: u64,
     pub(crate) slots: SlotTable,
     jobs: VecDeque<Job>,
+    news: ClientNews,
     /// Where BARs 0, 1 and 4 are now.
     bars: [Option<u64>; 3],
     log_limit: RateLimit,
+    /// Apart from the guest's own text, so that a flood of that hides nothing.
+    bug_limit: RateLimit,
 }
 
 /// The shared part of the device.
@@ -180,8 +187,10 @@ impl Core {
                 epoch: 0,
                 slots: SlotTable::default(),
                 jobs: VecDeque::new(),
+                news: ClientNews::default(),
                 bars: [None; 3],
                 log_limit: RateLimit::new(Instant::now()),
+                bug_limit: RateLimit::new(Instant::now()),
             }),
             config,
             memory,
@@ -208,9 +217,14 @@ impl Core {
         }
     }
 
-    /// The next thing the worker has to do.
-    pub(crate) fn next_job(&self) -> Option<Job> {
-        lock(&self.front).jobs.pop_front()
+    /// The next thing the worker has to do besides the rings.
+    pub(crate) fn next_work(&self) -> Option<Work> {
+        let mut front = lock(&self.front);
+        if let Some(job) = front.jobs.pop_front() {
+            return Some(Work::Job(job));
+        }
+        let news = std::mem::take(&mut front.news);
+        (news != ClientNews::default()).then_some(Work::News(news))
     }
 
     /// Whether the worker, having seen `epoch` resets, may take from the rings.
@@ -252,7 +266,7 @@ impl Core {
     fn freeze(&self, front: &mut Front, bug: &GuestBug) {
         self.counters.add(Counter::GuestBugs);
         front.guest_bug = true;
-        if front.log_limit.allow(Instant::now()) {
+        if front.bug_limit.allow(Instant::now()) {
             tracing::warn!(device = self.config.index, %bug, "the guest broke the QXL protocol; frozen until its reset");
         }
         self.interrupts.raise(interrupts::ERROR);
@@ -268,18 +282,11 @@ impl Core {
         tracing::info!(device = self.config.index, text = printable(&read()), "guest");
     }
 
-    /// Queues work that no port asked for.
-    pub(crate) fn queue(&self, request: Request) {
+    /// Leaves word for the guest about the clients.
+    pub(crate) fn tell(&self, news: ClientNews) {
         let mut front = lock(&self.front);
-        let epoch = front.epoch;
-        Self::push(
-            &mut front,
-            Job {
-                request,
-                epoch,
-                completion: Completion::Nobody,
-            },
-        );
+        front.news.client = news.client.or(front.news.client.take());
+        front.news.heads = news.heads.or(front.news.heads.take());
     }
 
     /// Whether the guest would act on a client's wish for other monitors (ABI 16.2). A mask of all ones is the mark of
@@ -287,17 +294,6 @@ impl Core {
     pub(crate) fn takes_client_monitors(&self) -> bool {
         let mask = self.interrupts.mask();
         mask != u32::MAX && mask & interrupts::CLIENT_MONITORS != 0
-    }
-
-    fn push(front: &mut Front, job: Job) -> bool {
-        if front.jobs.len() >= JOBS_MAX && job.request != Request::Reset {
-            if let Completion::Ticket(ticket) = job.completion {
-                ticket.finish();
-            }
-            return false;
-        }
-        front.jobs.push_back(job);
-        true
     }
 
     /// A byte was written to a port.
@@ -337,7 +333,7 @@ impl Core {
             Ok(Action::Done) if asynchronous => self.cancel(front),
             Ok(Action::Done) => PortEffect::NONE,
             Ok(Action::Wake) => PortEffect::WAKE,
-            Ok(Action::Queue(request)) => Self::submit(&mut front, request, port),
+            Ok(Action::Queue(request)) => self.submit(&mut front, request, port),
             Err(bug) => {
                 self.freeze(&mut front, &bug);
                 if asynchronous {
@@ -357,20 +353,26 @@ impl Core {
         PortEffect::NONE
     }
 
-    fn submit(front: &mut Front, request: Request, port: u8) -> PortEffect {
-        let ticket = (ports::is_synchronous(port)).then(|| Arc::new(Ticket::default()));
-        let completion = match &ticket {
-            Some(ticket) => Completion::Ticket(Arc::clone(ticket)),
-            None if ports::is_asynchronous(port) => Completion::Interrupt,
-            None => Completion::Nobody,
+    fn submit(&self, front: &mut Front, request: Request, port: u8) -> PortEffect {
+        let (completion, ticket) = if ports::is_asynchronous(port) {
+            // There is only one at a time.
+            (Completion::Interrupt, None)
+        } else if front.jobs.len() >= JOBS_MAX {
+            let bug = GuestBug(format!("port {port} written while {JOBS_MAX} commands wait"));
+            self.freeze(front, &bug);
+            return PortEffect::NONE;
+        } else if ports::is_synchronous(port) {
+            let ticket = Arc::new(Ticket::default());
+            (Completion::Ticket(Arc::clone(&ticket)), Some(ticket))
+        } else {
+            (Completion::Nobody, None)
         };
         let epoch = front.epoch;
-        let job = Job {
+        front.jobs.push_back(Job {
             request,
             epoch,
             completion,
-        };
-        Self::push(front, job);
+        });
         PortEffect { wake: true, ticket }
     }
 
@@ -382,7 +384,25 @@ impl Core {
         front.current_async = None;
         front.slots = SlotTable::default();
         front.mode = self.config.idle_mode();
-        Self::submit(&mut front, Request::Reset, ports::RESET)
+        let mut ticket = Arc::new(Ticket::default());
+        for job in std::mem::take(&mut front.jobs) {
+            match job.completion {
+                // Whoever waits for an earlier reset waits for this one.
+                Completion::Ticket(earlier) if job.request == Request::Reset => ticket = earlier,
+                Completion::Ticket(abandoned) => abandoned.finish(),
+                Completion::Nobody | Completion::Interrupt => {}
+            }
+        }
+        let epoch = front.epoch;
+        front.jobs.push_back(Job {
+            request: Request::Reset,
+            epoch,
+            completion: Completion::Ticket(Arc::clone(&ticket)),
+        });
+        PortEffect {
+            wake: true,
+            ticket: Some(ticket),
+        }
     }
 
     fn dispatch(&self, front: &mut Front, port: u8, value: u8) -> Result<Action, GuestBug> {

@@ -16,7 +16,7 @@ use vmm_sys_util::{
 
 use crate::{
     QxlConfig, QxlCounters, QxlError,
-    core::{Core, PortEffect, Request},
+    core::{ClientNews, Core, PortEffect},
     counters::Counter,
     lock,
     memory::GuestMemory,
@@ -64,6 +64,7 @@ impl Qxl {
     /// # Errors
     /// When the configuration cannot be or the host refuses memory, an event descriptor or the thread.
     pub fn new(config: QxlConfig, sink: Arc<dyn DisplaySink>) -> Result<Arc<Self>, QxlError> {
+        config.check()?;
         let memory = Self::allocate(&config)?;
         let device = Self::assemble(config, memory, sink)?;
         device.shared.core.header.reset();
@@ -109,12 +110,20 @@ impl Qxl {
     /// Starts the display thread.
     pub(crate) fn start(&self, paused: bool) -> Result<(), QxlError> {
         let refused = |what| move |source| QxlError::Host { what, source };
-        lock(&self.shared.control).pause = paused;
+        {
+            let mut control = lock(&self.shared.control);
+            control.pause = paused;
+            // A device built from a record is at rest already.
+            control.parked = paused;
+        }
         let bell = Bell::new(&self.shared.wake).map_err(refused("an epoll descriptor"))?;
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
             .name(format!("display-{}", shared.core.config.index))
-            .spawn(move || shared.run(&bell))
+            .spawn(move || {
+                let _end = End(&shared);
+                shared.run(&bell);
+            })
             .map_err(refused("the display thread"))?;
         *lock(&self.thread) = Some(thread);
         Ok(())
@@ -132,9 +141,9 @@ impl Qxl {
 
     /// Tells the guest whether clients are there and what all of them can do (bit i at byte i/8, bit i%8).
     pub fn set_client(&self, present: bool, capabilities: &[u8; CLIENT_CAPABILITY_BYTES]) {
-        self.shared.core.queue(Request::Client {
-            present,
-            capabilities: Box::new(*capabilities),
+        self.shared.core.tell(ClientNews {
+            client: Some((present, Box::new(*capabilities))),
+            heads: None,
         });
         self.shared.wake();
     }
@@ -152,8 +161,10 @@ impl Qxl {
             return false;
         }
         let most = MAX_HEADS.min(self.shared.core.config.heads.into());
-        let heads = heads.iter().take(most).copied().collect();
-        self.shared.core.queue(Request::ClientMonitors(heads));
+        self.shared.core.tell(ClientNews {
+            client: None,
+            heads: Some(heads.iter().take(most).copied().collect()),
+        });
         self.shared.wake();
         true
     }
@@ -183,6 +194,16 @@ impl Drop for Qxl {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!(device = self.shared.core.config.index, "the display thread panicked");
         }
+    }
+}
+
+/// Lets nobody wait for a display thread that ended, however it did.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.control).stop = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -226,8 +247,10 @@ impl Shared {
     fn run(&self, bell: &Bell) {
         let mut look = FIRST_LOOK;
         loop {
-            if !self.attend() {
-                return;
+            match self.attend() {
+                Attention::Stop => return,
+                Attention::Resumed => look = FIRST_LOOK,
+                Attention::Go => {}
             }
             let step = lock(&self.worker).step();
             match step {
@@ -245,10 +268,12 @@ impl Shared {
         }
     }
 
-    /// Parks while the machine wants this device still. Whether to go on.
-    fn attend(&self) -> bool {
+    /// Parks while the machine wants this device still.
+    fn attend(&self) -> Attention {
         let mut control = lock(&self.control);
+        let mut attention = Attention::Go;
         while control.pause && !control.stop {
+            attention = Attention::Resumed;
             if !control.parked {
                 drop(control);
                 lock(&self.worker).quiesce();
@@ -263,8 +288,16 @@ impl Shared {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         control.parked = false;
-        !control.stop
+        if control.stop { Attention::Stop } else { attention }
     }
+}
+
+/// What the display thread is to do.
+enum Attention {
+    Go,
+    /// It was parked; what it knew of the guest is old.
+    Resumed,
+    Stop,
 }
 
 impl PciFunction for Qxl {

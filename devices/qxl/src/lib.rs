@@ -32,6 +32,12 @@ mod worker;
 #[cfg(test)]
 mod linux_driver_tests;
 #[cfg(test)]
+mod monitors_tests;
+#[cfg(test)]
+mod port_tests;
+#[cfg(test)]
+mod surface_tests;
+#[cfg(test)]
 mod testing;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

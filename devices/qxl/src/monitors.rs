@@ -80,15 +80,21 @@ impl MonitorsConfig {
         self.max
     }
 
-    /// The heads that are on, cut to their surfaces; those that show nothing are left out.
+    /// Whether it is one that could have been read.
+    pub(crate) fn is_valid(&self) -> bool {
+        (1..=MAX_HEADS).contains(&self.heads.len()) && (1..=MAX_HEADS).contains(&self.max.into())
+    }
+
+    /// The heads that are on, cut to the primary surface; those that show nothing of it are left out.
     pub(crate) fn visible(&self, surfaces: &impl SurfaceSizes) -> Vec<Head> {
+        let primary = surfaces.size_of(0);
         let visible = |head: &GuestHead| {
-            let (width, height) = surfaces.size_of(head.surface)?;
+            let (width, height) = primary.filter(|_| head.surface == 0)?;
             let (x, y) = (i32::try_from(head.x).ok()?, i32::try_from(head.y).ok()?);
             let area = Rect::at(x, y, head.width, head.height).intersect(&Rect::at(0, 0, width, height));
             (!area.is_empty()).then_some(Head {
                 id: head.id,
-                surface: head.surface,
+                surface: 0,
                 area,
             })
         };

@@ -1,7 +1,7 @@
 //! What of the device is saved, and how it is built again (ABI 20). The contents of RAM and VRAM, with them the rings and
 //! the interrupt registers, travel with the machine's memory.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use caraway_base::{
     memory::SharedMemory,
@@ -17,7 +17,6 @@ use crate::{
     lock,
     memory::{GuestMemory, Location, SlotTable},
     monitors::MonitorsConfig,
-    ports,
     ring::{Batch, CommandRing, Held, ReleaseRing},
     rom::ClientBlock,
     sizes::SURFACE_COUNT,
@@ -51,8 +50,6 @@ pub struct QxlState {
     shape: Shape,
     mode: Mode,
     guest_bug: bool,
-    /// Port of an asynchronous command in flight. None once the device has come to rest.
-    current_async: Option<u8>,
     slots: SlotTable,
     command_consumer: u32,
     cursor_consumer: u32,
@@ -119,18 +116,26 @@ impl QxlState {
         if !self.slots.fits(memory) {
             return Err(invalid("slots", &self.slots));
         }
-        if self.current_async.is_some_and(|port| !ports::is_asynchronous(port)) {
-            return Err(invalid("current_async", self.current_async));
-        }
         let cell = |place: &Location| memory.of(place.region).contains(place.offset, 8);
         let held = |held: &Held| cell(&held.body);
         if self.batch.is_some_and(|batch| !cell(&batch.last())) {
             return Err(invalid("batch", self.batch));
         }
+        // The viewer holds a copy of each surface: all together no more than a guest could have asked for.
+        let mut left = memory.size().saturating_add(config.sizes.vgamem());
+        let mut ids = BTreeSet::new();
         for (id, surface) in &self.surfaces {
-            if *id >= SURFACE_COUNT || !surface.backing.is_valid(memory) || !surface.created_by.iter().all(held) {
-                return Err(invalid("surfaces", (id, surface)));
+            let backing = &surface.backing;
+            let valid = *id < SURFACE_COUNT && ids.insert(*id) && backing.is_valid(memory);
+            let primary = *id != 0 || backing.can_be_primary(config.sizes.vgamem());
+            let rest = left.checked_sub(backing.bytes());
+            match rest {
+                Some(rest) if valid && primary && surface.created_by.iter().all(held) => left = rest,
+                _ => return Err(invalid("surfaces", (id, surface))),
             }
+        }
+        if self.monitors.as_ref().is_some_and(|monitors| !monitors.is_valid()) {
+            return Err(invalid("monitors", &self.monitors));
         }
         Ok(())
     }
@@ -169,7 +174,6 @@ impl Migratable for Qxl {
             shape: Shape::from(&shared.core.config),
             mode: front.mode,
             guest_bug: front.guest_bug,
-            current_async: front.current_async,
             slots: worker.slots.clone(),
             command_consumer: worker.commands.consumer(),
             cursor_consumer: worker.cursor_commands.consumer(),
@@ -199,7 +203,6 @@ impl Migratable for Qxl {
             let mut front = device.shared().core.front();
             front.mode = state.mode;
             front.guest_bug = state.guest_bug;
-            front.current_async = state.current_async;
             front.slots = state.slots.clone();
             drop(front);
             state.apply(&mut worker)?;

@@ -90,13 +90,16 @@ impl Backing {
             format,
             address: fields.u64()?,
         };
-        if matches!(
-            SurfaceFormat::from_raw(format),
-            Some(SurfaceFormat::A1 | SurfaceFormat::A8)
-        ) {
+        let backing = geometry.check(slots, vgamem)?;
+        if !backing.can_be_primary(vgamem) {
             return Err(Malformed::value("primary surface format", format));
         }
-        Ok((geometry.check(slots, vgamem)?, flags & KEEP_DATA != 0))
+        Ok((backing, flags & KEEP_DATA != 0))
+    }
+
+    /// Whether it has colours and fits the draw area.
+    pub(crate) fn can_be_primary(&self, vgamem: u64) -> bool {
+        !matches!(self.format(), SurfaceFormat::A1 | SurfaceFormat::A8) && self.bytes() <= vgamem
     }
 
     /// Bytes of guest memory.

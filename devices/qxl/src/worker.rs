@@ -9,7 +9,7 @@ use caraway_ports::{
 };
 
 use crate::{
-    core::{Core, GuestBug, Job, Mode, Request},
+    core::{ClientNews, Core, GuestBug, Job, Mode, Request, Work},
     counters::Counter,
     cursor::{self, CursorState},
     interrupts,
@@ -100,8 +100,8 @@ impl Worker {
 
     /// Does one job or one ring command.
     pub(crate) fn step(&mut self) -> Step {
-        if let Some(job) = self.core.next_job() {
-            self.run(&job);
+        if let Some(work) = self.core.next_work() {
+            self.work(work);
             return Step::Busy;
         }
         match self.take_one() {
@@ -120,8 +120,28 @@ impl Worker {
 
     /// Does the jobs that are there.
     pub(crate) fn run_jobs(&mut self) {
-        while let Some(job) = self.core.next_job() {
-            self.run(&job);
+        while let Some(work) = self.core.next_work() {
+            self.work(work);
+        }
+    }
+
+    fn work(&mut self, work: Work) {
+        match work {
+            Work::Job(job) => self.run(&job),
+            Work::News(news) => self.pass_on(news),
+        }
+    }
+
+    fn pass_on(&mut self, news: ClientNews) {
+        if let Some((present, capabilities)) = news.client
+            && self.rom.set_client(present, &capabilities)
+        {
+            self.core.interrupts.raise(interrupts::CLIENT);
+        }
+        if let Some(heads) = news.heads
+            && self.rom.set_client_heads(heads)
+        {
+            self.core.interrupts.raise(interrupts::CLIENT_MONITORS);
         }
     }
 
@@ -217,7 +237,13 @@ impl Worker {
     fn perform(&mut self, request: &Request) {
         match request {
             Request::Reset => {}
-            Request::SetSlot { id, slot } => self.slots.set(*id, *slot),
+            Request::SetSlot { id, slot } => {
+                // What was pushed before a slot goes may lie in it.
+                if slot.is_none() {
+                    self.drain();
+                }
+                self.slots.set(*id, *slot);
+            }
             Request::CreatePrimary { backing, keep_data } => self.create_primary(*backing, *keep_data),
             Request::DestroyPrimary => {
                 self.drain();
@@ -251,16 +277,6 @@ impl Worker {
                 self.monitors = Some(config.clone());
                 self.report_monitors();
             }
-            Request::Client { present, capabilities } => {
-                if self.rom.set_client(*present, capabilities) {
-                    self.core.interrupts.raise(interrupts::CLIENT);
-                }
-            }
-            Request::ClientMonitors(heads) => {
-                if self.rom.set_client_heads(heads.clone()) {
-                    self.core.interrupts.raise(interrupts::CLIENT_MONITORS);
-                }
-            }
         }
     }
 
@@ -286,6 +302,8 @@ impl Worker {
     }
 
     fn create_primary(&mut self, backing: Backing, keep_data: bool) {
+        // What was pushed before is for the screen as it was; in VGA mode it waits for this one.
+        self.drain();
         self.consuming = true;
         self.remove_surface(0, true);
         let surface = Surface::new(backing, None, keep_data);

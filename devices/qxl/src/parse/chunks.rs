@@ -27,8 +27,9 @@ pub(crate) struct Chunks {
 
 impl Chunks {
     /// Walks the chain whose first chunk is at `first + offset`. The walk ends: it takes no more bytes than the
-    /// limit says, a bounded number of chunks for them and a bounded number of empty ones.
-    pub(crate) fn walk(guest: &Guest<'_>, first: u64, offset: u64, limit: ChunkLimit) -> Result<Self, Malformed> {
+    /// limit says, a bounded number of chunks for them and a bounded number of empty ones. The list of chunks counts
+    /// against the budget of the command as what is copied does.
+    pub(crate) fn walk(guest: &mut Guest<'_>, first: u64, offset: u64, limit: ChunkLimit) -> Result<Self, Malformed> {
         let (ChunkLimit::Exactly(wanted) | ChunkLimit::Prefix(wanted)) = limit;
         // Real chains have chunks of a line or of 64 KiB and more; smaller ones are fine while they are few.
         let parts_max = 4096 + wanted / 256;
@@ -55,6 +56,7 @@ impl Chunks {
                     ChunkLimit::Prefix(_) => size.min(room),
                 };
                 let data = offset + HEADER;
+                guest.charge(size_of::<(Location, u64)>() as u64)?;
                 parts.push((guest.resolve(address, data + used)?.plus(data), used));
                 total += used;
                 if parts.len() as u64 > parts_max {
