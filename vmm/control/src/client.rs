@@ -24,6 +24,9 @@ pub enum ClientError {
     /// The other side does not speak QMP.
     #[error("the control socket answered {0:?}, which is not QMP")]
     Protocol(String),
+    /// It took too long.
+    #[error("the VM does not answer: nothing within {} s", .0.as_secs_f64())]
+    Timeout(Duration),
     /// The command failed.
     #[error(transparent)]
     Command(#[from] QmpError),
@@ -33,19 +36,30 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<UnixStream>,
+    timeout: Option<Duration>,
     events: Vec<Value>,
 }
 
 impl Client {
-    /// Connects and negotiates.
+    /// Connects and negotiates, however long that takes.
     ///
     /// # Errors
     /// When nobody listens there, or what listens does not speak QMP.
     pub fn connect(path: &Path) -> Result<Self, ClientError> {
+        Self::connect_within(path, None)
+    }
+
+    /// Connects and negotiates, with a timeout as [`Client::set_timeout`] has it.
+    ///
+    /// # Errors
+    /// As [`Client::connect`], and when the VM does not answer in time.
+    pub fn connect_within(path: &Path, timeout: Option<Duration>) -> Result<Self, ClientError> {
         let mut client = Self {
             stream: BufReader::new(UnixStream::connect(path)?),
+            timeout: None,
             events: Vec::new(),
         };
+        client.set_timeout(timeout)?;
         let greeting = client.receive()?;
         if greeting.get("QMP").is_none() {
             return Err(ClientError::Protocol(greeting.to_string()));
@@ -54,12 +68,16 @@ impl Client {
         Ok(client)
     }
 
-    /// How long `execute` and `event` wait at most; `None` = for ever.
+    /// How long `execute` and `event` wait at most for the other side to take or say something; `None` = for ever.
     ///
     /// # Errors
-    /// When the socket refuses.
+    /// When the socket refuses; a timeout of zero is none.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.get_ref().set_read_timeout(timeout)
+        let stream = self.stream.get_ref();
+        stream.set_read_timeout(timeout)?;
+        stream.set_write_timeout(timeout)?;
+        self.timeout = timeout;
+        Ok(())
     }
 
     /// Runs a command.
@@ -70,7 +88,8 @@ impl Client {
         let mut line =
             serde_json::to_vec(&json!({"execute": command, "arguments": arguments})).map_err(io::Error::from)?;
         line.push(b'\n');
-        self.stream.get_mut().write_all(&line)?;
+        let sent = self.stream.get_mut().write_all(&line);
+        sent.map_err(|error| self.failed(error))?;
         loop {
             let mut message = self.receive()?;
             if let Some(value) = message.get_mut("return") {
@@ -100,9 +119,17 @@ impl Client {
         }
     }
 
+    fn failed(&self, error: io::Error) -> ClientError {
+        match (error.kind(), self.timeout) {
+            (io::ErrorKind::WouldBlock, Some(timeout)) => ClientError::Timeout(timeout),
+            _ => error.into(),
+        }
+    }
+
     fn receive(&mut self) -> Result<Value, ClientError> {
         let mut line = Vec::new();
-        (&mut self.stream).take(MAX_REPLY).read_until(b'\n', &mut line)?;
+        let received = (&mut self.stream).take(MAX_REPLY).read_until(b'\n', &mut line);
+        received.map_err(|error| self.failed(error))?;
         if line.is_empty() {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the VM closed its control socket").into());
         }

@@ -123,8 +123,21 @@ fn temporary(bytes: &[u8]) -> (tempfile::TempDir, File, PathBuf) {
     (dir, file, path)
 }
 
+/// What `load` and `check` say about it, which is the same.
 fn message(kernel: &[u8]) -> String {
-    load(&ram(), &request(kernel, "")).unwrap_err().to_string()
+    let message = load(&ram(), &request(kernel, "")).unwrap_err().to_string();
+    assert_eq!(check(&request(kernel, "")).unwrap_err().to_string(), message);
+    message
+}
+
+#[test]
+fn a_check_passes_what_can_be_loaded_and_needs_no_memory() {
+    for kernel in [elf_kernel(), bzimage()] {
+        check(&request(&kernel, "quiet")).unwrap();
+        let mut request = request(&kernel, "quiet");
+        request.low_ram_end = 1 << 20;
+        assert!(matches!(check(&request), Err(BootError::KernelTooBig { .. })));
+    }
 }
 
 #[test]

@@ -109,49 +109,80 @@ pub enum Entry {
 /// Says which file is wrong and how. Guest memory may hold a part of the files when a read from the host fails; it is
 /// untouched when the files themselves are wrong.
 pub fn load(ram: &GuestRam, request: &Request<'_>) -> Result<Entry, BootError> {
-    let image = Image::open(request.kernel)?;
-    let start = image.read("the header", 0, usize::try_from(image.size().min(64)).unwrap_or(64))?;
-    if start.starts_with(b"\x7fELF") {
-        load_elf(ram, request, &image)
-    } else if bzimage::is_bzimage(&image)? {
-        load_bzimage(ram, request, &image)
-    } else {
-        Err(image.not_a_kernel(describe(&start)))
+    let plan = Plan::new(request)?;
+    match &plan.kernel {
+        KernelPlan::Elf(kernel) => {
+            kernel.load(&plan.image, ram)?;
+            Placed::load(plan.initramfs.as_ref(), ram)?;
+            Ok(Entry::Pvh32 {
+                rip: kernel.entry,
+                start_info: plan.information.write_start_info(ram)?,
+            })
+        }
+        KernelPlan::BzImage(kernel) => {
+            kernel.load(&plan.image, ram)?;
+            Placed::load(plan.initramfs.as_ref(), ram)?;
+            let zero_page = plan.information.write_zero_page(ram, &kernel.header, kernel.load)?;
+            params::write_long_mode_tables(ram)?;
+            Ok(Entry::Long64 {
+                rip: kernel.entry,
+                zero_page,
+                page_table: params::PAGE_TABLES,
+                gdt: params::GDT,
+                gdt_limit: params::GDT_LIMIT,
+            })
+        }
     }
 }
 
-fn load_elf(ram: &GuestRam, request: &Request<'_>, image: &Image<'_>) -> Result<Entry, BootError> {
-    let plan = elf::plan(image, request.low_ram_end)?;
-    let initramfs = Placed::plan(request, plan.end, request.low_ram_end)?;
-    let information = information(request, initramfs.as_ref());
-    information.check(PVH_CMDLINE_LIMIT)?;
-    plan.load(image, ram)?;
-    Placed::load(initramfs.as_ref(), ram)?;
-    let start_info = information.write_start_info(ram)?;
-    Ok(Entry::Pvh32 {
-        rip: plan.entry,
-        start_info,
-    })
+/// Whether [`load`] would find anything wrong with the files and the command line.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(request: &Request<'_>) -> Result<(), BootError> {
+    Plan::new(request).map(drop)
 }
 
-fn load_bzimage(ram: &GuestRam, request: &Request<'_>, image: &Image<'_>) -> Result<Entry, BootError> {
-    let plan = bzimage::plan(image, request.low_ram_end)?;
-    // The header names the last address an initramfs may use, not the one after it.
-    let top = request.low_ram_end.min(plan.initramfs_max.saturating_add(1));
-    let initramfs = Placed::plan(request, plan.end, top)?;
-    let information = information(request, initramfs.as_ref());
-    information.check(plan.cmdline_limit)?;
-    plan.load(image, ram)?;
-    Placed::load(initramfs.as_ref(), ram)?;
-    let zero_page = information.write_zero_page(ram, &plan.header, plan.load)?;
-    params::write_long_mode_tables(ram)?;
-    Ok(Entry::Long64 {
-        rip: plan.entry,
-        zero_page,
-        page_table: params::PAGE_TABLES,
-        gdt: params::GDT,
-        gdt_limit: params::GDT_LIMIT,
-    })
+/// What goes where, worked out before guest memory is touched.
+struct Plan<'a> {
+    image: Image<'a>,
+    kernel: KernelPlan,
+    initramfs: Option<Placed<'a>>,
+    information: Information<'a>,
+}
+
+enum KernelPlan {
+    Elf(elf::Plan),
+    BzImage(bzimage::Plan),
+}
+
+impl<'a> Plan<'a> {
+    fn new(request: &Request<'a>) -> Result<Self, BootError> {
+        let image = Image::open(request.kernel)?;
+        let start = image.read("the header", 0, usize::try_from(image.size().min(64)).unwrap_or(64))?;
+        let (kernel, end, top, cmdline_limit) = if start.starts_with(b"\x7fELF") {
+            let plan = elf::plan(&image, request.low_ram_end)?;
+            let end = plan.end;
+            (KernelPlan::Elf(plan), end, request.low_ram_end, PVH_CMDLINE_LIMIT)
+        } else if bzimage::is_bzimage(&image)? {
+            let plan = bzimage::plan(&image, request.low_ram_end)?;
+            // The header names the last address an initramfs may use, not the one after it.
+            let top = request.low_ram_end.min(plan.initramfs_max.saturating_add(1));
+            let (end, limit) = (plan.end, plan.cmdline_limit);
+            (KernelPlan::BzImage(plan), end, top, limit)
+        } else {
+            return Err(image.not_a_kernel(describe(&start)));
+        };
+        let initramfs = Placed::plan(request, end, top)?;
+        let information = information(request, initramfs.as_ref());
+        information.check(cmdline_limit)?;
+        Ok(Self {
+            image,
+            kernel,
+            initramfs,
+            information,
+        })
+    }
 }
 
 fn information<'a>(request: &Request<'a>, initramfs: Option<&Placed<'_>>) -> Information<'a> {
