@@ -14,6 +14,13 @@ pub trait WallClock: Send + Sync {
     fn unix_millis(&self) -> i64;
 }
 
+/// Something that calls a device back, once, on a thread of its own.
+pub trait Timer: Send + Sync {
+    /// Calls back after so long, or not any more. Replaces what was set before. Called under the device's lock: it must
+    /// not call back from here.
+    fn set(&self, after: Option<Duration>);
+}
+
 /// The host's clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct HostClock {

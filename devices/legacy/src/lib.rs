@@ -9,6 +9,7 @@ pub mod debug_exit;
 pub mod i8042;
 pub mod pm;
 pub mod reset;
+pub mod rtc;
 pub mod uart;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use caraway_base::{
     irq::IrqLine,
 };
 
-use crate::clock::{MonotonicClock, WallClock};
+use crate::clock::{MonotonicClock, Timer, WallClock};
 
 /// Remembers the level and counts rising edges.
 #[derive(Debug, Default)]
@@ -68,6 +68,16 @@ impl MonotonicClock for TestClock {
 impl WallClock for TestClock {
     fn unix_millis(&self) -> i64 {
         self.unix.load(Ordering::SeqCst)
+    }
+}
+
+/// Remembers what it was set to.
+#[derive(Debug, Default)]
+pub(crate) struct TestTimer(pub(crate) Mutex<Option<Duration>>);
+
+impl Timer for TestTimer {
+    fn set(&self, after: Option<Duration>) {
+        *self.0.lock().unwrap() = after;
     }
 }
 
