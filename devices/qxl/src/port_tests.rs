@@ -86,7 +86,7 @@ fn a_frozen_device_answers_nothing_but_interrupt_updates_and_reset() {
     let mut driver = Driver::with_primary();
     driver.rig.take_pending();
     driver.rig.out(ports::DETACH_PRIMARY, 0);
-    assert!(driver.rig.line.level() || driver.rig.header().load(offset::INT_MASK) & interrupts::ERROR == 0);
+    assert!(!driver.rig.line.level(), "Linux does not ask for errors");
     driver.rig.header().store(offset::INT_MASK, u32::MAX);
     driver.rig.out(ports::UPDATE_IRQ, 0);
     assert!(driver.rig.line.level(), "the line rises while frozen");

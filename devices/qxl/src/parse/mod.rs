@@ -93,3 +93,8 @@ impl<'a> Guest<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod drawable_tests;
+#[cfg(test)]
+mod hostile_tests;
