@@ -164,10 +164,12 @@ fn what_is_put_back_is_given_again() {
     assert_eq!(rig.queue.position(), (1, 0));
 }
 
+type Change = fn(&mut QueueState);
+
 #[test]
 fn rings_outside_memory_or_unaligned_are_refused() {
     let ram = ram();
-    let changes: [(&str, fn(&mut QueueState)); 10] = [
+    let changes: [(&str, Change); 10] = [
         ("no table", |state| state.desc_table = 0),
         ("unaligned table", |state| state.desc_table += 8),
         ("unaligned available ring", |state| state.avail_ring += 1),
@@ -175,7 +177,7 @@ fn rings_outside_memory_or_unaligned_are_refused() {
         ("table past the end", |state| state.desc_table = LOW_END - 16 * 7),
         ("available ring in the hole", |state| state.avail_ring = LOW_END),
         ("used ring reaches into the hole", |state| {
-            state.used_ring = LOW_END - 64
+            state.used_ring = LOW_END - 64;
         }),
         ("used ring wraps around", |state| state.used_ring = u64::MAX - 3),
         ("a size of 0", |state| state.size = 0),

@@ -498,6 +498,10 @@ impl<'a> Ring<'a> {
         }
     }
 
+    pub(crate) fn bench(&self) -> &'a Bench {
+        self.bench
+    }
+
     /// The same rings on another machine with the same memory.
     pub(crate) fn moved<'b>(&self, bench: &'b Bench) -> Ring<'b> {
         Ring {

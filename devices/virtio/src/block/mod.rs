@@ -4,6 +4,10 @@ mod request;
 
 #[cfg(test)]
 mod block_tests;
+#[cfg(test)]
+mod lifecycle_tests;
+#[cfg(test)]
+mod slow_disk;
 
 use std::{fmt::Debug, io, sync::Arc, time::Duration};
 

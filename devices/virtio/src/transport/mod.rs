@@ -5,6 +5,8 @@ mod registers;
 mod state;
 
 #[cfg(test)]
+mod state_tests;
+#[cfg(test)]
 mod transport_tests;
 
 use std::{
