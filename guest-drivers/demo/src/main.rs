@@ -6,15 +6,13 @@
 #![no_std]
 #![no_main]
 
-mod screen;
-
+use caraway_demo::screen::Screen;
 use caraway_demo_scene::{Raster, Scene, TICKS_PER_SECOND};
 use caraway_guest_rt::input::{Input, InputEvent};
 use caraway_guest_rt::once::TakeOnce;
 use caraway_guest_rt::qxl::{EVENT_DISPLAY, QxlError};
 use caraway_guest_rt::serial::LineReader;
 use caraway_guest_rt::{cpu, irq, power, print, serial};
-use screen::Screen;
 
 /// Ticks between two looks at the power button.
 const BUTTON_TICKS: u64 = 6;

@@ -6,7 +6,8 @@ use caraway_demo_scene::{
 use caraway_guest_rt::qxl::{Area, CursorShape, Pixels, Qxl, QxlError};
 
 /// The display with the picture it should show.
-pub(crate) struct Screen {
+#[derive(Debug)]
+pub struct Screen {
     qxl: Qxl,
     raster: Raster<'static>,
     /// The first error since it was last asked for; nothing is sent to the device after it.
@@ -16,7 +17,7 @@ pub(crate) struct Screen {
 
 impl Screen {
     /// Takes the display over and creates its primary surface.
-    pub(crate) fn open(raster: Raster<'static>) -> Result<Self, QxlError> {
+    pub fn open(raster: Raster<'static>) -> Result<Self, QxlError> {
         let mut screen = Self {
             qxl: Qxl::open()?,
             raster,
@@ -28,7 +29,7 @@ impl Screen {
     }
 
     /// Resets the display; everything has to be painted again.
-    pub(crate) fn restart(&mut self) -> Result<(), QxlError> {
+    pub fn restart(&mut self) -> Result<(), QxlError> {
         self.error = None;
         self.pointer = None;
         self.qxl.reset()?;
@@ -36,13 +37,13 @@ impl Screen {
     }
 
     /// Waits until the device has drawn everything.
-    pub(crate) fn finish(&mut self) -> Result<(), QxlError> {
+    pub fn finish(&mut self) -> Result<(), QxlError> {
         self.check()?;
         self.qxl.finish()
     }
 
     /// Brings the hardware cursor to the pointer's position.
-    pub(crate) fn show_pointer(&mut self, at: Point) -> Result<(), QxlError> {
+    pub fn show_pointer(&mut self, at: Point) -> Result<(), QxlError> {
         self.check()?;
         match self.pointer {
             Some(old) if old == at => return Ok(()),
@@ -62,17 +63,17 @@ impl Screen {
     }
 
     /// Takes back the memory of finished commands.
-    pub(crate) fn collect(&mut self) {
+    pub fn collect(&mut self) {
         self.qxl.collect();
     }
 
     /// Commands the device has not given back.
-    pub(crate) fn outstanding(&self) -> usize {
+    pub fn outstanding(&self) -> usize {
         self.qxl.outstanding()
     }
 
     /// Checksum of the guest's own picture.
-    pub(crate) fn hash(&self) -> u64 {
+    pub fn hash(&self) -> u64 {
         self.raster.hash()
     }
 

@@ -1,4 +1,4 @@
-//! The services of ring 0: port I/O and waiting for events.
+//! The services of ring 0: port I/O, one access or many at once, and waiting for events.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
@@ -39,6 +39,7 @@ const SERVICE_OUT8: u32 = 3;
 const SERVICE_OUT16: u32 = 4;
 const SERVICE_OUT32: u32 = 5;
 const SERVICE_WAIT: u32 = 6;
+const SERVICE_BATCH: u32 = 7;
 
 fn service(number: u32, first: u32, second: u32) -> u32 {
     let result: u32;
@@ -79,6 +80,66 @@ pub fn out16(port: u16, value: u16) {
 /// Writes a doubleword to a port.
 pub fn out32(port: u16, value: u32) {
     service(SERVICE_OUT32, port.into(), value);
+}
+
+/// What a port access does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PortOperation {
+    /// Reads a byte.
+    In8 = 0,
+    /// Reads a word.
+    In16 = 1,
+    /// Reads a doubleword.
+    In32 = 2,
+    /// Writes a byte.
+    Out8 = 3,
+    /// Writes a word.
+    Out16 = 4,
+    /// Writes a doubleword.
+    Out32 = 5,
+}
+
+/// One of many port accesses ([`batch`]). ring0.s knows this layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct PortAccess {
+    port: u16,
+    operation: PortOperation,
+    unused: u8,
+    value: u32,
+}
+
+impl PortAccess {
+    /// A read, or a write of the low bytes of `value`.
+    pub const fn new(port: u16, operation: PortOperation, value: u32) -> Self {
+        Self {
+            port,
+            operation,
+            unused: 0,
+            value,
+        }
+    }
+
+    /// What was written or, after [`batch`], read.
+    pub const fn value(self) -> u32 {
+        self.value
+    }
+}
+
+/// Makes many port accesses, in order, for the price of one call. No interrupt is taken meanwhile.
+pub fn batch(accesses: &mut [PortAccess]) {
+    let at = accesses.as_mut_ptr() as usize;
+    if u32::try_from(at + size_of_val(accesses)).is_err() {
+        return;
+    }
+    // SAFETY: ring 0 reads and writes the elements at `at`, which are borrowed here and lie below 4 GiB; it
+    // changes only the registers named.
+    unsafe {
+        asm!("syscall", inlateout("rax") u64::from(SERVICE_BATCH) => _, inlateout("rdi") at => _,
+            inlateout("rsi") accesses.len() => _,
+            lateout("rcx") _, lateout("rdx") _, lateout("r11") _);
+    }
 }
 
 /// Halts until at least one event of `mask` is pending, and takes those of `mask`. Others stay for a later call.

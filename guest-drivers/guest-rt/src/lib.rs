@@ -9,10 +9,12 @@
 
 #![no_std]
 
+pub mod boot;
 pub mod cpu;
 pub mod input;
 pub mod irq;
 mod mem;
+pub mod mmio;
 pub mod once;
 pub mod pci;
 pub mod power;

@@ -32,6 +32,29 @@ pub struct MemoryBar {
 }
 
 impl Function {
+    /// The function with these numbers (below 32 and 8) on bus 0, whether there is one or not.
+    pub const fn new(device: u8, function: u8) -> Self {
+        Self {
+            device: device & 31,
+            function: function & 7,
+        }
+    }
+
+    /// Its device number.
+    pub const fn device(self) -> u8 {
+        self.device
+    }
+
+    /// Its function number.
+    pub const fn function(self) -> u8 {
+        self.function
+    }
+
+    /// Whether something answers there.
+    pub fn exists(self) -> bool {
+        self.read(0) != u32::MAX
+    }
+
     fn select(self, register: u8) {
         let address =
             0x8000_0000 | (u32::from(self.device) << 11) | (u32::from(self.function) << 8) | u32::from(register & 0xfc);

@@ -2,8 +2,8 @@
 #
 # Some KVM hosts run ring 3 on the processor and interpret ring 0 one instruction at a time, with gaps: no SSE, no
 # int n, no sysret, no bit-count instructions. So this part is small, integer-only, and written in assembly so that
-# no compiler chooses its instructions (guest-drivers/check-ring0 checks them). It offers ring 3 port I/O and a wait
-# for events; it acknowledges interrupts and turns them into event bits.
+# no compiler chooses its instructions (guest-drivers/check-ring0 checks them). It offers ring 3 port I/O, also many
+# accesses at once, and a wait for events; it acknowledges interrupts and turns them into event bits.
 #
 # Selectors: 08 kernel code, 10 kernel data, 18|3 user data, 20|3 user code, 28 TSS.
 # Vectors:   00-1f exceptions, 20-2f the PIC (masked; spurious only), 30-47 IOAPIC pins 0-23, 4f LAPIC spurious.
@@ -19,6 +19,11 @@
 .set FIRST_PCI_PIN, 16
 .set UNCLAIMED_LIMIT, 1000
 .set COM1,        0x3f8
+.set START_INFO_MAGIC, 0x336ec578
+.set START_INFO_CMDLINE, 24
+.set COMMAND_LINE_LIMIT, 1023
+.set SERVICES,    8
+.set PORT_OPERATIONS, 6
 
 # ---- PVH note: owner "Xen", type 18 (32-bit physical entry). Some loaders read eight bytes of descriptor.
 .section .note.pvh, "a", @note
@@ -30,7 +35,7 @@
 
 .section .ring0.text, "ax", @progbits
 
-# ---- Entry: 32-bit protected mode, paging off, flat segments (the PVH convention).
+# ---- Entry: 32-bit protected mode, paging off, flat segments, ebx = start info (the PVH convention).
 .code32
 .global pvh_start
 pvh_start:
@@ -139,6 +144,27 @@ ring0_start64:
     xor edx, edx
     wrmsr
 
+    # The command line, copied to where ring 3 can read it; empty when there is none.
+    lea rdi, [rip + GUEST_COMMAND_LINE]
+    mov esi, ebx
+    test esi, esi
+    jz 2f
+    cmp dword ptr [rsi], START_INFO_MAGIC
+    jne 2f
+    mov rsi, [rsi + START_INFO_CMDLINE]
+    test rsi, rsi
+    jz 2f
+    mov ecx, COMMAND_LINE_LIMIT
+1:  mov al, [rsi]
+    test al, al
+    jz 2f
+    mov [rdi], al
+    inc rsi
+    inc rdi
+    dec ecx
+    jnz 1b
+2:  mov byte ptr [rdi], 0
+
     # Down to ring 3, interrupts on.
     lea rax, [rip + guest_stack_top]
     push USER_DATA
@@ -159,7 +185,7 @@ ring0_syscall:
     push r11
     push USER_CODE
     push rcx
-    cmp eax, 7
+    cmp eax, SERVICES
     jae 8f
     mov edx, edi
     mov ecx, eax
@@ -200,6 +226,46 @@ ring0_wait:
     cli
     jmp ring0_wait
 1:  iretq
+
+# Many port accesses: edi = an array of 8 bytes each (port u16, operation u8, unused, value u32), esi = how many. What
+# is read replaces the value. rdi and rsi are lost too.
+ring0_batch:
+    test esi, esi
+    jz 2f
+1:  movzx edx, word ptr [rdi]
+    movzx ecx, byte ptr [rdi + 2]
+    cmp ecx, PORT_OPERATIONS
+    jae 3f
+    mov eax, [rdi + 4]
+    lea r11, [rip + ring0_operations]
+    jmp qword ptr [r11 + rcx * 8]
+ring0_batch_in8:
+    xor eax, eax
+    in al, dx
+    mov [rdi + 4], eax
+    jmp 3f
+ring0_batch_in16:
+    xor eax, eax
+    in ax, dx
+    mov [rdi + 4], eax
+    jmp 3f
+ring0_batch_in32:
+    in eax, dx
+    mov [rdi + 4], eax
+    jmp 3f
+ring0_batch_out8:
+    out dx, al
+    jmp 3f
+ring0_batch_out16:
+    out dx, ax
+    jmp 3f
+ring0_batch_out32:
+    out dx, eax
+3:  add rdi, 8
+    dec esi
+    jnz 1b
+2:  xor eax, eax
+    iretq
 
 # ---- Interrupts. On the stack: vector, 0, rip, cs, rflags, rsp, ss.
 ring0_interrupt:
@@ -345,9 +411,10 @@ ring0_pdpt:
     .quad ring0_pd + 0x3007
     .fill 508, 8, 0
 ring0_pd:
-    .quad 0x83
-.set page, 1
-.rept 2047
+# The first page, where ring 0 itself is, is open to ring 3 like the others: KVM hosts that run ring 3 on the processor
+# fetch the first instruction after `syscall` with ring 3's rights.
+.set page, 0
+.rept 2048
     .if page >= 0x7f6
     .quad page * 0x200000 + 0x9f
     .else
@@ -375,6 +442,9 @@ ring0_idtr:
 .p2align 3
 ring0_services:
     .quad ring0_in8, ring0_in16, ring0_in32, ring0_out8, ring0_out16, ring0_out32, ring0_wait
+    .quad ring0_batch
+ring0_operations:
+    .quad ring0_batch_in8, ring0_batch_in16, ring0_batch_in32, ring0_batch_out8, ring0_batch_out16, ring0_batch_out32
 # Event bits of ISA lines by IOAPIC pin: the PIT arrives on pin 2 or, without a source override, on pin 0.
 ring0_pin_events:
     .long 1, 2, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0
@@ -419,3 +489,7 @@ guest_fault_start:
 guest_stack_top:
     .skip 0x4000
 guest_fault_stack_top:
+
+.section .noinit.guest_command_line, "aw", @nobits
+GUEST_COMMAND_LINE:
+    .skip COMMAND_LINE_LIMIT + 1

@@ -4,6 +4,7 @@
 //! Offsets and numbers are those of the QXL ABI (revision 4 and later). Everything the device writes - release ids,
 //! ring indices - is checked before use.
 
+pub mod abi;
 mod bar;
 mod command;
 mod memory;
@@ -13,47 +14,18 @@ use core::fmt;
 
 use crate::cpu::{self, out8};
 use crate::pci;
+use abi::{
+    DEVICE, FORMAT_32_XRGB, MIN_REVISION, PORT_CREATE_PRIMARY_ASYNC, PORT_MEMSLOT_ADD_ASYNC,
+    PORT_MONITORS_CONFIG_ASYNC, PORT_NOTIFY_COMMAND, PORT_NOTIFY_CURSOR, PORT_NOTIFY_OOM, PORT_RESET,
+    PORT_UPDATE_AREA_ASYNC, PORT_UPDATE_IRQ, RAM_COMMAND_RING, RAM_CREATE_SURFACE, RAM_CURSOR_RING, RAM_HEADER_SIZE,
+    RAM_INT_MASK, RAM_INT_PENDING, RAM_MAGIC, RAM_MEM_SLOT, RAM_MONITORS_CONFIG, RAM_RELEASE_RING, RAM_UPDATE_AREA,
+    RAM_UPDATE_SURFACE, ROM_MAGIC, ROM_PAGES_OFFSET, ROM_RAM_HEADER_OFFSET, ROM_SIZE, ROM_SLOT_GEN_BITS,
+    ROM_SLOT_GENERATION, ROM_SLOT_ID_BITS, ROM_SLOTS_START, VENDOR,
+};
 use bar::Bar;
 pub use command::{Area, CursorShape, Pixels};
 use memory::CommandMemory;
 use ring::{CommandRing, ReleaseRing};
-
-const VENDOR: u16 = 0x1b36;
-const DEVICE: u16 = 0x0100;
-/// The first revision with asynchronous ports and a monitors configuration.
-const MIN_REVISION: u8 = 4;
-
-const ROM_MAGIC: u32 = 0x4f52_5851;
-const ROM_PAGES_OFFSET: usize = 0x20;
-const ROM_RAM_HEADER_OFFSET: usize = 0x2c;
-const ROM_SLOTS_START: usize = 0x40;
-const ROM_SLOT_GEN_BITS: usize = 0x42;
-const ROM_SLOT_ID_BITS: usize = 0x43;
-const ROM_SLOT_GENERATION: usize = 0x44;
-const ROM_SIZE: usize = 0x48;
-
-const RAM_MAGIC: u32 = 0x4152_5851;
-const RAM_INT_PENDING: usize = 0x0004;
-const RAM_INT_MASK: usize = 0x0008;
-const RAM_COMMAND_RING: usize = 0x100c;
-const RAM_CURSOR_RING: usize = 0x1220;
-const RAM_RELEASE_RING: usize = 0x1434;
-const RAM_UPDATE_AREA: usize = 0x1488;
-const RAM_UPDATE_SURFACE: usize = 0x1498;
-const RAM_MEM_SLOT: usize = 0x149c;
-const RAM_CREATE_SURFACE: usize = 0x14ac;
-const RAM_MONITORS_CONFIG: usize = 0x14dc;
-const RAM_HEADER_SIZE: usize = 0x14e4;
-
-const PORT_NOTIFY_COMMAND: u16 = 0;
-const PORT_NOTIFY_CURSOR: u16 = 1;
-const PORT_UPDATE_IRQ: u16 = 3;
-const PORT_NOTIFY_OOM: u16 = 4;
-const PORT_RESET: u16 = 5;
-const PORT_UPDATE_AREA_ASYNC: u16 = 16;
-const PORT_MEMSLOT_ADD_ASYNC: u16 = 17;
-const PORT_CREATE_PRIMARY_ASYNC: u16 = 18;
-const PORT_MONITORS_CONFIG_ASYNC: u16 = 24;
 
 /// Event: the device took from a full command ring or pushed to the release ring.
 pub const EVENT_DISPLAY: u32 = 1 << cpu::EVENT_QXL_SHIFT;
@@ -65,7 +37,6 @@ const EVENT_IO: u32 = 4 << cpu::EVENT_QXL_SHIFT;
 const EVENT_ERROR: u32 = 8 << cpu::EVENT_QXL_SHIFT;
 const INTERRUPT_MASK: u32 = 0x0f;
 
-const FORMAT_32_XRGB: u32 = 32;
 /// Ticks until an asynchronous command, a full ring or a lack of memory counts as an error.
 const PATIENCE_TICKS: u64 = 300;
 
