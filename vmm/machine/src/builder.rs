@@ -1,6 +1,10 @@
 //! Building a machine in three phases: the platform (KVM, memory, buses), the board (devices every machine has), and what
 //! the caller plugs in; then [`MachineBuilder::build`] brings it to the kernel's first instruction.
 
+mod board;
+mod platform;
+mod timer;
+
 use std::{
     io,
     sync::{Arc, OnceLock},
@@ -8,51 +12,36 @@ use std::{
 };
 
 use caraway_base::{
-    address_space::{AddressSpace, MapError, Mapping, Space, Target},
+    address_space::{AddressSpace, MapError},
     bus::BusDevice,
-    irq::{IrqLine, MsiAllocator, SharedLine},
+    irq::{IrqLine, MsiAllocator},
     lifecycle::Lifecycle,
     memory::{GuestRam, MemoryError},
 };
-use caraway_legacy::{
-    clock::HostClock,
-    debug_exit::{DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT, DebugExit},
-    i8042::{I8042, I8042_COMMAND_PORT, I8042_DATA_PORT, I8042Args, KEYBOARD_IRQ, MOUSE_IRQ},
-    pm::{PM_LENGTH, PM_PORT, PmArgs, PowerManagement, SCI_IRQ},
-    reset::ResetControl,
-    uart::{COM1_IRQ, COM1_LENGTH, COM1_PORT, Uart, UartArgs},
-};
-use caraway_pci::{AssignError, PciBus, PlugError, Windows, function::PciFunction};
+use caraway_pci::{AssignError, PlugError, Windows, function::PciFunction};
 use caraway_ports::input::InputSink;
 use event_manager::EventSet;
-use kvm_bindings::kvm_cpuid_entry2;
 use kvm_ioctls::Cap;
 
+use self::{
+    board::{Board, INTX},
+    platform::Platform,
+};
 use crate::{
     Machine,
     boot::BootError,
-    bus::{Buses, space::MachineSpace},
     driver::{Command, Driver, Flush, MachineHandle, Message, Parts, Queue},
-    event_loop::{Devices, DevicesThread, Handler, Registration, Watchable},
+    event_loop::{Devices, Handler, Registration, Watchable},
     firmware::{BootFailure, Firmware, PCI_PORTS},
     kvm::{
-        Kvm, KvmError, Vm,
-        cpuid::{self, MOST_CPUS},
+        KvmError, cpuid,
         reset::{Controllers, PowerOn},
-        routing::{Line, Messages},
     },
-    memory::{ECAM, Layout, LayoutError, WINDOW32},
-    serial::SerialOutput,
-    spec::{MachineSpec, OnReboot},
+    memory::{LayoutError, WINDOW32},
+    spec::{MachineSpec, OnReboot, SerialSpec},
     sys::signals::Signals,
     vcpu::{Context, Cpus, Report, Reporter},
 };
-
-/// First port of PCI's config access, with the reset control register in it.
-const CONFIG_PORT: u16 = 0xcf8;
-const CONFIG_LENGTH: u16 = 8;
-/// GSIs of the four INTx lines.
-const INTX: [u32; 4] = [16, 17, 18, 19];
 
 /// Why a machine cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -113,154 +102,6 @@ fn host(what: &'static str) -> impl FnOnce(io::Error) -> BuildError {
     move |source| BuildError::Host { what, source }
 }
 
-/// What every machine stands on.
-struct Platform {
-    kvm: Kvm,
-    cpuid: Vec<kvm_cpuid_entry2>,
-    layout: Layout,
-    vm: Arc<Vm>,
-    buses: Arc<Buses>,
-    space: Arc<MachineSpace>,
-    messages: Arc<Messages>,
-    devices: DevicesThread,
-}
-
-impl Platform {
-    fn new(cpus: u32, memory: u64) -> Result<Self, BuildError> {
-        let kvm = Kvm::open()?;
-        let most = kvm.max_cpus().min(MOST_CPUS);
-        if !(1..=most).contains(&cpus) {
-            return Err(BuildError::Cpus { asked: cpus, most });
-        }
-        let cpuid = kvm.supported_cpuid()?.as_slice().to_vec();
-        let layout = Layout::new(memory, cpuid::physical_bits(&cpuid))?;
-        let vm = Arc::new(Vm::new(&kvm, layout.allocate()?)?);
-        let buses = Arc::new(Buses::default());
-        let space = MachineSpace::new(
-            Arc::clone(&vm) as _,
-            Arc::clone(&buses),
-            layout.ram(),
-            vm.first_free_slot(),
-        );
-        Ok(Self {
-            messages: Arc::new(Messages::new(Arc::clone(&vm))),
-            devices: DevicesThread::start().map_err(host("an event loop"))?,
-            kvm,
-            cpuid,
-            layout,
-            vm,
-            buses,
-            space: Arc::new(space),
-        })
-    }
-
-    fn place(
-        &self,
-        what: &'static str,
-        space: Space,
-        start: u64,
-        length: u64,
-        device: Arc<dyn BusDevice>,
-    ) -> Result<(), BuildError> {
-        let mapping = Mapping {
-            space,
-            range: start..start + length,
-            target: Target::Device(device),
-            doorbells: Vec::new(),
-        };
-        self.space
-            .change(&[], vec![mapping])
-            .map(drop)
-            .map_err(|source| BuildError::Map { what, source })
-    }
-
-    fn place_ports(
-        &self,
-        what: &'static str,
-        port: u16,
-        length: u16,
-        device: Arc<dyn BusDevice>,
-    ) -> Result<(), BuildError> {
-        self.place(what, Space::Ports, port.into(), length.into(), device)
-    }
-
-    fn line(&self, gsi: u32) -> Arc<dyn IrqLine> {
-        Arc::new(Line::new(Arc::clone(&self.vm), gsi))
-    }
-}
-
-/// Devices every machine has.
-struct Board {
-    pci: PciBus,
-    intx: [Arc<SharedLine>; 4],
-    uart: Arc<Uart>,
-    serial: SerialOutput,
-    power: Arc<PowerManagement>,
-    i8042: Arc<I8042>,
-    /// Paused last and reset last, after everything plugged in.
-    lifecycles: Vec<Arc<dyn Lifecycle>>,
-}
-
-impl Board {
-    fn new(platform: &Platform, debug_exit: bool) -> Result<Self, BuildError> {
-        let intx = INTX.map(|gsi| SharedLine::new(platform.line(gsi)));
-        let pci = PciBus::new(
-            Arc::clone(&platform.space) as _,
-            Arc::clone(&platform.messages) as _,
-            intx.clone(),
-        )?;
-        let reset = Arc::new(ResetControl::new(pci.config_ports()));
-        platform.place_ports("the PCI config ports", CONFIG_PORT, CONFIG_LENGTH, reset.clone())?;
-        platform.place("ECAM", Space::Memory, ECAM.start, ECAM.end - ECAM.start, pci.ecam())?;
-
-        let serial = SerialOutput::new().map_err(host("a serial console"))?;
-        let uart = Arc::new(
-            Uart::new(UartArgs {
-                line: platform.line(COM1_IRQ),
-                sink: serial.sink(),
-            })
-            .map_err(host("a serial port"))?,
-        );
-        platform.place_ports("the serial port", COM1_PORT, COM1_LENGTH, uart.clone())?;
-
-        let power = Arc::new(PowerManagement::new(PmArgs {
-            sci: platform.line(SCI_IRQ),
-            clock: Arc::new(HostClock::new()),
-        }));
-        platform.place_ports("power management", PM_PORT, PM_LENGTH, power.clone())?;
-        let i8042 = Arc::new(I8042::new(I8042Args {
-            keyboard: platform.line(KEYBOARD_IRQ),
-            mouse: platform.line(MOUSE_IRQ),
-        }));
-        platform.place_ports("the keyboard's data port", I8042_DATA_PORT, 1, i8042.data_port())?;
-        platform.place_ports(
-            "the keyboard's command port",
-            I8042_COMMAND_PORT,
-            1,
-            i8042.command_port(),
-        )?;
-        if debug_exit {
-            platform.place_ports(
-                "the debug-exit port",
-                DEBUG_EXIT_PORT,
-                DEBUG_EXIT_LENGTH,
-                Arc::new(DebugExit),
-            )?;
-        }
-        let lifecycles: Vec<Arc<dyn Lifecycle>> =
-            vec![uart.clone(), i8042.clone(), power.clone(), reset, Arc::new(pci.clone())];
-        Ok(Self {
-            pci,
-            intx,
-            uart,
-            serial,
-            power,
-            i8042,
-            lifecycles,
-        })
-    }
-}
-
 /// Builds a machine. Everything handed out works at once, the guest runs only after [`Machine::run`].
 pub struct MachineBuilder {
     platform: Platform,
@@ -275,7 +116,7 @@ pub struct MachineBuilder {
 
 /// What of the specification only matters at the end.
 struct Options {
-    serial: crate::spec::SerialSpec,
+    serial: SerialSpec,
     signals: Option<Signals>,
     on_reboot: OnReboot,
     stop_timeout: Duration,
@@ -367,7 +208,7 @@ impl MachineBuilder {
         MachineHandle::new(Arc::clone(&self.queue), Arc::clone(&self.first_entry))
     }
 
-    /// Plugs a PCI function in at 00:`device`.0.
+    /// Plugs a PCI function in at 00:`device`.0. 0 is the host bridge, 0x1e the panic device, 0x1f is kept free.
     ///
     /// # Errors
     /// When the place is taken or the function cannot be.

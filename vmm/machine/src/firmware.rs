@@ -3,7 +3,7 @@
 use std::io;
 
 use caraway_base::memory::GuestRam;
-use caraway_legacy::{pm, reset};
+use caraway_legacy::{pm, reset, rtc};
 
 use crate::{
     acpi::{self, AcpiError},
@@ -116,6 +116,7 @@ impl Firmware {
             sci: SCI,
             reset_port: reset::RESET_PORT,
             reset_value: reset::RESET_VALUE,
+            rtc_century: rtc::CENTURY,
             s5: pm::SLEEP_TYPE_S5,
         }
     }

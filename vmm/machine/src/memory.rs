@@ -108,6 +108,12 @@ impl Layout {
         self.low_ram_end
     }
 
+    /// Bytes of RAM from 4 GiB on.
+    #[must_use]
+    pub fn high_ram(&self) -> u64 {
+        self.high_ram_end.map_or(0, |end| end - FOUR_GIB)
+    }
+
     /// Where 64-bit BARs are.
     #[must_use]
     pub fn window64(&self) -> Range<u64> {
@@ -192,6 +198,7 @@ mod tests {
     fn ram_beyond_the_hole_goes_above_four_gib() {
         let layout = Layout::new(8 << 30, 40).unwrap();
         assert_eq!(layout.low_ram_end(), LOW_RAM_LIMIT);
+        assert_eq!(layout.high_ram(), (8 << 30) - LOW_RAM_LIMIT);
         let total: u64 = layout.ram().iter().map(|range| range.end - range.start).sum();
         assert_eq!(total, (8 << 30) - (VGA_WINDOW.end - VGA_WINDOW.start));
         assert_eq!(layout.window64(), WINDOW64_START..WINDOW64_START + WINDOW64_SIZE);

@@ -281,7 +281,7 @@ impl Cmos {
         if self.is_binary() {
             value
         } else {
-            value / 10 << 4 | value % 10
+            ((value / 10) << 4) | (value % 10)
         }
     }
 

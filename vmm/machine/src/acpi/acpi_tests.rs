@@ -21,6 +21,7 @@ fn spec() -> Spec {
         sci: 9,
         reset_port: 0xcf9,
         reset_value: 6,
+        rtc_century: 0x32,
         s5: 5,
     }
 }

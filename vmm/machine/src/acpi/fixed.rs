@@ -44,6 +44,7 @@ pub(super) fn fadt(spec: &Spec, facs: u64, dsdt: u64) -> Vec<u8> {
     // C2 and C3 latencies above these mean that there is neither.
     fadt.p_lvl2_lat = 0xfff.into();
     fadt.p_lvl3_lat = 0xfff.into();
+    fadt.century = spec.rtc_century;
     fadt.iapc_boot_arch = (LEGACY_DEVICES | HAS_8042).into();
     fadt.reset_reg = ports(spec.reset_port, 8, AccessSize::ByteAccess);
     fadt.reset_value = spec.reset_value;

@@ -57,6 +57,8 @@ pub struct Spec {
     pub reset_port: u16,
     /// See [`Spec::reset_port`].
     pub reset_value: u8,
+    /// CMOS byte with the century.
+    pub rtc_century: u8,
     /// SLP_TYP that powers off.
     pub s5: u8,
 }

@@ -5,12 +5,8 @@ use std::sync::Arc;
 use caraway_base::irq::{IrqLine, MsiVector};
 use iced_x86::code_asm::{CodeLabel, eax};
 
-use super::{
-    LIMIT, PROBE_PORT, Probe, Running, builder,
-    program::{IOAPIC, Program},
-    spec,
-};
-use crate::{Command, Ending};
+use super::{LIMIT, PROBE_PORT, Probe, Running, builder, program::Program, spec};
+use crate::Command;
 
 const VECTOR: u32 = 0x40;
 /// Message to the local APIC with id 0.
@@ -45,18 +41,10 @@ fn waiting_with(setup: impl FnOnce(&mut Program), handle: impl FnOnce(&mut Progr
 
 /// Programs IOAPIC input `input` to [`VECTOR`], with the given low flag bits.
 fn ioapic(program: &mut Program, input: u32, flags: u32) {
-    program.store32(IOAPIC, 0x11 + 2 * input);
-    program.store32(IOAPIC + 0x10, 0);
-    program.store32(IOAPIC, 0x10 + 2 * input);
-    program.store32(IOAPIC + 0x10, VECTOR | flags);
+    program.ioapic(input, VECTOR | flags);
 }
 
 const LEVEL_LOW: u32 = 1 << 15 | 1 << 13;
-
-fn quit(running: Running) {
-    running.handle.call(Command::Quit { flush: false }).unwrap();
-    assert_eq!(running.ending(), Ending::Quit);
-}
 
 #[test]
 fn messages_arrive_while_the_vector_is_open_and_a_masked_one_arrives_later() {
@@ -77,7 +65,7 @@ fn messages_arrive_while_the_vector_is_open_and_a_masked_one_arrives_later() {
     assert!(heard.try_recv().is_err());
     vector.route(MESSAGE_ADDRESS, VECTOR).unwrap();
     assert_eq!(next(), 1);
-    quit(running);
+    running.quit();
 }
 
 #[test]
@@ -143,7 +131,7 @@ fn a_level_line_interrupts_again_until_it_is_lowered() {
     for _ in 0..2 {
         assert_eq!(next(), 1);
     }
-    quit(running);
+    running.quit();
 }
 
 #[test]
@@ -162,7 +150,7 @@ fn the_pit_arrives_at_ioapic_input_2() {
     for _ in 0..5 {
         assert_eq!(next(), 1);
     }
-    quit(running);
+    running.quit();
 }
 
 #[test]
@@ -192,5 +180,5 @@ fn a_reset_silences_lines_and_timers_of_the_life_before() {
     assert_eq!(next(), READY);
     // A PIT period is 10 ms: a tick would be here within ten of them.
     assert!(heard.recv_timeout(std::time::Duration::from_millis(100)).is_err());
-    quit(running);
+    running.quit();
 }

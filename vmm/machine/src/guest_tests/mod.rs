@@ -2,6 +2,7 @@
 
 mod program;
 
+mod board;
 mod cpus;
 mod devices;
 mod endings;
@@ -92,6 +93,11 @@ impl Running {
         let (sender, ending) = mpsc::channel();
         std::thread::spawn(move || sender.send(machine.run()));
         Self { handle, ending }
+    }
+
+    fn quit(self) {
+        self.handle.call(Command::Quit { flush: false }).unwrap();
+        assert_eq!(self.ending(), Ending::Quit);
     }
 
     fn ending(self) -> Ending {

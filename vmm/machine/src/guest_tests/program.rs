@@ -18,7 +18,7 @@ pub(super) const STACK: u32 = 0x21_0000;
 pub(super) const SCRATCH: u32 = 0x22_0000;
 /// Local APIC and IOAPIC.
 pub(super) const APIC: u32 = 0xfee0_0000;
-pub(super) const IOAPIC: u32 = 0xfec0_0000;
+const IOAPIC: u32 = 0xfec0_0000;
 
 pub(super) struct Program {
     pub(super) asm: CodeAssembler,
@@ -148,6 +148,14 @@ impl Program {
     /// Switches the local APIC on.
     pub(super) fn enable_apic(&mut self) {
         self.store32(APIC + 0xf0, 0x1ff);
+    }
+
+    /// Programs IOAPIC input `input`: vector and flags in the low half of its entry, processor 0.
+    pub(super) fn ioapic(&mut self, input: u32, entry: u32) {
+        self.store32(IOAPIC, 0x11 + 2 * input);
+        self.store32(IOAPIC + 0x10, 0);
+        self.store32(IOAPIC, 0x10 + 2 * input);
+        self.store32(IOAPIC + 0x10, entry);
     }
 
     /// Tells the local APIC that an interrupt was handled.
