@@ -217,7 +217,7 @@ proptest! {
         acts in prop::collection::vec((0u8..6, -400i32..400, -400i32..400), 0..200),
     ) {
         let bench = Bench::pointing(kind);
-        let (mut taken, mut answers) = (Taken::default(), 0);
+        let mut taken = Taken::default();
         let (mut x, mut y, mut down) = (0, 0, false);
         let mut clicks = Vec::new();
         for (act, dx, dy) in acts {
@@ -236,7 +236,6 @@ proptest! {
                     // The config byte: polled, with interrupts off, as drivers do.
                     bench.command(0x20);
                     prop_assert_eq!(bench.take(), 0x47);
-                    answers += 1;
                 }
                 _ => {
                     for _ in 0..dx.unsigned_abs() % 7 {
@@ -258,6 +257,5 @@ proptest! {
         prop_assert_eq!((at_x, at_y), (x, y));
         prop_assert_eq!(seen, clicks);
         prop_assert_eq!(bench.device.pending(), 0);
-        prop_assert!(answers >= 0);
     }
 }

@@ -23,8 +23,8 @@ const KEYBOARD_COMMAND: u16 = 0x64;
 /// Vector, and what is done when it comes.
 type Handler<'a> = (u32, &'a dyn Fn(&mut Program));
 
-/// A guest with interrupts on that reports [`READY`] and then sleeps. What the handlers do is between their entry and the end of
-/// the interrupt.
+/// A guest with interrupts on that reports [`READY`] and then sleeps. What handlers do comes between their entry and
+/// the end of the interrupt.
 fn sleeping(setup: impl FnOnce(&mut Program), handlers: &[Handler<'_>]) -> Program {
     let mut program = Program::long();
     program.interrupt_table();
