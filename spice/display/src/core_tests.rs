@@ -199,6 +199,25 @@ fn a_viewer_of_a_machine_without_driver_sees_a_black_screen() {
 }
 
 #[test]
+fn the_first_picture_is_one_step_before_the_mark() {
+    let display = Display::new(Limits::default());
+    display.submit(surface(0, 1024, 768));
+    draw(&display, fill(0, Rect::at(0, 0, 1024, 768), 0x00ff_0000, Rop::OP_PUT));
+    let viewer = display.attach(CAPS, silent());
+    let mut seen = Vec::new();
+    while let Some(item) = viewer.next() {
+        seen.push(match item {
+            Item::CreateSurface { .. } => "surface",
+            Item::Monitors { .. } => "monitors",
+            Item::Pixels { .. } => "picture",
+            Item::Mark => "mark",
+            _ => "other",
+        });
+    }
+    assert_eq!(seen, ["surface", "monitors", "picture", "mark"]);
+}
+
+#[test]
 fn a_new_primary_replaces_the_old_one_and_is_marked_again() {
     let display = Display::new(Limits::default());
     let viewer = display.attach(CAPS, silent());

@@ -111,7 +111,10 @@ impl Scene {
             }
             let area = canvas.area(surface).unwrap_or_default();
             region.clip(&area);
-            let taken = region.take(DAMAGE_PIXELS);
+            // The first picture goes out whole: programs that take one picture and leave (spicy-screenshot) take it
+            // at the first update they see, without waiting for MARK.
+            let first_picture = self.mark_after_damage.is_some();
+            let taken = region.take(if first_picture { u64::MAX } else { DAMAGE_PIXELS });
             if region.is_empty() {
                 self.damage.remove(&surface);
             }
