@@ -46,7 +46,7 @@ fn service(number: u32, first: u32, second: u32) -> u32 {
     // SAFETY: ring 0 changes only the registers named here and touches no memory of ring 3 but the cells above; what
     // a port write makes a device do is the caller's business, as with any device register.
     unsafe {
-        asm!("syscall", inlateout("eax") number => result, in("edi") first, in("esi") second,
+        asm!("int3", inlateout("eax") number => result, in("edi") first, in("esi") second,
             lateout("rcx") _, lateout("rdx") _, lateout("r11") _);
     }
     result
@@ -136,7 +136,7 @@ pub fn batch(accesses: &mut [PortAccess]) {
     // SAFETY: ring 0 reads and writes the elements at `at`, which are borrowed here and lie below 4 GiB; it
     // changes only the registers named.
     unsafe {
-        asm!("syscall", inlateout("rax") u64::from(SERVICE_BATCH) => _, inlateout("rdi") at => _,
+        asm!("int3", inlateout("rax") u64::from(SERVICE_BATCH) => _, inlateout("rdi") at => _,
             inlateout("rsi") accesses.len() => _,
             lateout("rcx") _, lateout("rdx") _, lateout("r11") _);
     }

@@ -46,9 +46,9 @@ pvh_start:
     mov cr4, eax
     mov eax, offset ring0_pml4
     mov cr3, eax
-    mov ecx, 0xc0000080             # EFER: SCE, LME
+    mov ecx, 0xc0000080             # EFER: LME
     rdmsr
-    or eax, 0x101
+    or eax, 0x100
     wrmsr
     mov eax, cr0
     and eax, 0xfffffff3             # EM, TS off
@@ -130,19 +130,14 @@ ring0_start64:
     out 0x21, al
     out 0xa1, al
 
-    # syscall: kernel selectors, entry, and the flags it clears (IF, TF, DF, NT, IOPL, AC).
-    mov ecx, 0xc0000081
-    xor eax, eax
-    mov edx, KERNEL_CODE
-    wrmsr
-    mov ecx, 0xc0000082
-    lea rax, [rip + ring0_syscall]
-    xor edx, edx
-    wrmsr
-    mov ecx, 0xc0000084
-    mov eax, 0x47700
-    xor edx, edx
-    wrmsr
+    # int3, the way in for ring 3: a gate it may use, on the stack for interrupts from ring 3. (Not syscall: some hosts
+    # that interpret ring 0 leave ring 3's rights in force after it.)
+    lea rdi, [rip + ring0_idt + 3 * 16]
+    lea rax, [rip + ring0_service]
+    mov [rdi], ax
+    mov word ptr [rdi + 4], 0xee00  # present, interrupt gate, ring 3, no IST
+    shr eax, 16
+    mov [rdi + 6], ax
 
     # The command line, copied to where ring 3 can read it; empty when there is none.
     lea rdi, [rip + GUEST_COMMAND_LINE]
@@ -175,16 +170,8 @@ ring0_start64:
     push rax
     iretq
 
-# ---- Services. eax = number, edi = port or mask, esi = value; result in eax; rcx, rdx, r11 are lost.
-# Returns by iretq: sysret is one of the things an emulated ring 0 cannot do.
-ring0_syscall:
-    mov [rip + ring0_user_rsp], rsp
-    lea rsp, [rip + ring0_stack_top]
-    push USER_DATA
-    push qword ptr [rip + ring0_user_rsp]
-    push r11
-    push USER_CODE
-    push rcx
+# ---- Services, by int3. eax = number, edi = port or mask, esi = value; result in eax; rcx, rdx, r11 are lost.
+ring0_service:
     cmp eax, SERVICES
     jae 8f
     mov edx, edi
@@ -411,10 +398,9 @@ ring0_pdpt:
     .quad ring0_pd + 0x3007
     .fill 508, 8, 0
 ring0_pd:
-# The first page, where ring 0 itself is, is open to ring 3 like the others: KVM hosts that run ring 3 on the processor
-# fetch the first instruction after `syscall` with ring 3's rights.
-.set page, 0
-.rept 2048
+    .quad 0x83
+.set page, 1
+.rept 2047
     .if page >= 0x7f6
     .quad page * 0x200000 + 0x9f
     .else
@@ -448,8 +434,6 @@ ring0_operations:
 # Event bits of ISA lines by IOAPIC pin: the PIT arrives on pin 2 or, without a source override, on pin 0.
 ring0_pin_events:
     .long 1, 2, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0
-ring0_user_rsp:
-    .quad 0
 ring0_unclaimed:
     .long 0
 ring0_dead_text:
