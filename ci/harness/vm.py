@@ -27,6 +27,18 @@ def expect(condition, message: str) -> None:
         raise Failed(message)
 
 
+def run(command: list[str]) -> int:
+    """Runs a command to its end; its exit code."""
+    return subprocess.run(command, check=False).returncode
+
+
+def output(command: list[str]) -> str:
+    """What a command writes to standard output; it must succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    expect(done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def build(*arguments: str) -> Path:
     """Builds the program; its path. `--release` builds what users run."""
     command = ["cargo", "build", "--package", "caraway-cli", "--message-format=json-render-diagnostics", *arguments]

@@ -1,0 +1,140 @@
+"""A Linux guest in the nested host: caraway runs there, the SPICE client here."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .vm import CHECKOUT, CLIENT, Failed, expect
+
+# Ten times what a boot usually takes.
+BOOT_SECONDS = 300.0
+RESULTS = CHECKOUT / "target" / "results"
+POLL_SECONDS = 0.2
+# Runs in the nested host: caraway, and what the harness asks for by making files.
+SCRIPT = """
+"$1" run "$2" & pid=$!
+while kill -0 $pid 2>/dev/null; do
+    if [ -e "$3/terminate" ]; then rm "$3/terminate"; kill -TERM $pid; fi
+    sleep 0.2
+done
+wait $pid
+"""
+
+
+def image(recipe: str) -> dict[str, str]:
+    """Builds an image; the paths of its parts."""
+    done = subprocess.run([str(CHECKOUT / "images" / "build"), recipe], stdout=subprocess.PIPE, text=True, check=False)
+    expect(done.returncode == 0, f"images/build {recipe}: exit code {done.returncode}")
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class NestedVm:
+    """`caraway run` with `config` in the nested host, its SPICE port forwarded. To be used with `with`."""
+
+    def __init__(self, program: Path, config: dict) -> None:
+        self._config = config
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix="vm-", dir=RESULTS))
+        # The nested host sees this checkout, but a program being rebuilt meanwhile must not change under it.
+        self._program = shutil.copy(program, self.folder / "caraway")
+        self._log = self.folder / "serial.log"
+        self._errors = open(self.folder / "stderr", "w+b")
+        self.port = str(free_port())
+
+    def __enter__(self) -> "NestedVm":
+        self._log.touch()
+        config = {"name": "linux", "memory": "512 MiB", **self._config}
+        # The listener is reached through the nested host's own address.
+        config["spice"] = {"listen": "0.0.0.0:5900", "insecure": True}
+        config["serial"] = {"log": str(self._log)}
+        path = self.folder / "linux.toml"
+        path.write_text(_toml(config), encoding="utf-8")
+        command = [
+            str(CHECKOUT / "ci" / "nested"), "--timeout", "1200", "--forward", f"{self.port}:5900", "--",
+            "sh", "-c", SCRIPT, "sh", str(self._program), str(path), str(self.folder),
+        ]  # fmt: skip
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors
+        )
+        return self
+
+    def serial(self) -> str:
+        """All the guest has printed."""
+        return self._log.read_text(encoding="utf-8", errors="replace").replace("\r", "")
+
+    def wait_serial(self, pattern: str, seconds: float = BOOT_SECONDS, start: int = 0) -> re.Match:
+        """Waits until the guest has printed what matches, after position `start` of all it printed."""
+        limit = time.monotonic() + seconds
+        while True:
+            text = self.serial()
+            if found := re.compile(pattern, re.MULTILINE).search(text, start):
+                return found
+            ended = self.process.poll()
+            if ended is not None or time.monotonic() >= limit:
+                why = f"caraway ended with {ended}" if ended is not None else f"not within {seconds:g} s"
+                raise Failed(f"serial line: no {pattern!r}: {why}; it ends with:\n{text[-2000:]}\n{self.errors()}")
+            time.sleep(POLL_SECONDS)
+
+    def client(self, command: str, *arguments: str, steps: list[dict] | None = None) -> list[dict]:
+        """One run of the scripted SPICE client; its answers, one object a line."""
+        if steps is not None:
+            arguments = (*arguments, "--script", "-")
+        text = "".join(json.dumps(step) + "\n" for step in steps or [])
+        done = subprocess.run(
+            [str(CLIENT), command, "--port", self.port, *arguments], input=text, capture_output=True, text=True,
+            timeout=BOOT_SECONDS, check=False,
+        )  # fmt: skip
+        expect(done.returncode == 0, f"client {command}: {done.stdout.strip()} {done.stderr.strip()}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def terminate(self) -> None:
+        """Sends caraway SIGTERM."""
+        (self.folder / "terminate").touch()
+
+    def wait(self, seconds: float = BOOT_SECONDS) -> int:
+        """caraway's exit code, when it ends by itself."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"caraway did not end within {seconds:g} s; the guest said:\n{self.serial()[-2000:]}") from error
+
+    def errors(self) -> str:
+        """What caraway and the nested host have written to standard error."""
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")
+
+    def __exit__(self, kind, _value, _trace) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if kind is not None:
+            print(self.errors(), file=sys.stderr)
+        self._errors.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _toml(config: dict) -> str:
+    """Scalars first, then tables and arrays of tables, as TOML wants it."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in config.items() if not isinstance(value, dict | list)]
+    for key, value in config.items():
+        for table in value if isinstance(value, list) else [value]:
+            if isinstance(table, dict):
+                head = f"[[{key}]]" if isinstance(value, list) else f"[{key}]"
+                lines += [head, *(f"{name} = {json.dumps(entry)}" for name, entry in table.items())]
+    return "\n".join(lines) + "\n"
