@@ -1,34 +1,127 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-/// Virtual machines on KVM whose screen is served over SPICE.
+use crate::ctl::args::CtlCommand;
+
+/// Virtual machines on KVM whose screen, keyboard and mouse are served over SPICE.
+///
+/// `caraway run` shows a built-in demo VM; `caraway run CONFIG.toml` a VM of your own. Look at it with any SPICE client,
+/// for example `remote-viewer spice://127.0.0.1:5900`.
 #[derive(Debug, Parser)]
-#[command(name = "caraway", version)]
+#[command(name = "caraway", version, after_long_help = ENVIRONMENT)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+const ENVIRONMENT: &str = "\
+Environment:
+  CARAWAY_RUN_DIR  Directory of running VMs, one folder each with their sockets. Default: $XDG_RUNTIME_DIR/caraway, else
+                   /run/caraway for root, else /tmp/caraway-UID.
+  CARAWAY_LOG      What is logged to standard error: error, warn (default), info, debug, trace, or by part of the
+                   program, for example \"info,caraway_qxl=trace\".
+
+Exit codes:
+  0  done; for `run`: the guest powered off
+  1  failed: the host, the machine, or a VM that refused a command
+  2  wrong command line or configuration, FILE:LINE: message
+  `caraway run --help` lists those of a VM's end.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a VM until it ends; without CONFIG, the built-in demo.
+    /// Run a VM until it ends; without CONFIG, the built-in demo VM
     Run(RunArgs),
+    /// Command a running VM: screenshots, keys, pause, power button
+    Ctl(CtlArgs),
+    /// List this user's running VMs
+    Ps(PsArgs),
+    /// Check a configuration and print the machine it describes
+    Check(CheckArgs),
+    /// Print the JSON schema of configurations
+    Schema,
+    /// Measure what this host can run
+    Doctor(DoctorArgs),
 }
 
+/// Run a VM until it ends; without CONFIG, the built-in demo VM.
+///
+/// Prints where its screen, its control socket and its serial console are. On a terminal, the serial console is there,
+/// too, and Ctrl-] twice quits. SIGINT and SIGTERM press the guest's power button; a second one ends it at once.
 #[derive(Debug, Args)]
+#[command(after_long_help = ENDINGS)]
 pub(crate) struct RunArgs {
-    /// The VM's configuration, a TOML file. Without it the built-in demo VM runs.
+    /// The VM's configuration, a TOML file (`caraway schema` describes it)
     pub(crate) config: Option<PathBuf>,
-    /// Set a key of the configuration: `--set cpus=2`, `--set boot.cmdline="quiet"`. May be repeated.
+    /// Set a key of the configuration, for example `--set cpus=2` or `--set 'boot.cmdline=quiet'`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Wait for `caraway ctl VM resume` before the guest's first instruction.
+    /// Wait for `caraway ctl VM resume` before the guest's first instruction
     #[arg(long)]
     pub(crate) paused: bool,
-    /// Serve no screen.
+    /// Do not serve the screen
     #[arg(long)]
     pub(crate) headless: bool,
+}
+
+const ENDINGS: &str = "\
+Exit codes:
+  0     the guest powered off
+  1     the host or the machine failed
+  2     wrong configuration, or something it names: FILE:LINE: message
+  3     the guest crashed
+  4     the guest did not power off in time
+  64+n  what the guest wrote to its debug-exit port, if the configuration has one";
+
+/// Command a running VM.
+#[derive(Debug, Args)]
+#[command(after_long_help = CTL_EXIT_CODES)]
+pub(crate) struct CtlArgs {
+    /// Name of the VM (`caraway ps` lists them), or the path of a control socket
+    #[arg(value_name = "VM")]
+    pub(crate) vm: OsString,
+    #[command(subcommand)]
+    pub(crate) command: CtlCommand,
+}
+
+const CTL_EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  no such VM, or it refused, or it took too long
+  2  wrong command line";
+
+/// List this user's running VMs.
+///
+/// Whatever VMs that were killed left in the run directory is removed.
+#[derive(Debug, Args)]
+pub(crate) struct PsArgs {
+    /// As JSON: a list of objects with name, pid, state, spice, config, control, serial
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Check a configuration and print the machine it describes, defaults filled in.
+///
+/// Everything it names is looked at: kernel, initramfs, disks, ticket. Mistakes are reported as FILE:LINE: message, exit
+/// code 2.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration
+    pub(crate) config: PathBuf,
+    /// Set a key of the configuration, as for `run`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+/// Measure what this host can run.
+///
+/// Times guest code in kernel and user mode and looks at memory, ports, files and devices. Exit code 0 when the demo VM
+/// can run here, 1 when not. Whether Linux can boot is said in one line.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }

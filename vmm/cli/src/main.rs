@@ -2,6 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
+mod ctl;
+mod doctor;
+mod logging;
+mod output;
+mod ps;
 mod run;
 mod rundir;
 
@@ -12,8 +18,15 @@ use clap::Parser as _;
 use crate::args::{Arguments, Command};
 
 fn main() -> ExitCode {
-    let code = match Arguments::parse().command {
-        Command::Run(args) => run::run(&args),
-    };
-    ExitCode::from(code)
+    let command = Arguments::parse().command;
+    let result = logging::start().and_then(|()| match command {
+        // It says by itself what goes wrong: not every ending is an error.
+        Command::Run(args) => Ok(run::run(&args)),
+        Command::Ctl(args) => ctl::ctl(&args),
+        Command::Ps(args) => ps::ps(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Schema => check::schema(),
+        Command::Doctor(args) => doctor::doctor(&args),
+    });
+    ExitCode::from(result.unwrap_or_else(|error| output::report(&error)))
 }

@@ -143,7 +143,7 @@ impl RunDir {
 
     /// A file in the VM's folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+        self.path().join(name)
     }
 
     /// Tells others where this VM's sockets are, all at once.

@@ -1,0 +1,213 @@
+//! The commands of `caraway ctl`.
+
+use std::path::PathBuf;
+
+use caraway_control::keys;
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+
+/// Longest time keys can be held, in milliseconds.
+const LONGEST_HOLD: i64 = 10_000;
+/// Longest time waited for the screen, in seconds: a day.
+const LONGEST_WAIT: i64 = 24 * 3600;
+/// Most clicks or wheel steps of one command.
+const MOST_STEPS: i64 = 100;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CtlCommand {
+    /// Print how the VM is: running, paused, prelaunch, shutdown, guest-panicked or internal-error
+    Status {
+        /// As JSON, with the name and who is connected to the screen
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop the guest's processors
+    Pause,
+    /// Let the guest go on
+    Resume,
+    /// Reset the machine, as its reset button would
+    Reset,
+    /// Press the power button; what it does is up to the guest
+    Powerdown,
+    /// End the VM at once, its disks flushed, and wait until it has gone
+    Quit,
+    /// Take a picture of the screen
+    Screenshot(ScreenshotArgs),
+    /// Press keys together
+    SendKey(SendKeyArgs),
+    /// Type text on a US keyboard
+    Type(TypeArgs),
+    /// Move and click the mouse
+    Mouse {
+        #[command(subcommand)]
+        action: MouseAction,
+    },
+    /// Wait for a picture on the screen
+    WaitScreen(WaitArgs),
+    /// Run any QMP command and print its reply
+    Qmp(QmpArgs),
+}
+
+/// Take a picture of the screen.
+///
+/// Without -o or --hash it is written to NAME.png, NAME being the VM's. The file's name, the picture's size and its
+/// checksum are printed, unless the picture itself goes to standard output.
+#[derive(Debug, Args)]
+pub(crate) struct ScreenshotArgs {
+    /// The PNG file to write; `-` is standard output
+    #[arg(short, long, value_name = "FILE.png")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the picture's checksum and nothing else: 64-bit FNV-1a over width, height (32 bits, little endian) and the
+    /// pixels' blue, green, red
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) hash: bool,
+    /// Only this monitor's part of the screen, from 0
+    #[arg(long, value_name = "N")]
+    pub(crate) head: Option<u32>,
+    /// With the mouse pointer
+    #[arg(long)]
+    pub(crate) cursor: bool,
+    /// Print file, width, height and hash as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Press keys together, hold them and let them go.
+///
+/// Keys are joined by `-`. Several combinations are pressed one after another.
+#[derive(Debug, Args)]
+#[command(after_long_help = key_names())]
+pub(crate) struct SendKeyArgs {
+    /// Keys pressed together, for example `ctrl-alt-f2`, `shift-a` or `ret`
+    #[arg(required = true, value_name = "KEY[-KEY]...", value_parser = super::input::parse_keys)]
+    pub(crate) keys: Vec<Keys>,
+    /// Milliseconds the keys are held
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=LONGEST_HOLD))]
+    pub(crate) hold: u32,
+}
+
+/// QMP names of keys that are pressed together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Keys(pub(crate) Vec<&'static str>);
+
+fn key_names() -> String {
+    let mut text =
+        "Keys (enter, return, space, escape, del, ins, super, win, control, pageup and pagedown are other names \
+                    for some):\n"
+            .to_owned();
+    let mut line = String::new();
+    for name in keys::qcode_names() {
+        if line.len() + name.len() > 100 {
+            text += &format!(" {line}\n");
+            line.clear();
+        }
+        line += " ";
+        line += name;
+    }
+    text + " " + &line
+}
+
+/// Type text on a US keyboard.
+///
+/// Each key waits until the guest has read the one before. In TEXT, `\n` is Enter, `\t` Tab, `\b` Backspace, `\e` Escape
+/// and `\\` a backslash. What is read from standard input, or given with --raw, is typed as it is: its ends of lines are
+/// Enter.
+#[derive(Debug, Args)]
+pub(crate) struct TypeArgs {
+    /// What to type; `-` reads it from standard input
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) text: String,
+    /// A backslash in TEXT is a backslash
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MouseAction {
+    /// Move by so many steps to the right and down; negative is left and up
+    #[command(allow_negative_numbers = true)]
+    Move {
+        /// Steps to the right
+        dx: i32,
+        /// Steps down
+        dy: i32,
+    },
+    /// Press a button and let it go
+    Click {
+        /// The button
+        button: Button,
+        /// How many times
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_STEPS))]
+        count: u32,
+    },
+    /// Press a button and hold it
+    Down {
+        /// The button
+        button: Button,
+    },
+    /// Let a button go
+    Up {
+        /// The button
+        button: Button,
+    },
+    /// Turn the wheel
+    #[command(allow_negative_numbers = true)]
+    Wheel {
+        /// Steps towards the user, scrolling down; negative is away, scrolling up
+        #[arg(value_parser = clap::value_parser!(i32).range(-MOST_STEPS..=MOST_STEPS))]
+        steps: i32,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Button {
+    Left,
+    Middle,
+    Right,
+    Side,
+    Extra,
+}
+
+impl Button {
+    /// As QMP calls it.
+    pub(crate) const fn qmp_name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Middle => "middle",
+            Self::Right => "right",
+            Self::Side => "side",
+            Self::Extra => "extra",
+        }
+    }
+}
+
+/// Wait for a picture on the screen.
+///
+/// Exit code 1, and the checksum of what is there instead, when it does not come in time.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("goal").required(true))]
+pub(crate) struct WaitArgs {
+    /// The checksum the screen is to have, as `screenshot --hash` prints it
+    #[arg(long, value_name = "HEX", group = "goal", value_parser = super::screen::parse_hash)]
+    pub(crate) hash: Option<u64>,
+    /// Milliseconds without a change of the screen
+    #[arg(long, value_name = "MS", group = "goal", value_parser = clap::value_parser!(u64).range(1..=1000 * LONGEST_WAIT as u64))]
+    pub(crate) still: Option<u64>,
+    /// Seconds to wait at most
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=LONGEST_WAIT as u64))]
+    pub(crate) timeout: u64,
+}
+
+/// Run any QMP command and print its reply.
+///
+/// For example `caraway ctl demo qmp query-spice`, or `caraway ctl demo qmp screendump '{"filename":"a.ppm"}'`, or the
+/// whole request: `caraway ctl demo qmp '{"execute":"stop"}'`. `query-commands` lists them.
+#[derive(Debug, Args)]
+pub(crate) struct QmpArgs {
+    /// The command's name, or a whole request as a JSON object
+    pub(crate) command: String,
+    /// Its arguments, a JSON object
+    pub(crate) arguments: Option<String>,
+    /// Seconds to wait for the reply at most
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=LONGEST_WAIT as u64))]
+    pub(crate) timeout: u64,
+}
