@@ -237,7 +237,7 @@ fn the_viewer_is_told_what_the_guest_says_and_the_state_follows() {
             trail.clone()
         ]
     );
-    let replay = driver.rig.worker.cursor.replay();
+    let replay = driver.rig.worker().cursor.replay();
     let [
         CursorCommand::Set {
             position,
@@ -252,7 +252,7 @@ fn the_viewer_is_told_what_the_guest_says_and_the_state_follows() {
     assert_eq!((*position, *visible, shape.width), (Point::new(100, -0x8000), true, 9));
     assert_eq!(*last, trail);
     driver.rig.out(ports::DESTROY_PRIMARY, 0);
-    assert!(driver.rig.worker.cursor.replay().is_empty());
+    assert!(driver.rig.worker().cursor.replay().is_empty());
 }
 
 #[test]
@@ -261,10 +261,10 @@ fn a_shape_set_hidden_is_replayed_hidden() {
     let shape = Shape::new(1, 9, 3, 12).place(&mut driver);
     let body = driver.place(&Packed::new().u64(9).u8(0).u16(1).u16(2).u8(0).u64(shape).zeros(128));
     driver.cursor_command(body);
-    let replay = driver.rig.worker.cursor.replay();
+    let replay = driver.rig.worker().cursor.replay();
     assert!(matches!(replay[..], [CursorCommand::Set { visible: false, .. }]));
-    let saved = driver.rig.worker.cursor.save();
-    assert_eq!(CursorState::restore(saved).as_ref(), Some(&driver.rig.worker.cursor));
+    let saved = driver.rig.worker().cursor.save();
+    assert_eq!(CursorState::restore(saved).as_ref(), Some(&driver.rig.worker().cursor));
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn cursor_is_set_moved_hidden_and_its_commands_come_back() {
     let body_of = |id| [set, moved, hidden][id as usize - 11];
     assert_eq!(driver.collect(body_of), [11]);
     // The device looks again after a while, without being told that the ring is empty.
-    assert_eq!(driver.rig.worker.step(), Step::Idle { unreturned: false });
+    assert_eq!(driver.rig.worker().step(), Step::Idle { unreturned: false });
     assert_eq!(driver.collect(body_of), [12, 13]);
 }
 

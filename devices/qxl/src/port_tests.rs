@@ -166,7 +166,7 @@ fn a_reset_abandons_what_is_in_flight_and_raises_nothing() {
     driver.rig.run();
     assert!(first.wait(Duration::ZERO) && second.wait(Duration::ZERO));
     assert_eq!(driver.rig.pending(), 0);
-    assert!(driver.rig.worker.slots.get(5).is_none() && driver.rig.core.front().slots.get(5).is_none());
+    assert!(driver.rig.worker().slots.get(5).is_none() && driver.rig.core.front().slots.get(5).is_none());
     assert_reset_heals(&mut driver);
 }
 
@@ -194,7 +194,7 @@ fn a_reset_drops_commands_without_giving_them_back() {
     ] {
         assert_eq!(header.load(field), value, "{field:#x}");
     }
-    assert_eq!(driver.rig.worker.release.batch(), None);
+    assert_eq!(driver.rig.worker().release.batch(), None);
     assert_eq!(mode(&driver), Mode::Vga);
     assert!(!driver.rig.line.level());
 }
@@ -269,7 +269,7 @@ fn a_slot_that_is_there_is_not_added_again_and_deleting_is_always_fine() {
     driver.rig.out(ports::ADD_SLOT, 5);
     driver.rig.out(ports::DELETE_SLOT, 5);
     driver.rig.out(ports::ADD_SLOT, 5);
-    assert!(driver.rig.worker.slots.get(5).is_some());
+    assert!(driver.rig.worker().slots.get(5).is_some());
     assert_breach(&mut driver, ports::ADD_SLOT_ASYNC, 5);
 }
 

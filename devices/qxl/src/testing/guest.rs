@@ -147,6 +147,15 @@ impl Driver {
         driver
     }
 
+    /// The same guest on another device, as after a migration.
+    pub(crate) fn moved_to(&self, rig: Rig) -> Self {
+        Self {
+            rig,
+            next: self.next,
+            release_consumer: self.release_consumer,
+        }
+    }
+
     pub(crate) fn probe(&mut self) {
         self.rig.out(ports::RESET, 0);
         self.release_consumer = 0;

@@ -4,9 +4,13 @@
 pub(crate) mod guest;
 pub(crate) mod sink;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use caraway_base::{irq::IrqLine, memory::SharedMemory};
+use caraway_pci::function::{BarKind, PciFunction as _, PciInterrupts};
 
 use self::sink::TestSink;
 use crate::{
@@ -14,7 +18,6 @@ use crate::{
     core::{Core, PortEffect},
     header::{RamHeader, offset},
     interrupts, lock, ports,
-    rom::{ROM_SIZE, Rom},
     worker::{Step, Worker},
 };
 
@@ -31,24 +34,36 @@ pub(crate) fn config() -> QxlConfig {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct TestLine(Mutex<bool>);
+pub(crate) struct TestLine {
+    level: Mutex<bool>,
+    changed: Condvar,
+}
 
 impl TestLine {
     pub(crate) fn level(&self) -> bool {
-        *lock(&self.0)
+        *lock(&self.level)
+    }
+
+    /// Waits until the line is up. Whether it came up within `limit`.
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
+        let waiting = self
+            .changed
+            .wait_timeout_while(lock(&self.level), limit, |level| !*level);
+        *waiting.unwrap().0
     }
 }
 
 impl IrqLine for TestLine {
     fn set(&self, asserted: bool) {
-        *lock(&self.0) = asserted;
+        *lock(&self.level) = asserted;
+        self.changed.notify_all();
     }
 }
 
-/// The device without threads.
+/// The device with its display thread not started or parked: the test is the worker.
 pub(crate) struct Rig {
+    pub(crate) device: Qxl,
     pub(crate) core: Arc<Core>,
-    pub(crate) worker: Worker,
     pub(crate) sink: Arc<TestSink>,
     pub(crate) line: Arc<TestLine>,
     pub(crate) rom: SharedMemory,
@@ -61,25 +76,38 @@ impl Rig {
 
     pub(crate) fn with(config: QxlConfig) -> Self {
         let memory = Qxl::allocate(&config).unwrap();
-        let core = Arc::new(Core::new(config, memory));
-        core.header.reset();
-        let line = Arc::new(TestLine::default());
-        core.interrupts.connect(line.clone());
-        core.bar_moved(0, Some(BAR0));
-        core.bar_moved(1, Some(BAR1));
-        let rom = SharedMemory::allocate("rom", ROM_SIZE).unwrap();
         let sink = Arc::new(TestSink::default());
+        let device = Qxl::assemble(config, memory, sink.clone()).unwrap();
+        device.shared().core.header.reset();
+        Self::of(device, sink)
+    }
+
+    /// Plugs the device in, which must not run by itself.
+    pub(crate) fn of(device: Qxl, sink: Arc<TestSink>) -> Self {
+        let core = device.shared().core.clone();
+        let line = Arc::new(TestLine::default());
+        device.plugged(PciInterrupts {
+            intx: Some(line.clone()),
+            msix: Vec::new(),
+            msix_enabled: Arc::default(),
+        });
+        device.bar_moved(0, Some(BAR0));
+        device.bar_moved(1, Some(BAR1));
+        let rom = device.bars().into_iter().find_map(|bar| match bar.kind {
+            BarKind::Memory { memory, .. } if bar.index == 2 => Some(memory),
+            _ => None,
+        });
         Self {
-            worker: Worker::new(
-                core.clone(),
-                Rom::new(rom.clone(), config.index, config.sizes),
-                sink.clone(),
-            ),
+            device,
             core,
             sink,
             line,
-            rom,
+            rom: rom.unwrap(),
         }
+    }
+
+    pub(crate) fn worker(&self) -> MutexGuard<'_, Worker> {
+        lock(&self.device.shared().worker)
     }
 
     /// Writes a port and lets the worker come to rest.
@@ -89,7 +117,7 @@ impl Rig {
             self.run();
         }
         if let Some(ticket) = effect.ticket {
-            assert!(ticket.wait(std::time::Duration::ZERO), "port {port} is synchronous");
+            assert!(ticket.wait(Duration::ZERO), "port {port} is synchronous");
         }
     }
 
@@ -100,7 +128,7 @@ impl Rig {
 
     pub(crate) fn run(&mut self) {
         let mut steps = 0;
-        while self.worker.step() == Step::Busy {
+        while self.worker().step() == Step::Busy {
             steps += 1;
             assert!(steps < 100_000, "the worker does not come to rest");
         }
