@@ -324,7 +324,7 @@ fn vga_mode_and_a_frozen_device_stay_what_they_are() {
 }
 
 #[test]
-fn a_save_without_a_pause_of_the_work_leaves_no_picture_behind() {
+fn what_is_in_flight_is_done_before_a_save() {
     let mut driver = Driver::with_primary();
     driver.fill(1, 0, [0, 0, 1, 1], 0xfeed);
     driver.rig.take_pending();
