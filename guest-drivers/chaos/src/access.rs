@@ -21,6 +21,8 @@ pub(crate) struct Machine {
     no_master: u32,
     /// Start and end of MSI-X tables.
     tables: [(u32, u32); TABLES],
+    /// Address of pvpanic's register.
+    panic: Option<u32>,
     done: u64,
     limit: u64,
 }
@@ -34,6 +36,7 @@ impl Machine {
             config_address: 0,
             no_master: 0,
             tables: [(0, 0); TABLES],
+            panic: None,
             done: 0,
             limit,
         }
@@ -59,6 +62,11 @@ impl Machine {
         if let Some(table) = self.tables.get_mut(usize::from(device)) {
             *table = (start, end);
         }
+    }
+
+    /// Says where pvpanic's register is.
+    pub(crate) const fn guard_panic(&mut self, at: u32) {
+        self.panic = Some(at);
     }
 
     /// Sets the config address register to 0: others have used it since.
@@ -151,6 +159,9 @@ impl Machine {
             .find(|(start, end)| address < *end && address + 8 > *start)
         {
             value = guard::msix_value(address.wrapping_sub(*start) & 0xfff, width, value);
+        }
+        if let Some(panic) = self.panic {
+            value = guard::panic_value(panic, address, width, value);
         }
         if mmio::write(address, width, value) {
             self.done += 1;

@@ -12,6 +12,7 @@
 //! - 0x3f8 (UART data): would mix garbage into the report. The other registers are written; the report sets the port up
 //!   again.
 //! - 0x514 to 0x51b (fw_cfg DMA): where there is one, it writes guest memory.
+//! - pvpanic's register, wherever its BAR is: the bit that says that the guest has panicked.
 //! - Bus mastering of functions that reach guest memory (all but QXL, which knows only its own): a virtio queue in the
 //!   wrong place overwrites the guest.
 //! - MSI-X messages: any address, but as data a vector this guest has, with fixed delivery: NMI and INIT are no VMM's bug.
@@ -83,6 +84,19 @@ pub(crate) fn msix_value(offset: u32, width: Width, value: u64) -> u64 {
             at if at == MSIX_DATA + 1 => *byte = 0,
             _ => {}
         }
+    }
+    u64::from_le_bytes(bytes)
+}
+
+const PANICKED: u8 = 1;
+
+/// The value to write at `address` when pvpanic's register is at `panic`.
+pub(crate) fn panic_value(panic: u32, address: u32, width: Width, value: u64) -> u64 {
+    let mut bytes = value.to_le_bytes();
+    if let Some(byte) = bytes.get_mut(panic.wrapping_sub(address) as usize)
+        && address.wrapping_add(width.bytes()) > panic
+    {
+        *byte &= !PANICKED;
     }
     u64::from_le_bytes(bytes)
 }

@@ -53,15 +53,18 @@ fn run(options: &Options) -> ! {
     print!(
         "chaos: {} PCI functions, {} QXL\n",
         targets.iter().count(),
-        if targets.map().is_some() { "with" } else { "without" }
+        if targets.qxl().is_some() { "with" } else { "without" }
     );
-    rampage(&mut machine, &targets, options);
+    let shares = rampage(&mut machine, &targets, options);
 
     targets.restore();
     machine.park();
     serial::init();
     irq::init();
     irq::start_ticks(TICKS_PER_SECOND);
+    for ((_, name), share) in KINDS.iter().zip(shares) {
+        print!("chaos: {share} accesses of kind {name}\n");
+    }
     print!("chaos: done seed={seed:#x} accesses={}\n", machine.done());
     let screen = draw();
     match &screen {
@@ -72,9 +75,19 @@ fn run(options: &Options) -> ! {
 }
 
 /// Makes the accesses, in rounds: each begins with a device that is as broken as the last one left it, or whole, and
-/// mixes a few kinds.
-fn rampage(machine: &mut Machine, targets: &Targets, options: &Options) {
+/// mixes a few kinds. How many accesses were of each kind.
+fn rampage(machine: &mut Machine, targets: &Targets, options: &Options) -> [u64; KINDS.len()] {
+    let mut shares = [0; KINDS.len()];
     let mut random = Random::new(options.seed);
+    let wanted = if targets.qxl().is_some() {
+        options.kinds
+    } else {
+        options.kinds & !needs_qxl()
+    };
+    if wanted == 0 {
+        print!("chaos: nothing here that `only` names\n");
+        return shares;
+    }
     let mut told = 0;
     while !machine.is_over() {
         if random.below(8) >= 2 {
@@ -88,19 +101,19 @@ fn rampage(machine: &mut Machine, targets: &Targets, options: &Options) {
                 }
             }
         }
-        targets.guard_tables(machine);
-        let kinds = round_kinds(&mut random, options.kinds);
-        let before = machine.done();
+        targets.guard(machine);
+        let kinds = round_kinds(&mut random, wanted);
         let mut map = targets.map();
         machine.park();
         for _ in 0..random.between(8, 24) {
-            step(machine, &mut random, targets, kinds, &mut map);
+            let index = random.below(KINDS.len() as u32) as usize;
+            if kinds & 1 << index != 0 {
+                let before = machine.done();
+                step(machine, &mut random, targets, KINDS[index].0, &mut map);
+                shares[index] += machine.done() - before;
+            }
         }
         machine.flush();
-        if machine.done() == before && kinds & !needs_qxl() == 0 && targets.map().is_none() {
-            print!("chaos: nothing here that `only` names\n");
-            return;
-        }
         let tenth = machine.done() * 10 / options.count.max(1);
         if tenth > told {
             told = tenth;
@@ -108,6 +121,7 @@ fn rampage(machine: &mut Machine, targets: &Targets, options: &Options) {
             print!("chaos: {} of {}\n", machine.done(), options.count);
         }
     }
+    shares
 }
 
 /// Kinds that do nothing without a QXL device.
@@ -117,29 +131,24 @@ fn needs_qxl() -> u32 {
     })
 }
 
-/// Some of the kinds wanted, at least one: config space that changes all the time hides the device from the others.
+/// Some of the kinds wanted, which are not none, and at least one: config space that changes all the time hides the device from the others.
 fn round_kinds(random: &mut Random, wanted: u32) -> u32 {
     loop {
         let kinds = wanted & random.next() as u32;
-        if kinds != 0 || wanted == 0 {
+        if kinds != 0 {
             return kinds;
         }
     }
 }
 
-fn step(machine: &mut Machine, random: &mut Random, targets: &Targets, kinds: u32, map: &mut Option<QxlMap>) {
-    let index = random.below(KINDS.len() as u32);
-    if kinds & 1 << index == 0 {
-        return;
-    }
-    let (kind, _) = KINDS[index as usize];
+fn step(machine: &mut Machine, random: &mut Random, targets: &Targets, kind: Kind, map: &mut Option<QxlMap>) {
     match (kind, &map) {
         (Kind::Config, _) => {
             config::step(machine, random, targets);
             machine.flush();
             // Where things are now.
             *map = targets.map();
-            targets.guard_tables(machine);
+            targets.guard(machine);
             machine.park();
         }
         (Kind::Bars, map) => windows::step(machine, random, targets, map.as_ref()),

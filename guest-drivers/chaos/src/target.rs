@@ -14,6 +14,8 @@ const BAR0: u8 = 0x10;
 const BARS: usize = 6;
 const CAPABILITIES: u8 = 0x34;
 const INTERRUPT_LINE: u8 = 0x3c;
+/// Vendor and device id of pvpanic.
+const PVPANIC: u32 = 0x0011_1b36;
 const CAPABILITY_MSIX: u8 = 0x11;
 /// Capabilities looked at: a list may be a circle.
 const CAPABILITIES_MAX: usize = 48;
@@ -26,6 +28,7 @@ pub(crate) struct Target {
     bars: [u32; BARS],
     sizes: [u32; BARS],
     line: u32,
+    is_pvpanic: bool,
     /// Register of the MSI-X capability, and the BAR its table is in.
     msix: Option<(u8, u8)>,
 }
@@ -48,6 +51,7 @@ impl Target {
             bars,
             sizes,
             line: function.read(INTERRUPT_LINE),
+            is_pvpanic: function.read(0) == PVPANIC,
             msix: find_msix(function),
         }
     }
@@ -186,9 +190,12 @@ impl Targets {
         }
     }
 
-    /// Tells the machine where the MSI-X tables are now.
-    pub(crate) fn guard_tables(&self, machine: &mut Machine) {
+    /// Tells the machine where MSI-X tables and pvpanic's register are now.
+    pub(crate) fn guard(&self, machine: &mut Machine) {
         for target in self.iter() {
+            if let Some((base, _)) = target.memory(0).filter(|_| target.is_pvpanic) {
+                machine.guard_panic(base);
+            }
             let table = target.msix.and_then(|(_, bar)| target.memory(bar));
             if let Some((base, size)) = table {
                 machine.guard_table(target.function.device(), base, base.saturating_add(size));
