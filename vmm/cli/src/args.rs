@@ -30,19 +30,15 @@ Exit codes:
   2  wrong command line or configuration, FILE:LINE: message
   `caraway run --help` lists those of a VM's end.";
 
+// What has arguments is described at them: a description here would hide the longer one.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a VM until it ends; without CONFIG, the built-in demo VM
     Run(RunArgs),
-    /// Command a running VM: screenshots, keys, pause, power button
     Ctl(CtlArgs),
-    /// List this user's running VMs
     Ps(PsArgs),
-    /// Check a configuration and print the machine it describes
     Check(CheckArgs),
     /// Print the JSON schema of configurations
     Schema,
-    /// Measure what this host can run
     Doctor(DoctorArgs),
 }
 
@@ -75,7 +71,7 @@ Exit codes:
   4     the guest did not power off in time
   64+n  what the guest wrote to its debug-exit port, if the configuration has one";
 
-/// Command a running VM.
+/// Command a running VM: screenshots, keys, pause, power button.
 #[derive(Debug, Args)]
 #[command(after_long_help = CTL_EXIT_CODES)]
 pub(crate) struct CtlArgs {

@@ -12,6 +12,7 @@ const LONGEST_WAIT: i64 = 24 * 3600;
 /// Most clicks or wheel steps of one command.
 const MOST_STEPS: i64 = 100;
 
+// What has arguments is described at them: a description here would hide the longer one.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CtlCommand {
     /// Print how the VM is: running, paused, prelaunch, shutdown, guest-panicked or internal-error
@@ -30,20 +31,15 @@ pub(crate) enum CtlCommand {
     Powerdown,
     /// End the VM at once, its disks flushed, and wait until it has gone
     Quit,
-    /// Take a picture of the screen
     Screenshot(ScreenshotArgs),
-    /// Press keys together
     SendKey(SendKeyArgs),
-    /// Type text on a US keyboard
     Type(TypeArgs),
     /// Move and click the mouse
     Mouse {
         #[command(subcommand)]
         action: MouseAction,
     },
-    /// Wait for a picture on the screen
     WaitScreen(WaitArgs),
-    /// Run any QMP command and print its reply
     Qmp(QmpArgs),
 }
 
@@ -78,7 +74,7 @@ pub(crate) struct ScreenshotArgs {
 #[command(after_long_help = key_names())]
 pub(crate) struct SendKeyArgs {
     /// Keys pressed together, for example `ctrl-alt-f2`, `shift-a` or `ret`
-    #[arg(required = true, value_name = "KEY[-KEY]...", value_parser = super::input::parse_keys)]
+    #[arg(required = true, value_name = "KEYS", value_parser = super::input::parse_keys)]
     pub(crate) keys: Vec<Keys>,
     /// Milliseconds the keys are held
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=LONGEST_HOLD))]

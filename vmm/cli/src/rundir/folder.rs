@@ -165,9 +165,8 @@ impl Base {
             Err(RunDirError::NotADirectory(_) | RunDirError::Owner { .. }) => return Ok(Use::Foreign),
             Err(error) => return Err(error),
         };
-        let lock = match folder.open_file(LOCK, OFlags::RDWR) {
-            Ok(lock) => lock,
-            Err(_) => return Ok(Use::Foreign),
+        let Ok(lock) = folder.open_file(LOCK, OFlags::RDWR) else {
+            return Ok(Use::Foreign);
         };
         match fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) if self.is_current(name, &folder, &lock) => {
