@@ -1,9 +1,7 @@
 //! Machine vocabulary: what devices and the machine say to each other.
 //!
 //! Devices know this crate and [`caraway-ports`], never KVM. The machine implements the traits here.
-//!
-//! `unsafe` lives in [`memory`] only: mapping a memfd.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod address_space;
 pub mod bus;
