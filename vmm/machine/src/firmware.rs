@@ -16,6 +16,8 @@ use crate::{
 
 /// Ports given to PCI.
 pub(crate) const PCI_PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
+/// There is one flat bus.
+const LAST_BUS: u8 = 0;
 const IO_APIC: u32 = 0xfec0_0000;
 const LOCAL_APIC: u32 = 0xfee0_0000;
 
@@ -105,6 +107,7 @@ impl Firmware {
             local_apic: LOCAL_APIC,
             io_apic: IO_APIC,
             ecam: ECAM,
+            last_bus: LAST_BUS,
             window32: WINDOW32,
             window64: self.layout.window64(),
             pci_ports: PCI_PORTS,

@@ -10,6 +10,7 @@ fn spec() -> Spec {
         local_apic: 0xfee0_0000,
         io_apic: 0xfec0_0000,
         ecam: 0xb000_0000..0xc000_0000,
+        last_bus: 0,
         window32: 0xc000_0000..0xfec0_0000,
         window64: 0x8_0000_0000..0x10_0000_0000,
         pci_ports: 0xc000..=0xffff,
@@ -106,9 +107,10 @@ type Change = fn(&mut Spec);
 #[test]
 fn what_the_tables_cannot_tell_is_refused_by_name() {
     let ram = GuestRam::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
-    let cases: [(&str, Change); 6] = [
+    let cases: [(&str, Change); 7] = [
         ("cpus", |s| s.cpus = 0),
         ("ecam", |s| s.ecam = 0xb000_0000..0xb008_0000),
+        ("last_bus", |s| (s.ecam.end, s.last_bus) = (0xb010_0000, 1)),
         ("window32", |s| s.window32 = 0xc000_0000..0x1_0000_1000),
         ("window64", |s| s.window64.end = s.window64.start),
         ("pci_ports", |s| s.pci_ports = RangeInclusive::new(9, 8)),

@@ -74,7 +74,7 @@ fn pci_root(spec: &Spec) -> Vec<u8> {
         None,
     );
     let resources = Part(to_bytes(&ResourceTemplate::new(vec![
-        &AddressSpace::new_bus_number(0_u16, u16::from(spec.last_bus())),
+        &AddressSpace::new_bus_number(0_u16, u16::from(spec.last_bus)),
         // Config space access; consumed by the bridge itself.
         &IO::new(0xcf8, 0xcf8, 1, 8),
         // VGA lies where it always does.

@@ -33,8 +33,11 @@ pub struct Spec {
     pub local_apic: u32,
     /// Address of the IOAPIC, whose inputs are the GSIs from 0 on.
     pub io_apic: u32,
-    /// Config space of all buses: below 4 GiB, 1 MiB a bus, at most 256.
+    /// Reserved for config space: below 4 GiB, 1 MiB a bus, at most 256.
     pub ecam: Range<u64>,
+    /// Highest bus number there is. A guest may look at every device number of every bus it is told of, each an exit to
+    /// this program: Linux looks at 8160 for 255 empty buses.
+    pub last_bus: u8,
     /// PCI memory below 4 GiB.
     pub window32: Range<u64>,
     /// PCI memory above 4 GiB.
@@ -148,7 +151,7 @@ fn tables(spec: &Spec) -> Result<Vec<Table>, AcpiError> {
 
 fn mcfg(spec: &Spec) -> Vec<u8> {
     let mut mcfg = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    mcfg.add_ecam(spec.ecam.start, 0, 0, spec.last_bus());
+    mcfg.add_ecam(spec.ecam.start, 0, 0, spec.last_bus);
     bytes_of(&mcfg)
 }
 
@@ -174,12 +177,6 @@ impl Placed {
 }
 
 impl Spec {
-    /// Highest bus number the config space has room for.
-    fn last_bus(&self) -> u8 {
-        let buses = (self.ecam.end - self.ecam.start) >> 20;
-        u8::try_from(buses.saturating_sub(1)).unwrap_or(u8::MAX)
-    }
-
     fn check(&self) -> Result<(), AcpiError> {
         const FOUR_GIB: u64 = 1 << 32;
         let refuse = |field, value: String| Err(AcpiError::Spec { field, value });
@@ -191,6 +188,9 @@ impl Spec {
         let ecam_size = ecam.end.saturating_sub(ecam.start);
         if ecam.end > FOUR_GIB || !(1 << 20..=256 << 20).contains(&ecam_size) || !ecam_size.is_multiple_of(1 << 20) {
             return refuse("ecam", range(ecam));
+        }
+        if (u64::from(self.last_bus) + 1) << 20 > ecam_size {
+            return refuse("last_bus", self.last_bus.to_string());
         }
         if low.is_empty() || low.end > FOUR_GIB {
             return refuse("window32", range(low));
