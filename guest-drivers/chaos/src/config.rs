@@ -20,7 +20,7 @@ const CAPABILITIES: u32 = 0x40;
 /// A few accesses by one of the two ways.
 pub(crate) fn step(machine: &mut Machine, random: &mut Random, targets: &Targets) {
     let by_ports = random.once_in(2);
-    for _ in 0..random.between(1, 16) {
+    for _ in 0..random.between(8, 48) {
         let place = place(random, targets);
         let register = register(random);
         let value = value(random, targets, register);

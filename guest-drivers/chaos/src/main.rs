@@ -30,6 +30,9 @@ use options::{KINDS, Kind, Options};
 use random::Random;
 use target::{QxlMap, Targets};
 
+/// Least and most steps of a round.
+const STEPS: (u32, u32) = (48, 192);
+
 static PIXELS: TakeOnce<[u32; WIDTH * HEIGHT]> = TakeOnce::new([0; WIDTH * HEIGHT]);
 
 caraway_guest_rt::entry!(main);
@@ -92,26 +95,23 @@ fn rampage(machine: &mut Machine, targets: &Targets, options: &Options) -> [u64;
     while !machine.is_over() {
         if random.below(8) >= 2 {
             targets.restore();
-            let (reset, revive) = (!random.once_in(3), !random.once_in(3));
-            let size = (random.between(320, 1024), random.between(240, 768));
-            if let Some(map) = targets.map().filter(|_| reset) {
-                map.reset();
-                if revive {
-                    map.revive(size.0, size.1);
-                }
-            }
+            refresh(&mut random, targets.map().as_ref());
         }
         targets.guard(machine);
         let kinds = round_kinds(&mut random, wanted);
         let mut map = targets.map();
         machine.park();
-        for _ in 0..random.between(8, 24) {
+        for _ in 0..random.between(STEPS.0, STEPS.1) {
             let index = random.below(KINDS.len() as u32) as usize;
-            if kinds & 1 << index != 0 {
-                let before = machine.done();
-                step(machine, &mut random, targets, KINDS[index].0, &mut map);
-                shares[index] += machine.done() - before;
+            if kinds & 1 << index == 0 {
+                continue;
             }
+            if needs_qxl() & 1 << index != 0 && random.once_in(4) {
+                refresh(&mut random, map.as_ref());
+            }
+            let before = machine.done();
+            step(machine, &mut random, targets, KINDS[index].0, &mut map);
+            shares[index] += machine.done() - before;
         }
         machine.flush();
         let tenth = machine.done() * 10 / options.count.max(1);
@@ -124,6 +124,18 @@ fn rampage(machine: &mut Machine, targets: &Targets, options: &Options) -> [u64;
     shares
 }
 
+/// Resets the QXL device or not, and makes it draw again or not: a device that found a violation does nothing else.
+fn refresh(random: &mut Random, map: Option<&QxlMap>) {
+    let (reset, revive) = (!random.once_in(4), !random.once_in(4));
+    let (width, height) = (random.between(320, 1024), random.between(240, 768));
+    if let Some(map) = map.filter(|_| reset) {
+        map.reset();
+        if revive {
+            map.revive(width, height);
+        }
+    }
+}
+
 /// Kinds that do nothing without a QXL device.
 fn needs_qxl() -> u32 {
     (0..).zip(KINDS).fold(0, |bits, (index, (kind, _))| {
@@ -131,7 +143,8 @@ fn needs_qxl() -> u32 {
     })
 }
 
-/// Some of the kinds wanted, which are not none, and at least one: config space that changes all the time hides the device from the others.
+/// Some of the kinds wanted, at least one; `wanted` is not empty. Not all of them: config space that changes all the
+/// time hides the device from the others.
 fn round_kinds(random: &mut Random, wanted: u32) -> u32 {
     loop {
         let kinds = wanted & random.next() as u32;

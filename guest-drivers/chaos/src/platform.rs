@@ -30,7 +30,7 @@ const BLOCKS: [(u16, u32); 15] = [
 /// A few accesses to one block.
 pub(crate) fn step(machine: &mut Machine, random: &mut Random) {
     let (first, length) = random.pick(&BLOCKS);
-    for _ in 0..random.between(1, 32) {
+    for _ in 0..random.between(16, 64) {
         let port = first.saturating_add(random.below(length) as u16);
         let width = random.pick(&WIDTHS);
         if random.once_in(3) {

@@ -17,7 +17,7 @@ pub(crate) fn step(machine: &mut Machine, random: &mut Random, map: &QxlMap) {
         4 => monitors(machine, random, map),
         _ => {}
     }
-    for _ in 0..random.between(1, 8) {
+    for _ in 0..random.between(8, 32) {
         // A reset now and then only: it ends what the others have begun.
         let number = match random.below(40) {
             0 => abi::PORT_RESET,

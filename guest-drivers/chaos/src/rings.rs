@@ -19,8 +19,9 @@ const COMMAND_CURSOR: u32 = 3;
 const COMMAND_SURFACE: u32 = 5;
 /// Bytes at the start of the RAM BAR that commands are put into: few, so that they overlap.
 const ARENA: u32 = 0x10_0000;
-/// Commands pushed before the device is made to take them: with more the ring overflows and the device freezes.
-const BURST: u32 = 24;
+/// Commands pushed before the device is made to take them: far from what the ring holds, so that it overflows by
+/// nonsense only.
+const BURST: u32 = 6;
 
 /// Accesses of one sort.
 pub(crate) fn step(machine: &mut Machine, random: &mut Random, map: &QxlMap) {

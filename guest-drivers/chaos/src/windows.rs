@@ -13,6 +13,8 @@ const PCI_PORTS: (u32, u32) = (0xc000, 0xffff);
 const BARS: u32 = 6;
 /// A BAR's registers are at its start.
 const REGISTERS: u32 = 0x1000;
+/// Bytes of surface memory that one step goes about in.
+const NEIGHBOURHOOD: u32 = 0x2000;
 
 /// A few accesses to BARs and around them.
 pub(crate) fn step(machine: &mut Machine, random: &mut Random, targets: &Targets, map: Option<&QxlMap>) {
@@ -21,7 +23,7 @@ pub(crate) fn step(machine: &mut Machine, random: &mut Random, targets: &Targets
         return;
     }
     let (base, size) = region(random, targets);
-    for _ in 0..random.between(1, 16) {
+    for _ in 0..random.between(8, 40) {
         let address = base.saturating_add(random.below(size));
         memory_access(machine, random, address);
     }
@@ -57,7 +59,7 @@ fn memory_access(machine: &mut Machine, random: &mut Random, address: u32) {
 }
 
 fn ports(machine: &mut Machine, random: &mut Random, map: Option<&QxlMap>) {
-    for _ in 0..random.between(1, 32) {
+    for _ in 0..random.between(8, 64) {
         let port = match map {
             // Around the I/O BAR, with the bytes before and behind it.
             Some(map) if !random.once_in(3) => {
@@ -82,11 +84,15 @@ pub(crate) fn surface_memory(machine: &mut Machine, random: &mut Random, map: &Q
     } else {
         (map.vram, map.vram_size)
     };
-    for _ in 0..random.between(1, 32) {
-        // Over both ends too.
-        let address = base
-            .saturating_sub(8)
-            .saturating_add(random.below(size.saturating_add(16)));
+    // Over both ends too. Few pages each time: the guest pays for every first touch.
+    let last = base.saturating_add(size).saturating_sub(NEIGHBOURHOOD / 2);
+    let start = match random.below(4) {
+        0 => base.saturating_sub(NEIGHBOURHOOD / 2),
+        1 => last,
+        _ => base.saturating_add(random.below(size)),
+    };
+    for _ in 0..random.between(16, 64) {
+        let address = start.saturating_add(random.below(NEIGHBOURHOOD));
         memory_access(machine, random, address);
     }
 }
