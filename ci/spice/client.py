@@ -12,7 +12,7 @@
 
 A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
 motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
-screenshot (out), console, wait-text (text, lines), mouse-mode, cursor, settle (quiet); those that wait take `seconds`.
+screenshot (out), marks (width, height), console, wait-text (text, lines), mouse-mode, cursor, settle (quiet); those that wait take `seconds`.
 Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
 """
 
@@ -121,6 +121,13 @@ class Steps:
     def do_cursor(self) -> dict:
         return {"cursor": self._client.cursor}
 
+    def do_marks(self, width: int, height: int, seconds: float = SECONDS) -> dict:
+        """Waits until a picture of this size is marked; when each picture was."""
+        self._client.wait_for(
+            lambda _seen: any(mark[1:] == (width, height) for mark in self._client.marks), seconds, f"{width}x{height}"
+        )
+        return {"marks": self._client.marks}
+
     def do_settle(self, quiet: float = 0.2, seconds: float = SECONDS) -> None:
         self._client.settle(quiet, seconds)
 
@@ -148,6 +155,7 @@ def arguments() -> argparse.Namespace:
     connection.add_argument("--display", type=int, default=0, help="display channel (0)")
     connection.add_argument("--connect-seconds", type=float, default=SECONDS, help="how long to try to connect (30)")
     connection.add_argument("--seconds", type=float, default=SECONDS, help="limit for the picture or condition (30)")
+    connection.add_argument("--say-ready", action="store_true", help="print {\"ready\": true} before connecting")
     connection.add_argument("--vmlinux", help="kernel to take the console font from (the console image's)")
 
     parser = argparse.ArgumentParser(
@@ -195,6 +203,8 @@ def drive(options: argparse.Namespace) -> int:
     if options.ticket is not None:
         target["password"] = options.ticket
     client = session.Client(target, options.display)
+    if options.say_ready:
+        say({"ready": True})
     client.connect(options.connect_seconds)
     try:
         client.wait_mark(options.seconds)

@@ -57,6 +57,8 @@ class Client:
         self._motions = 0
         self.changes = 0
         self.mark_ns: int | None = None
+        # Time, width and height of each picture that was marked as ready to be shown.
+        self.marks: list[tuple[int, int, int]] = []
         self.cursor: dict = {"visible": False}
 
     def connect(self, seconds: float) -> None:
@@ -124,8 +126,11 @@ class Client:
             self._error = f"{name} channel: {words.get(kind, event.value_nick)}"
 
     def _marked(self, _channel, mark) -> None:
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         if mark and self.mark_ns is None:
-            self.mark_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            self.mark_ns = now
+        if mark and (primary := self._primary()):
+            self.marks.append((now, primary.width, primary.height))
         self._changed()
 
     def _changed(self, *_arguments) -> None:

@@ -65,6 +65,12 @@ impl Canvas {
         }
     }
 
+    /// Bytes of pixels in all surfaces.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Creates a surface, zero unless `spec` brings content. A live surface with the same number is replaced.
     ///
     /// # Errors

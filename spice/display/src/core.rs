@@ -193,6 +193,12 @@ impl Display {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Bytes of pixels in the canvas.
+    #[must_use]
+    pub fn canvas_bytes(&self) -> u64 {
+        self.lock().canvas.bytes()
+    }
+
     /// Size of the screen.
     #[must_use]
     pub fn size(&self) -> (u32, u32) {

@@ -105,6 +105,24 @@ pub struct SpiceInfo {
     pub channels: Vec<ChannelInfo>,
 }
 
+/// What is measured of a machine (`x-caraway-figures`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Figures {
+    /// When the guest was entered for the first time: nanoseconds of `CLOCK_MONOTONIC`.
+    pub first_instruction_ns: Option<u64>,
+    /// Resets since the start.
+    pub resets: u64,
+    /// Port and memory reads nobody answered.
+    pub unclaimed_reads: u64,
+    /// Port and memory writes nobody took.
+    pub unclaimed_writes: u64,
+    /// Bytes of pixels in the server's copies of all surfaces.
+    pub canvas_bytes: u64,
+    /// Drawing commands that made no sense.
+    pub dropped_drawings: u64,
+}
+
 /// One machine. Methods may block for as long as the machine takes; the server calls them off its event loop.
 pub trait Backend: Send + Sync + 'static {
     /// The VM's name.
@@ -157,6 +175,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The SPICE server.
     fn spice(&self) -> SpiceInfo;
+
+    /// What is measured.
+    fn figures(&self) -> Figures;
 
     /// What happens from now on.
     fn events(&self) -> broadcast::Receiver<Event>;

@@ -33,6 +33,7 @@ pub(crate) const NAMES: &[&str] = &[
     "stop",
     "system_powerdown",
     "system_reset",
+    "x-caraway-figures",
     "x-caraway-shot",
     "x-caraway-type",
     "x-caraway-wait",
@@ -124,6 +125,10 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
             Ok(json!({"running": status == RunState::Running, "singlestep": false, "status": status}))
         }
         "query-spice" => none(arguments).map(|()| json!(backend.spice())),
+        "x-caraway-figures" => {
+            none(arguments)?;
+            off_loop(backend, |backend| Ok(json!(backend.figures()))).await
+        }
         "stop" => act(backend, arguments, |b| b.stop()).await,
         "cont" => act(backend, arguments, |b| b.cont()).await,
         "system_reset" => act(backend, arguments, |b| b.reset()).await,

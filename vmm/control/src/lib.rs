@@ -15,6 +15,6 @@ mod screen;
 pub mod server;
 mod wire;
 
-pub use backend::{Backend, ChannelInfo, Event, RunState, SpiceInfo};
+pub use backend::{Backend, ChannelInfo, Event, Figures, RunState, SpiceInfo};
 pub use error::{ErrorClass, QmpError};
 pub use screen::{Screenshot, encode_png, encode_ppm};

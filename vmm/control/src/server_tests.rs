@@ -10,7 +10,7 @@ use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds, Scancode};
 use serde_json::json;
 
 use super::*;
-use crate::{Event, RunState, Screenshot, SpiceInfo, client::Client};
+use crate::{Event, Figures, RunState, Screenshot, SpiceInfo, client::Client};
 
 #[derive(Default)]
 struct Keyboard(Mutex<Vec<InputEvent>>);
@@ -105,6 +105,10 @@ impl Backend for Machine {
             mouse_mode: "server",
             channels: Vec::new(),
         }
+    }
+
+    fn figures(&self) -> Figures {
+        Figures::default()
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {

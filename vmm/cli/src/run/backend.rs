@@ -1,8 +1,11 @@
 //! The machine as its control socket sees it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use caraway_control::{Backend, Event, QmpError, RunState, Screenshot, SpiceInfo};
+use caraway_control::{Backend, Event, Figures, QmpError, RunState, Screenshot, SpiceInfo};
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
 use caraway_ports::input::InputSink;
@@ -126,6 +129,24 @@ impl Backend for VmBackend {
 
     fn spice(&self) -> SpiceInfo {
         self.clients.info()
+    }
+
+    fn figures(&self) -> Figures {
+        let status = self.machine.status();
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let since_boot = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+        let first = self
+            .machine
+            .first_entry()
+            .map(|entry| since_boot.saturating_sub(entry.elapsed()));
+        Figures {
+            first_instruction_ns: first.and_then(|time| u64::try_from(time.as_nanos()).ok()),
+            resets: status.as_ref().map_or(0, |status| status.resets),
+            unclaimed_reads: status.as_ref().map_or(0, |status| status.unclaimed_reads),
+            unclaimed_writes: status.as_ref().map_or(0, |status| status.unclaimed_writes),
+            canvas_bytes: self.display.canvas_bytes(),
+            dropped_drawings: self.display.dropped(),
+        }
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {
