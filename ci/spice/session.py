@@ -170,7 +170,8 @@ class Client:
         limit = time.monotonic() + seconds
         while True:
             seen = self.changes
-            found = condition(self.picture())
+            # Between two primary surfaces there is none.
+            found = self._has_picture() and condition(self.picture())
             if found:
                 return found
             left = limit - time.monotonic()
@@ -189,6 +190,11 @@ class Client:
         if channel is None or not _get_primary(hash(channel), PRIMARY_SURFACE, ctypes.byref(primary)):
             return None
         return primary if primary.data else None
+
+    def _has_picture(self) -> bool:
+        self._run(lambda: not self._context.pending(), time.monotonic() + 1)
+        primary = self._primary()
+        return primary is not None and primary.format in SURFACE_FORMATS
 
     def picture(self) -> Picture:
         """The primary surface as the client has drawn it."""

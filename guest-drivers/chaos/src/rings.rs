@@ -216,7 +216,8 @@ fn surface(machine: &mut Machine, random: &mut Random, map: &QxlMap, at: u32) {
 }
 
 fn drawable(machine: &mut Machine, random: &mut Random, map: &QxlMap, at: u32) {
-    let (id, kind, surface) = (random.next(), random.below(16), random.below(4));
+    let (id, kind) = (random.next(), random.below(16));
+    let surface = random.below(4) * u32::from(random.once_in(3));
     let clip = u32::from(random.once_in(4));
     let clip_at = slot_address(random, map);
     let image_at = random.below(ARENA);
