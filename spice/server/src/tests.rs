@@ -1,7 +1,10 @@
 //! The server on in-memory streams, spoken to through the client half of the protocol crate.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,6 +45,10 @@ struct Keyboard {
     events: Mutex<Vec<InputEvent>>,
     changed: Notify,
     listeners: Mutex<Vec<std::sync::Weak<dyn LedListener>>>,
+    /// Whether the guest reads only a little at a time; else it is never behind.
+    slow: AtomicBool,
+    taken: AtomicUsize,
+    furthest_behind: AtomicUsize,
 }
 
 impl Keyboard {
@@ -67,8 +74,16 @@ impl InputSink for Keyboard {
         self.changed.notify_one();
     }
 
+    /// The guest takes a few events whenever somebody looks.
     fn pending(&self) -> usize {
-        0
+        let sent = self.events.lock().unwrap().len();
+        let taken = self.taken.load(Ordering::SeqCst);
+        if !self.slow.load(Ordering::SeqCst) {
+            return 0;
+        }
+        self.furthest_behind.fetch_max(sent - taken, Ordering::SeqCst);
+        self.taken.store(sent.min(taken + 16), Ordering::SeqCst);
+        sent - taken
     }
 
     fn leds(&self) -> Leds {
@@ -435,6 +450,25 @@ async fn the_ack_window_holds_a_client_that_does_not_acknowledge() {
             _ => None,
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_client_that_types_faster_than_the_guest_reads_waits_for_it() {
+    const KEYS: usize = 1000;
+    let fixture = fixture(None);
+    fixture.keyboard.slow.store(true, Ordering::SeqCst);
+    let (_main, session) = fixture.session().await;
+    let mut channel = fixture.link(ChannelType::Inputs, session).await;
+    for _ in 0..KEYS {
+        channel
+            .send(inputs::ClientMessage::KeyDown(inputs::KeyCode(0x1e)))
+            .await;
+        channel.send(inputs::ClientMessage::KeyUp(inputs::KeyCode(0x9e))).await;
+    }
+    let events = fixture.keyboard.wait_for(2 * KEYS).await;
+    assert_eq!(events.len(), 2 * KEYS);
+    let behind = fixture.keyboard.furthest_behind.load(Ordering::SeqCst);
+    assert!(behind <= 257, "{behind} events were waiting");
 }
 
 #[tokio::test]

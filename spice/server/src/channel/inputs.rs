@@ -22,6 +22,43 @@ use crate::ServeError;
 /// After a client set its lock keys the lights are sent again, so that both agree.
 const RESYNC: Duration = Duration::from_secs(2);
 
+/// Bytes the guest may be behind before a client has to wait, as it would for a slow network: what a person can do, but
+/// not what a program that pastes can. The device's queue holds more than ten times as much.
+const MOST_PENDING: usize = 256;
+
+/// A guest that has taken nothing for so long does not read its keyboard; nobody waits for it any more.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often to look.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Keeps a client from being faster than the guest.
+#[derive(Debug, Default)]
+struct Pace {
+    gave_up: bool,
+}
+
+impl Pace {
+    /// Waits until the guest has taken most of what there is, or takes nothing.
+    async fn keep(&mut self, sink: &dyn InputSink) {
+        let mut pending = sink.pending();
+        if pending <= MOST_PENDING {
+            self.gave_up = false;
+            return;
+        }
+        let mut since = tokio::time::Instant::now();
+        while pending > MOST_PENDING && !self.gave_up {
+            tokio::time::sleep(LOOK).await;
+            let now = sink.pending();
+            if now < pending {
+                since = tokio::time::Instant::now();
+            }
+            pending = now;
+            self.gave_up = since.elapsed() > PATIENCE;
+        }
+    }
+}
+
 struct LedWatch(watch::Sender<Leds>);
 
 impl LedListener for LedWatch {
@@ -139,7 +176,9 @@ where
         let mut motions = 0;
         let mut raw = Assembler::default();
         let mut resync_at = None;
+        let mut pace = Pace::default();
         loop {
+            pace.keep(held.sink.as_ref()).await;
             let frame = tokio::select! {
                 frame = receiver.next() => frame?,
                 () = sleep_until(resync_at) => {
