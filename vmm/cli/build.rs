@@ -14,7 +14,13 @@ const SOURCES: [&str; 5] = ["Cargo.toml", "Cargo.lock", "guest-rt", "demo-scene"
 /// Variables of cargo and rustc that the guest's build keeps: where the tools are.
 const KEPT: [&str; 1] = ["CARGO_HOME"];
 /// Variables besides `CARGO_*` that change what a compiler does.
-const REMOVED: [&str; 5] = ["RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTDOCFLAGS"];
+const REMOVED: [&str; 5] = [
+    "RUSTFLAGS",
+    "RUSTC",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "RUSTDOCFLAGS",
+];
 
 fn main() -> ExitCode {
     match build() {
@@ -38,15 +44,28 @@ fn build() -> Result<PathBuf, String> {
     }
     let mut cargo = Command::new(variable("CARGO")?);
     // --frozen: the guest has no dependencies, so nothing is ever fetched.
-    cargo.args(["build", "--release", "--frozen", "--quiet", "--package", "caraway-demo", "--target", TARGET]);
+    cargo.args([
+        "build",
+        "--release",
+        "--frozen",
+        "--quiet",
+        "--package",
+        "caraway-demo",
+        "--target",
+        TARGET,
+    ]);
     cargo.arg("--manifest-path").arg(guests.join("Cargo.toml"));
     cargo.arg("--target-dir").arg(&output);
     for (name, _) in env::vars_os().filter(|(name, _)| is_removed(name)) {
         cargo.env_remove(name);
     }
-    let status = cargo.status().map_err(|error| format!("cannot run cargo for the demo guest: {error}"))?;
+    let status = cargo
+        .status()
+        .map_err(|error| format!("cannot run cargo for the demo guest: {error}"))?;
     if !status.success() {
-        return Err(format!("building the demo guest failed ({status}); its errors are above"));
+        return Err(format!(
+            "building the demo guest failed ({status}); its errors are above"
+        ));
     }
     Ok(output.join(TARGET).join("release/caraway-demo"))
 }
