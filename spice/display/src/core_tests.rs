@@ -269,6 +269,37 @@ fn a_copied_area_protects_what_was_drawn_in_its_source() {
 }
 
 #[test]
+fn a_surface_copied_onto_itself_keeps_what_it_reads() {
+    let display = Display::new(Limits::default());
+    let viewer = display.attach(CAPS, silent());
+    let mut client = Client::new();
+    client.drain(&viewer);
+    draw(&display, fill(0, Rect::at(10, 10, 10, 10), 0x1234, Rop::OP_PUT));
+    let image = Image {
+        id: 0,
+        cache: false,
+        high_bits_set: false,
+        width: 640,
+        height: 480,
+        data: ImageData::Surface(0),
+    };
+    let source = Source {
+        image,
+        area: Rect::at(0, 0, 100, 100),
+        scale: ScaleMode::Nearest,
+    };
+    let op = DrawOp::Copy {
+        source,
+        rop: Rop::PUT,
+        mask: Mask::default(),
+    };
+    // The box hides the fill, but the fill is also where the pixels come from.
+    draw(&display, drawable(0, Rect::at(5, 5, 100, 100), op));
+    client.drain(&viewer);
+    assert_same(&display, &client, &[0]);
+}
+
+#[test]
 fn a_viewer_that_does_not_read_costs_bounded_memory_and_catches_up() {
     let display = Display::new(Limits::default());
     let viewer = display.attach(CAPS, silent());
@@ -409,7 +440,7 @@ fn a_cursor_channel_is_told_the_latest_state_only() {
 enum Step {
     Fill(u32, Rect, u32, u16),
     Move(u32, Rect, Point),
-    FromSurface(u32, u32, Rect),
+    FromSurface(u32, u32, Rect, Point),
     Create(u32, u32, u32),
     Destroy(u32),
     Read(usize),
@@ -422,7 +453,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (id.clone(), rect.clone(), any::<u32>(), rop).prop_map(|(i, r, c, o)| Step::Fill(i, r, c & 0xff_ffff, o)),
         2 => (id.clone(), rect.clone(), 0..80i32, 0..60i32).prop_map(|(i, r, x, y)| Step::Move(i, r, Point::new(x, y))),
-        2 => (id.clone(), id.clone(), rect).prop_map(|(a, b, r)| Step::FromSurface(a, b, r)),
+        2 => (id.clone(), id.clone(), rect, 0..40i32, 0..40i32)
+            .prop_map(|(a, b, r, x, y)| Step::FromSurface(a, b, r, Point::new(x, y))),
         1 => (id.clone(), 20..120u32, 20..100u32).prop_map(|(i, w, h)| Step::Create(i, w, h)),
         1 => id.prop_map(Step::Destroy),
         2 => (0..20usize).prop_map(Step::Read),
@@ -445,11 +477,11 @@ proptest! {
             match step {
                 Step::Fill(id, rect, color, rop) => draw(&display, fill(id, rect, color, rop)),
                 Step::Move(id, rect, src_pos) => draw(&display, drawable(id, rect, DrawOp::CopyBits { src_pos })),
-                Step::FromSurface(to, from, rect) => {
+                Step::FromSurface(to, from, rect, src) => {
                     let data = ImageData::Surface(from);
                     let size = (rect.width(), rect.height());
                     let image = Image { id: 0, cache: false, high_bits_set: false, width: size.0, height: size.1, data };
-                    let source = Source { image, area: Rect::at(0, 0, size.0, size.1), scale: ScaleMode::Nearest };
+                    let source = Source { image, area: Rect::at(src.x, src.y, size.0, size.1), scale: ScaleMode::Nearest };
                     let op = DrawOp::Copy { source, rop: Rop::PUT, mask: Mask::default() };
                     draw(&display, drawable(to, rect, op));
                 }

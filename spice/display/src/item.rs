@@ -65,6 +65,8 @@ impl Item {
             Self::Pixels { .. } => true,
             Self::Draw(drawable) => {
                 drawable.clip == Clip::None
+                    // A copy of the surface onto itself may read what it covers.
+                    && !self.moves_pixels_of(drawable.surface)
                     && match &drawable.op {
                         DrawOp::Fill { rop, mask, .. } | DrawOp::Copy { rop, mask, .. } => {
                             *rop == Rop::PUT && mask.bitmap.is_none()
