@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -49,6 +50,35 @@ def build(*arguments: str) -> Path:
         if message.get("executable") and message["target"]["name"] == "caraway":
             return Path(message["executable"])
     raise Failed("cargo built no caraway")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run of the program that has ended: exit code, output, and what is left in the run directory."""
+
+    code: int
+    out: str
+    err: str
+    left: list[str]
+
+
+def run_to_end(
+    program: Path, arguments: list[str], *, wrapper: list[str] | None = None, run_directory: str | None = None,
+    seconds: float = SECONDS,
+) -> Ended:  # fmt: skip
+    """Runs the program, by default with a run directory of its own, until it ends by itself."""
+    with tempfile.TemporaryDirectory(prefix="caraway-") as folder:
+        run_directory = run_directory or f"{folder}/run"
+        command = [*(wrapper or []), str(program), *arguments]
+        try:
+            done = subprocess.run(
+                command, env={**os.environ, "CARAWAY_RUN_DIR": run_directory}, stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, timeout=seconds, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"{' '.join(command)} did not end within {seconds:g} s") from error
+        left = sorted(os.listdir(run_directory)) if os.path.isdir(run_directory) else []
+        return Ended(done.returncode, done.stdout, done.stderr, left)
 
 
 class Serial:
@@ -112,7 +142,8 @@ class Vm:
 
     def __init__(self, program: Path, arguments: list[str], wrapper: list[str] | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="caraway-")
-        self.environment = {**os.environ, "CARAWAY_RUN_DIR": f"{self._folder.name}/run"}
+        self.run_directory = f"{self._folder.name}/run"
+        self.environment = {**os.environ, "CARAWAY_RUN_DIR": self.run_directory}
         self.program = program
         self._command = [*(wrapper or []), str(program), "run", *arguments]
         self._errors = open(f"{self._folder.name}/stderr", "w+b")

@@ -3,15 +3,13 @@
 use std::{fs::File, path::Path};
 
 use caraway_config::{ConfigError, Kernel, Origin, VmSpec};
-use caraway_machine::{
-    boot::{self, BootError},
-    memory::Layout,
-};
+use caraway_machine::{boot, memory::Layout};
 use caraway_storage::{RawFile, StorageError};
 
 use crate::{
     args::CheckArgs,
     output::{self, chain},
+    run::failure::of_boot,
 };
 
 /// Guests have fewer physical address bits; how many is a matter of the host, not of the configuration.
@@ -64,27 +62,7 @@ fn check_boot(spec: &VmSpec) -> Result<(), ConfigError> {
         low_ram_end: layout.low_ram_end(),
         rsdp: 0,
     })
-    .map_err(|error| {
-        let (key, origin) = boot_origin(&error, spec, &kernel.origin);
-        origin.error(format!("{key}: {}", chain(&error)))
-    })
-}
-
-/// The key that has to change, and where it was written.
-fn boot_origin<'a>(error: &BootError, spec: &'a VmSpec, kernel: &'a Origin) -> (&'static str, &'a Origin) {
-    match error {
-        BootError::KernelTooBig { .. } | BootError::InitramfsTooBig { .. } => ("memory", &spec.memory_origin),
-        BootError::CommandLineTooLong { .. } | BootError::CommandLineNul { .. } => {
-            ("boot.cmdline", &spec.boot.cmdline.origin)
-        }
-        BootError::Read { name, .. } | BootError::NotAFile { name } | BootError::Empty { name } => {
-            match &spec.boot.initramfs {
-                Some(initramfs) if initramfs.value == Path::new(name) => ("boot.initramfs", &initramfs.origin),
-                _ => ("boot.kernel", kernel),
-            }
-        }
-        _ => ("boot.kernel", kernel),
-    }
+    .map_err(|error| of_boot(&error, spec))
 }
 
 fn check_disks(spec: &VmSpec) -> Result<(), ConfigError> {

@@ -33,12 +33,13 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<VmSpec, ConfigError> {
 /// # Errors
 /// As [`load`].
 pub fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<VmSpec, ConfigError> {
-    let raw = from_text(path, text)?;
+    let alone = resolve::resolve(from_text(path, text)?, path, Some(text));
     if overrides.is_empty() {
-        return resolve::resolve(raw, path, text);
+        return alone;
     }
     // Overrides are merged into the tree; the tree is written out and read again. Lines of the merged text mean
-    // nothing to the reader, so errors are laid at the file without a line, or at `--set` when the file alone is fine.
+    // nothing to the reader, so errors are laid at the file without a line, unless the file alone has the same one, or
+    // at `--set` when keys or types are wrong.
     let set = Path::new("--set");
     let mut tree: toml::Table = toml::from_str(text).map_err(|e| explain(path, text, &e))?;
     for assignment in overrides {
@@ -47,11 +48,9 @@ pub fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<VmSpec, Co
     let merged = toml::to_string(&tree).map_err(|e| ConfigError::new(set, None, e.to_string()))?;
     let blame = |error: ConfigError| ConfigError::new(set, None, error.message);
     let raw = from_text(path, &merged).map_err(blame)?;
-    resolve::resolve(raw, path, &merged).map_err(|mut error| {
-        if error.file == path {
-            error.line = None;
-        }
-        error
+    resolve::resolve(raw, path, None).map_err(|error| match alone {
+        Err(located) if located.message == error.message => located,
+        _ => error,
     })
 }
 

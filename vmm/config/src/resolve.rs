@@ -24,14 +24,15 @@ const MAX_DISKS: usize = 24;
 
 struct Context<'a> {
     file: &'a Path,
-    text: &'a str,
+    /// What the file holds; `None` when something else was read and its lines are not the file's.
+    text: Option<&'a str>,
 }
 
 impl Context<'_> {
     fn origin<T>(&self, value: &Spanned<T>) -> Origin {
         Origin {
             file: self.file.to_owned(),
-            line: Some(line_of(self.text, value.span().start)),
+            line: self.text.map(|text| line_of(text, value.span().start)),
         }
     }
 
@@ -64,15 +65,20 @@ impl Context<'_> {
     }
 }
 
-pub(crate) fn resolve(raw: RawVm, file: &Path, text: &str) -> Result<VmSpec, ConfigError> {
+pub(crate) fn resolve(raw: RawVm, file: &Path, text: Option<&str>) -> Result<VmSpec, ConfigError> {
     let context = Context { file, text };
     let memory_origin = raw
         .memory
         .as_ref()
         .map_or_else(|| context.somewhere(), |m| context.origin(m));
+    let cpus_origin = raw
+        .cpus
+        .as_ref()
+        .map_or_else(|| context.somewhere(), |cpus| context.origin(cpus));
     Ok(VmSpec {
         name: name(&context, raw.name.as_ref())?,
         cpus: cpus(&context, raw.cpus.as_ref())?,
+        cpus_origin,
         memory: memory(&context, raw.memory.as_ref())?,
         memory_origin,
         on_reboot: on_reboot(&context, raw.on_reboot.as_ref())?,

@@ -45,6 +45,9 @@ pub struct VmSpec {
     pub name: String,
     /// Virtual CPUs, 1 to 64.
     pub cpus: u32,
+    /// Where their number was written, for a host that has a lower limit.
+    #[serde(skip)]
+    pub cpus_origin: Origin,
     /// Guest memory in bytes, a multiple of 1 MiB.
     #[serde(serialize_with = "serialize_size")]
     pub memory: u64,
@@ -208,6 +211,7 @@ impl VmSpec {
         Self {
             name: "demo".to_owned(),
             cpus: 1,
+            cpus_origin: origin.clone(),
             memory: 64 << 20,
             memory_origin: origin.clone(),
             on_reboot: OnReboot::Restart,

@@ -136,6 +136,11 @@ fn overrides_change_values_and_are_blamed_when_wrong() {
         set(&["cpuz=2"]).unwrap_err().to_string().split(" (known").next(),
         Some("--set: unknown key `cpuz`: did you mean `cpus`?")
     );
+    // A mistake of the file keeps its line; what is found later names no line of a text nobody has seen.
+    fs::write(&path, "[boot]\nkernel = \"vmlinuz\"\n[spice]\nlisten = \"nowhere\"\n").unwrap();
+    assert_eq!(set(&["cpus=2"]).unwrap_err().line, Some(4));
+    let spec = set(&["cpus=2", "spice.listen=127.0.0.1:0"]).unwrap();
+    assert_eq!(spec.spice.listen.origin.line, None);
     assert!(set(&["novalue"]).unwrap_err().to_string().contains("key=value"));
 }
 

@@ -18,7 +18,8 @@ use caraway_qxl::{Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
 use caraway_virtio::{Block, VirtioPci};
 
-use super::failure::{Failure, chain};
+use super::failure::Failure;
+use crate::output::chain;
 
 /// The guest of the demo VM, an ELF with a PVH note.
 static DEMO_GUEST: &[u8] = include_bytes!(env!("DEMO_GUEST"));

@@ -1,11 +1,14 @@
 //! Why a machine could not be started, and the exit code that says so.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use caraway_config::{ConfigError, Kernel, Origin, VmSpec};
 use caraway_machine::{BootFailure, BuildError, boot::BootError};
 
-use crate::rundir::RunDirError;
+use crate::{
+    output::{chain, one_line},
+    rundir::RunDirError,
+};
 
 /// What ends `run` before the guest's first instruction.
 #[derive(Debug)]
@@ -25,35 +28,54 @@ impl Failure {
         }
     }
 
+    /// What a person should read.
+    pub(super) fn line(&self) -> String {
+        one_line(&match self {
+            Self::Config(error) => error.to_string(),
+            Self::Host(error) => format!("caraway: {error:#}"),
+        })
+    }
+
     /// Says where in the configuration the mistake was made, if it was one.
     pub(super) fn of_build(error: BuildError, spec: &VmSpec) -> Self {
         if !error.is_config() {
             return Self::Host(error.into());
         }
-        let message = chain(&error);
         Self::Config(match &error {
-            BuildError::Boot(BootFailure::Kernel(error)) => boot_origin(error, spec).error(message),
-            _ => spec.memory_origin.error(message),
+            BuildError::Boot(BootFailure::Kernel(error)) => of_boot(error, spec),
+            BuildError::Cpus { .. } => spec.cpus_origin.error(chain(&error)),
+            _ => spec.memory_origin.error(chain(&error)),
         })
     }
 }
 
-/// Where what a kernel's loader complains about was written.
-fn boot_origin<'a>(error: &BootError, spec: &'a VmSpec) -> &'a Origin {
-    match error {
-        BootError::KernelTooBig { .. } | BootError::InitramfsTooBig { .. } => &spec.memory_origin,
-        BootError::CommandLineTooLong { .. } | BootError::CommandLineNul { .. } => &spec.boot.cmdline.origin,
-        BootError::Read { name, .. } | BootError::NotAFile { name } | BootError::Empty { name } => {
-            match &spec.boot.initramfs {
-                Some(initramfs) if initramfs.value == Path::new(name) => &initramfs.origin,
-                _ => kernel_origin(spec),
-            }
+/// What a kernel's loader complains about, at the key that has to change.
+pub(crate) fn of_boot(error: &BootError, spec: &VmSpec) -> ConfigError {
+    let kernel = ("boot.kernel", kernel_origin(spec));
+    let initramfs = spec.boot.initramfs.as_ref();
+    let of_initramfs = || initramfs.map_or(kernel, |path| ("boot.initramfs", &path.origin));
+    // A default has no line: then it is laid at the file that is too big for it.
+    let memory = |too_big| match spec.memory_origin.line {
+        Some(_) => ("memory", &spec.memory_origin),
+        None => too_big,
+    };
+    let (key, origin) = match error {
+        BootError::KernelTooBig { .. } => memory(kernel),
+        BootError::InitramfsTooBig { .. } => memory(of_initramfs()),
+        BootError::CommandLineTooLong { .. } | BootError::CommandLineNul { .. } => {
+            ("boot.cmdline", &spec.boot.cmdline.origin)
         }
-        _ => kernel_origin(spec),
-    }
+        BootError::Read { name, .. } | BootError::NotAFile { name } | BootError::Empty { name }
+            if initramfs.is_some_and(|path| path.value == Path::new(name)) =>
+        {
+            of_initramfs()
+        }
+        _ => kernel,
+    };
+    origin.error(format!("{key}: {}", chain(error)))
 }
 
-pub(super) fn kernel_origin(spec: &VmSpec) -> &Origin {
+fn kernel_origin(spec: &VmSpec) -> &Origin {
     match &spec.boot.kernel {
         Kernel::File(path) => &path.origin,
         Kernel::Demo => &spec.memory_origin,
@@ -76,24 +98,4 @@ impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Host(error)
     }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Host(error) => write!(f, "{error:#}"),
-        }
-    }
-}
-
-/// An error and its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

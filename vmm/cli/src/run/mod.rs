@@ -6,7 +6,7 @@
 mod assemble;
 mod backend;
 mod clients;
-mod failure;
+pub(crate) mod failure;
 mod sockets;
 
 use std::{
@@ -56,9 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
     let ending = start(args).map(Running::run);
     let (message, code) = match &ending {
         Ok(ending) => (ending.message().map(str::to_owned), ending.exit_code()),
-        // Already `FILE:LINE: message`.
-        Err(failure @ Failure::Config(_)) => (Some(failure.to_string()), failure.exit_code()),
-        Err(failure) => (Some(format!("caraway: {failure}")), failure.exit_code()),
+        Err(failure) => (Some(failure.line()), failure.exit_code()),
     };
     if let Some(message) = message {
         // Nobody may be there to read it.

@@ -1,0 +1,100 @@
+"""A QMP client that hides nothing: what was sent and received, line by line."""
+
+import json
+import select
+import socket
+import time
+
+from .vm import SECONDS, Failed, expect
+
+
+class Qmp:
+    """A connection to a control socket; negotiated unless told otherwise. To be used with `with`."""
+
+    def __init__(self, path: str, negotiate: bool = True) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self._received = b""
+        self._events: list[dict] = []
+        self._sent = 0
+        self.greeting = self.receive()
+        if negotiate:
+            self.execute("qmp_capabilities")
+
+    def __enter__(self) -> "Qmp":
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self.socket.close()
+
+    def send(self, line: bytes) -> None:
+        self.socket.sendall(line + b"\n")
+
+    def receive(self, seconds: float = SECONDS) -> dict:
+        """The next message, whatever it is."""
+        limit = time.monotonic() + seconds
+        while b"\n" not in self._received:
+            left = limit - time.monotonic()
+            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+                raise Failed(f"QMP: nothing within {seconds:g} s")
+            data = self.socket.recv(1 << 20)
+            expect(data, f"QMP: the connection ended in the middle of {self._received[:200]!r}")
+            self._received += data
+        line, self._received = self._received.split(b"\n", 1)
+        return json.loads(line)
+
+    def reply(self, seconds: float = SECONDS) -> dict:
+        """The next reply; events on the way are kept."""
+        while "event" in (message := self.receive(seconds)):
+            self._events.append(message)
+        return message
+
+    def ask(self, command: str, arguments: dict | None = None, seconds: float = SECONDS) -> dict:
+        """Sends a command and returns the whole reply, its id checked."""
+        self._sent += 1
+        request = {"execute": command, "id": {"number": self._sent}}
+        if arguments is not None:
+            request["arguments"] = arguments
+        self.send(json.dumps(request).encode())
+        reply = self.reply(seconds)
+        expect(reply.get("id") == request["id"], f"QMP: {command}: the reply to {request['id']} is {reply}")
+        return reply
+
+    def execute(self, command: str, arguments: dict | None = None, seconds: float = SECONDS):
+        """What a command returns; it must succeed."""
+        reply = self.ask(command, arguments, seconds)
+        expect("return" in reply, f"QMP: {command}: {reply}")
+        return reply["return"]
+
+    def refused(self, command: str, arguments: dict | None = None) -> dict:
+        """The error of a command, which must fail."""
+        reply = self.ask(command, arguments)
+        expect("error" in reply, f"QMP: {command} {arguments} was accepted: {reply}")
+        return reply["error"]
+
+    def event(self, name: str, seconds: float = SECONDS) -> dict:
+        """Waits for an event of this name; others before it are dropped."""
+        limit = time.monotonic() + seconds
+        while True:
+            if self._events:
+                message = self._events.pop(0)
+            else:
+                try:
+                    message = self.receive(max(limit - time.monotonic(), 0))
+                except Failed as error:
+                    raise Failed(f"QMP: no event {name}: {error}") from error
+            if message.get("event") == name:
+                stamp = message.get("timestamp", {})
+                expect(set(stamp) == {"seconds", "microseconds"}, f"QMP: the timestamp of {message}")
+                return message
+
+    def ended(self, seconds: float = SECONDS) -> bool:
+        """Reads to the end of the connection; whether it came in time."""
+        limit = time.monotonic() + seconds
+        while (left := limit - time.monotonic()) > 0 and select.select([self.socket], [], [], left)[0]:
+            try:
+                if not self.socket.recv(1 << 20):
+                    return True
+            except ConnectionResetError:
+                return True
+        return False
