@@ -170,8 +170,10 @@ class Client:
         limit = time.monotonic() + seconds
         while True:
             seen = self.changes
+            self._catch_up()
             # Between two primary surfaces there is none.
-            found = self._has_picture() and condition(self.picture())
+            picture = self._read() if self._primary() else None
+            found = picture is not None and condition(picture)
             if found:
                 return found
             left = limit - time.monotonic()
@@ -191,14 +193,15 @@ class Client:
             return None
         return primary if primary.data else None
 
-    def _has_picture(self) -> bool:
+    def _catch_up(self) -> None:
         self._run(lambda: not self._context.pending(), time.monotonic() + 1)
-        primary = self._primary()
-        return primary is not None and primary.format in SURFACE_FORMATS
 
     def picture(self) -> Picture:
         """The primary surface as the client has drawn it."""
-        self._run(lambda: not self._context.pending(), time.monotonic() + 1)
+        self._catch_up()
+        return self._read()
+
+    def _read(self) -> Picture:
         primary = self._primary()
         if primary is None:
             raise ClientError("there is no primary surface")

@@ -312,12 +312,11 @@ impl Encoder {
             palette: bitmap.palette.clone(),
             data: data.clone(),
         };
-        let palette_of = |bitmap: &Bitmap| bitmap.palette.as_ref().map(|palette| unnamed(palette));
         let compressed = (data.len() >= MIN_LZ_BYTES)
             .then(|| lz::encode_bitmap(&cut).ok())
             .flatten()
             .filter(|stream| stream.len() < data.len());
-        let data = match (compressed, palette_of(&cut)) {
+        let data = match (compressed, whole_palette(&cut)) {
             (Some(stream), Some(palette)) if cut.format.has_palette() => display::ImageData::LzPalette {
                 top_down: true,
                 palette: PaletteRef::Inline { palette, cache: false },
@@ -419,12 +418,13 @@ fn whole(bitmap: &Bitmap) -> Rect {
     Rect::at(0, 0, bitmap.width, bitmap.height)
 }
 
-/// A palette without the guest's name for it.
-fn unnamed(palette: &Palette) -> Arc<Palette> {
-    Arc::new(Palette {
-        unique: 0,
-        entries: palette.entries.clone(),
-    })
+/// The palette of a bitmap without the guest's name for it, with an entry for every index there can be: missing ones
+/// are black here, but the reference client takes indices modulo the number of entries, also of none at all.
+fn whole_palette(bitmap: &Bitmap) -> Option<Arc<Palette>> {
+    let mut entries = bitmap.palette.as_ref()?.entries.clone();
+    let indices = 1_usize << bitmap.format.bits_per_pixel().min(8);
+    entries.resize(entries.len().max(indices), 0);
+    Some(Arc::new(Palette { unique: 0, entries }))
 }
 
 fn plain(bitmap: &Bitmap, data: Bytes, stride: u32) -> display::ImageData {
@@ -432,10 +432,7 @@ fn plain(bitmap: &Bitmap, data: Bytes, stride: u32) -> display::ImageData {
         format: bitmap.format,
         top_down: true,
         stride,
-        palette: bitmap.palette.as_ref().map(|palette| PaletteRef::Inline {
-            palette: unnamed(palette),
-            cache: false,
-        }),
+        palette: whole_palette(bitmap).map(|palette| PaletteRef::Inline { palette, cache: false }),
         data,
     })
 }

@@ -128,7 +128,39 @@ fn a_palette_is_sent_without_the_name_the_guest_gave_it() {
     let Some(PaletteRef::Inline { palette, cache: false }) = sent.palette else {
         panic!("{:?}", sent.palette)
     };
-    assert_eq!((palette.unique, palette.entries.len()), (0, 3));
+    assert_eq!(palette.unique, 0);
+}
+
+#[test]
+fn a_palette_is_sent_with_an_entry_for_every_index() {
+    for (format, indices) in [
+        (BitmapFormat::Bit1Be, 2),
+        (BitmapFormat::Bit4Le, 16),
+        (BitmapFormat::Bit8, 256),
+    ] {
+        for count in [0, 1, 3, 256] {
+            let entries: Vec<u32> = (1..=count).collect();
+            // Long enough to be compressed.
+            let mut picture = bitmap(format, 64, 64, 64, true, vec![0x11; 64 * 64]);
+            picture.palette = Some(Arc::new(Palette {
+                unique: 5,
+                entries: entries.clone(),
+            }));
+            let (image, _) = sent_image(copy_of(picture, Rect::at(0, 0, 64, 64)));
+            let (display::ImageData::LzPalette { palette, .. }
+            | display::ImageData::Bitmap(display::Bitmap {
+                palette: Some(palette), ..
+            })) = image.data
+            else {
+                panic!("{:?}", image.data)
+            };
+            let PaletteRef::Inline { palette, cache: false } = palette else {
+                panic!("{palette:?}")
+            };
+            assert!(palette.entries.starts_with(&entries));
+            assert!(palette.entries.len() >= indices && palette.entries.iter().skip(entries.len()).all(|e| *e == 0));
+        }
+    }
 }
 
 proptest! {
