@@ -48,7 +48,7 @@ class BadConfig:
         wrong(self.boot(kernal="x"), "kernal", "unknown key `kernal`", "did you mean `kernel`?")
         wrong(self.boot("\n\n") + "[spice]\nlisten = '127.0.0.1:0'\ntickets = 1\n", "tickets", "did you mean `ticket`?")
         wrong(self.boot() + "[[disk]]\npath = 'good.elf'\nread_only = true\n", "read_only", "did you mean `readonly`?")
-        wrong(self.boot() + "[networks]\n", "[networks]", "unknown key `networks`")
+        wrong(self.boot() + "[networks]\n", "[networks]", "unknown key `networks` (known here: ")
 
     def wrong_types(self) -> None:
         wrong = self.starts.misconfigured
@@ -57,8 +57,13 @@ class BadConfig:
         wrong(self.boot("debug_exit = 1\n"), "debug_exit", "boolean")
         wrong(self.boot("on_reboot = 'halt'\n"), "on_reboot", '"halt"')
         wrong(self.boot("stop_timeout = '5 parsecs'\n"), "stop_timeout", "parsecs")
-        wrong("boot = 5\n", "boot", "boot: ")
-        wrong(self.boot("cpus = 99999999999999999999\n"), "cpus", "cpus")
+        wrong(self.boot("stop_timeout = '18446744073709551615 s'\n"), "stop_timeout", "more than a day")
+        wrong("boot = 5\n", "boot", "boot: invalid type: integer `5`, expected a table\n")
+        wrong("boot = 'vmlinuz'\n", "boot", "expected a table\n")
+        wrong(self.boot() + "disk = 1\n", "disk", "unknown key `disk`")
+        wrong(self.boot() + "[[disk]]\nreadonly = true\n", "[[disk]]", "missing key `path`")
+        wrong("name = 'a'\n[boot]\ncmdline = 'x'\n", "[boot]", "kernel")
+        wrong(self.boot("cpus = 99999999999999999999\n"), "cpus", "cpus: ", "integer")
         wrong(self.boot("name = 'a/b'\n"), "name", "cannot be a VM's name")
         wrong(self.boot("cpus = = 2\n"), "cpus")
         wrong(self.boot("name = 'unfinished\n"), "name")
@@ -104,11 +109,11 @@ class BadConfig:
         files = {
             "empty": (b"", "is empty"),
             "text": (b"#!/bin/sh\necho I am no kernel\n", "text"),
-            "zeros": (bytes(4096), ""),
+            "zeros": (bytes(4096), "not a kernel"),
             "gzip": (b"\x1f\x8b\x08\0" + bytes(4096), "gzip"),
             "i386.elf": (_patched(kernel.elf(b""), 18, struct.pack("<H", 3)), "x86-64"),
             "noteless.elf": (_patched(kernel.elf(b""), kernel.FILE_OFFSET + 8, b"\x01"), "PVH"),
-            "far.elf": (_patched(kernel.elf(b""), 64 + 24, struct.pack("<Q", 1 << 50)), ""),
+            "far.elf": (_patched(kernel.elf(b""), 64 + 24, struct.pack("<Q", 1 << 50)), "needs memory"),
         }
         for name, (content, word) in files.items():
             self.starts.file(name, content)
@@ -121,10 +126,14 @@ class BadConfig:
         # What follows `syssize` is a signature, which a kernel can do without.
         (paragraphs,) = struct.unpack_from("<I", image, 0x1F4)
         end = setup + paragraphs * 16
-        places = [0, 1, 0x1F1, 0x1FF, 0x202, 0x206, 0x230, 0x268, setup - 1, setup, setup + 0x200, end // 2, end - 1]
-        for place in places:
+        places = {0: "is empty", 1: "not a kernel", 0x1F1: "not a kernel", 0x205: "not a kernel"}
+        header = [0x206, 0x230, 0x267]
+        rest = [setup - 1, setup, setup + 0x200, end // 2, end - 1]
+        places |= {place: "is truncated: the setup header" for place in header}
+        places |= {place: "is truncated: the compressed kernel" for place in rest}
+        for place, word in places.items():
             self.starts.file("cut", image[:place])
-            self.starts.misconfigured(self.boot(kernel="cut"), "kernel", "boot.kernel: ", "cut")
+            self.starts.misconfigured(self.boot(kernel="cut"), "kernel", "boot.kernel: ", word)
         return f"{len(places)} places"
 
     def cut_elf(self) -> str:
@@ -134,10 +143,13 @@ class BadConfig:
         headers = [struct.unpack_from("<IIQQQQQQ", image, table + index * size) for index in range(count)]
         # Loaded segments and notes; behind them are sections that nobody reads.
         end = max(header[2] + header[5] for header in headers if header[0] in (1, 4))
-        places = [3, 4, 16, 63, 64, table + size * count - 1, end // 2, end - 1]
-        for place in places:
+        places = {3: "not a kernel"}
+        places |= {place: "is truncated: the ELF header" for place in (4, 16, 63)}
+        places |= {place: "is truncated: the program header table" for place in (64, table + size * count - 1)}
+        places |= {place: "is truncated: a segment" for place in (end // 2, end - 1)}
+        for place, word in places.items():
             self.starts.file("cut", image[:place])
-            self.starts.misconfigured(self.boot(kernel="cut"), "kernel", "boot.kernel: ", "cut")
+            self.starts.misconfigured(self.boot(kernel="cut"), "kernel", "boot.kernel: ", word)
         return f"{len(places)} places"
 
     def too_big(self) -> None:

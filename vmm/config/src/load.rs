@@ -89,10 +89,17 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
 
 /// Rust's names of types mean nothing to the reader of a message about a TOML file.
 fn plain_words(message: &str) -> String {
-    message
+    let message = message
         .replace('\n', " ")
         .replace("expected i64", "expected an integer")
-        .replace("expected struct ", "expected table ")
+        .replace(" as i128", "")
+        .replace(" as u128", "")
+        .replace("missing field ", "missing key ");
+    match message.split_once("expected struct ") {
+        // What follows is the name of a type of ours.
+        Some((before, _)) => format!("{before}expected a table"),
+        None => message,
+    }
 }
 
 /// The key a line assigns to.
@@ -109,7 +116,7 @@ fn unknown_key(message: &str) -> Option<String> {
     let nearest = known
         .iter()
         .min_by_key(|candidate| strsim::damerau_levenshtein(key, candidate))?;
-    Some(if strsim::damerau_levenshtein(key, nearest) <= 1 + key.len() / 2 {
+    Some(if strsim::damerau_levenshtein(key, nearest) <= 1 + key.len() / 3 {
         format!(
             "unknown key `{key}`: did you mean `{nearest}`? (known here: {})",
             known.join(", ")

@@ -20,7 +20,8 @@ pub(crate) struct RawVm {
     /// What a reboot by the guest does: "restart" (default) in place, or "exit".
     #[schemars(with = "Option<String>")]
     pub(crate) on_reboot: Option<Spanned<String>>,
-    /// Time a guest has to power off after the power button was pressed by SIGTERM or SIGINT. Default: "30 s".
+    /// Time a guest has to power off after the power button was pressed by SIGTERM or SIGINT. At most a
+    /// day. Default: "30 s".
     #[schemars(with = "Option<String>")]
     pub(crate) stop_timeout: Option<Spanned<String>>,
     /// Whether a byte n written to port 0xf4 ends the VM with exit code 64 + n (n up to 62). Default: false.

@@ -20,6 +20,7 @@ const MIN_MEMORY: u64 = 16 << 20;
 /// What fits in the guest-physical bits every x86-64 host has (36) below the 64-bit PCI window.
 const MAX_MEMORY: u64 = 31 << 30;
 const MAX_CPUS: i64 = 64;
+const MAX_STOP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const MAX_DISKS: usize = 24;
 
 struct Context<'a> {
@@ -82,10 +83,7 @@ pub(crate) fn resolve(raw: RawVm, file: &Path, text: Option<&str>) -> Result<VmS
         memory: memory(&context, raw.memory.as_ref())?,
         memory_origin,
         on_reboot: on_reboot(&context, raw.on_reboot.as_ref())?,
-        stop_timeout: match &raw.stop_timeout {
-            Some(value) => context.parse("stop_timeout", value, parse_duration)?,
-            None => Duration::from_secs(30),
-        },
+        stop_timeout: stop_timeout(&context, raw.stop_timeout.as_ref())?,
         debug_exit: raw.debug_exit.unwrap_or(false),
         boot: boot(&context, raw.boot)?,
         disks: disks(&context, &raw.disk)?,
@@ -152,6 +150,17 @@ fn memory(context: &Context<'_>, raw: Option<&Spanned<String>>) -> Result<u64, C
         ));
     }
     Ok(size)
+}
+
+fn stop_timeout(context: &Context<'_>, raw: Option<&Spanned<String>>) -> Result<Duration, ConfigError> {
+    let Some(value) = raw else {
+        return Ok(Duration::from_secs(30));
+    };
+    let time = context.parse("stop_timeout", value, parse_duration)?;
+    if time > MAX_STOP_TIMEOUT {
+        return Err(context.error(value, format!("stop_timeout: {} is more than a day", value.get_ref())));
+    }
+    Ok(time)
 }
 
 fn on_reboot(context: &Context<'_>, raw: Option<&Spanned<String>>) -> Result<OnReboot, ConfigError> {

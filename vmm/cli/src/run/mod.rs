@@ -7,6 +7,7 @@ mod assemble;
 mod backend;
 mod clients;
 pub(crate) mod failure;
+mod runtime;
 mod sockets;
 
 use std::{
@@ -21,11 +22,7 @@ use caraway_config::{ConfigError, VmSpec};
 use caraway_control::server as control;
 use caraway_machine::{Ending, Machine, Signals};
 use caraway_server::{Listener, Server, ServerConfig};
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::oneshot,
-    task::JoinHandle,
-};
+use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use self::{
     assemble::Environment,
@@ -39,8 +36,6 @@ use crate::{
     rundir::{Info, RunDir},
 };
 
-/// Threads that serve SPICE and control clients.
-const SERVER_THREADS: usize = 2;
 /// How long the end waits for control clients to be told of it.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How long the end waits for requests that are being carried out.
@@ -116,13 +111,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     });
     let machine = builder.build().map_err(|error| Failure::of_build(error, &spec))?;
 
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(SERVER_THREADS)
-        .thread_name("server")
-        .enable_io()
-        .enable_time()
-        .build()
-        .context("cannot start the server threads")?;
+    let runtime = runtime::start()?;
     if let Some(socket) = &sockets.spice {
         let server = Server::new(ServerConfig {
             name: run_dir.name().to_owned(),

@@ -31,6 +31,9 @@ use crate::{
 const MOST_FAULTS: usize = 3;
 const FAULT_WINDOW: Duration = Duration::from_secs(10);
 
+/// Signals to end that come within this time are one: `timeout` of coreutils sends two, to the process and to its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
+
 /// Writes back what a device still holds; called after it was paused.
 pub type Flush = Box<dyn FnMut() -> io::Result<()> + Send>;
 
@@ -63,8 +66,8 @@ pub(crate) struct Driver {
     subscribers: Vec<Subscriber>,
     /// Recent triple faults.
     faults: VecDeque<Instant>,
-    /// When a guest that was told to stop has had its time.
-    stop_deadline: Option<Instant>,
+    /// When the guest was first told to stop by a signal.
+    told_to_stop: Option<Instant>,
     ending: Option<Ending>,
 }
 
@@ -76,7 +79,7 @@ impl Driver {
             resets: 0,
             subscribers: Vec::new(),
             faults: VecDeque::new(),
-            stop_deadline: None,
+            told_to_stop: None,
             ending: None,
         }
     }
@@ -100,7 +103,7 @@ impl Driver {
             {
                 self.serve(message);
             }
-            if self.stop_deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if self.stop_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
                 self.end(Ending::StopLimit);
             }
         }
@@ -114,7 +117,7 @@ impl Driver {
             if let Some(signals) = &self.parts.signals {
                 fds.push(PollFd::new(signals, PollFlags::IN));
             }
-            let timeout = self.stop_deadline.map(timespec_until);
+            let timeout = self.stop_deadline().map(timespec_until);
             match poll(&mut fds, timeout.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -130,16 +133,24 @@ impl Driver {
     fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Child => reap_if_init(),
-            Signal::Terminate if self.stop_deadline.is_some() => self.end(Ending::StopLimit),
-            Signal::Terminate => {
-                tracing::info!(
-                    seconds = self.parts.stop_timeout.as_secs(),
-                    "told to stop: pressing the power button"
-                );
-                self.stop_deadline = Some(Instant::now() + self.parts.stop_timeout);
-                self.press_power_button();
-            }
+            Signal::Terminate => match self.told_to_stop {
+                Some(first) if first.elapsed() < SAME_SIGNAL => {}
+                Some(_) => self.end(Ending::StopLimit),
+                None => {
+                    tracing::info!(
+                        seconds = self.parts.stop_timeout.as_secs(),
+                        "told to stop: pressing the power button"
+                    );
+                    self.told_to_stop = Some(Instant::now());
+                    self.press_power_button();
+                }
+            },
         }
+    }
+
+    /// When a guest that was told to stop has had its time; `None` also for a time without end.
+    fn stop_deadline(&self) -> Option<Instant> {
+        self.told_to_stop?.checked_add(self.parts.stop_timeout)
     }
 
     fn serve(&mut self, message: Message) {
@@ -333,7 +344,7 @@ impl Driver {
     /// Stops everything, writes back what there is to write back, and tells everybody.
     fn finish(mut self, ending: Ending) -> Ending {
         let (guest, reason) = match &ending {
-            Ending::PowerOff if self.stop_deadline.is_some() => (false, "host-signal"),
+            Ending::PowerOff if self.told_to_stop.is_some() => (false, "host-signal"),
             other => other.cause(),
         };
         self.tell(Event::Shutdown { guest, reason });
