@@ -50,7 +50,10 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
     }));
     let ending = start(args).map(Running::run);
     let (message, code) = match &ending {
-        Ok(ending) => (ending.message().map(str::to_owned), ending.exit_code()),
+        Ok(ending) => (
+            ending.message().map(|message| format!("caraway: {message}")),
+            ending.exit_code(),
+        ),
         Err(failure) => (Some(failure.line()), failure.exit_code()),
     };
     if let Some(message) = message {

@@ -206,10 +206,7 @@ impl Driver {
                 self.end(Ending::Crashed("the guest reported a panic".to_owned()));
             }
             Report::TripleFault { cpu } => self.triple_fault(cpu),
-            Report::Crashed { cpu, report } => {
-                tracing::error!(cpu, "vCPU cannot go on");
-                self.end(Ending::Crashed(report));
-            }
+            Report::Crashed { report } => self.end(Ending::Crashed(report)),
             Report::Died { cpu } => self.end(Ending::Host(format!("the thread of vCPU {cpu} died"))),
         }
     }
@@ -218,7 +215,8 @@ impl Driver {
         let now = Instant::now();
         self.faults.retain(|fault| now.duration_since(*fault) < FAULT_WINDOW);
         self.faults.push_back(now);
-        tracing::warn!(cpu, count = self.faults.len(), "the guest triple-faulted");
+        // Some guests reboot in this way.
+        tracing::info!(cpu, count = self.faults.len(), "the guest triple-faulted");
         if self.faults.len() > MOST_FAULTS {
             self.end(Ending::Crashed(format!(
                 "the guest triple-faulted {} times within {} s",

@@ -42,7 +42,7 @@ pub(crate) enum Report {
     /// The guest triple-faulted.
     TripleFault { cpu: u32 },
     /// The guest cannot go on; a text for people.
-    Crashed { cpu: u32, report: String },
+    Crashed { report: String },
     /// The thread died of a mistake of ours.
     Died { cpu: u32 },
 }

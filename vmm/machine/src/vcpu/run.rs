@@ -89,8 +89,7 @@ impl Worker {
         match self.vcpu.run() {
             Ok(exit) => dispatch(&self.context.buses, exit),
             Err(error) => Verdict::Stop(Report::Crashed {
-                cpu: self.mailbox.cpu,
-                report: crate::error_chain(&error),
+                report: format!("vCPU {}: {}", self.mailbox.cpu, crate::error_chain(&error)),
             }),
         }
     }
@@ -105,7 +104,6 @@ impl Worker {
             Verdict::Stop(Report::TripleFault { .. }) => Report::TripleFault { cpu: self.mailbox.cpu },
             Verdict::Stop(report) => report,
             Verdict::Explain(failure) => Report::Crashed {
-                cpu: self.mailbox.cpu,
                 report: diagnose::explain(&self.vcpu, &self.context.ram, &failure),
             },
         };
