@@ -134,7 +134,7 @@ class BadHost:
         shared.mkdir()
         shared.chmod(0o777)
         self.starts.refused(text, str(shared), run_directory=str(shared))
-        foreign = self.starts.folder / "run"
+        foreign = self.starts.folder / "foreign"
         (foreign / "vm").mkdir(parents=True)
         (foreign / "vm" / "letter").write_text("private")
         foreign.chmod(0o700)

@@ -22,8 +22,9 @@ class LinkStage:
     def __init__(self, starts: Starts, demo: Path) -> None:
         starts.file("ticket", f"{PASSWORD}\n".encode())
         path = starts.write(
-            f"name = 'link'\nmemory = '64 MiB'\n[boot]\nkernel = '{demo}'\n"
-            "[spice]\nlisten = '127.0.0.1:0'\nticket = { file = 'ticket' }\n"
+            f"memory = '64 MiB'\n[boot]\nkernel = '{demo}'\n"
+            "[spice]\nlisten = '127.0.0.1:0'\nticket = { file = 'ticket' }\n",
+            "link",
         )
         self._machine = vm.Vm(starts.program, [str(path)])
 

@@ -98,7 +98,7 @@ class TerminalEnds:
         ]
 
     def start(self, arguments: list[str]) -> Terminal:
-        environment = {**os.environ, "CARAWAY_RUN_DIR": str(self.starts.folder / "run")}
+        environment = {**os.environ, "CARAWAY_RUN_DIR": str(self.starts.folder / "terminal")}
         return Terminal([str(self.starts.program), "run", *arguments], environment)
 
     def running(self) -> Terminal:
