@@ -472,6 +472,42 @@ async fn a_client_that_types_faster_than_the_guest_reads_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_acknowledges_late_is_not_stuck() {
+    const MOTIONS: usize = 1000;
+    let fixture = fixture(None);
+    let (_main, session) = fixture.session().await;
+    let mut channel = fixture.link(ChannelType::Inputs, session).await;
+    let buttons = inputs::MouseButtons::empty();
+    // It sends everything it has before it looks at what came.
+    for _ in 0..MOTIONS {
+        let motion = inputs::ClientMessage::MouseMotion { dx: 1, dy: 1, buttons };
+        channel.send(motion).await;
+    }
+    let common = inputs::ClientMessage::Common;
+    let mut window = caraway_protocol::ack::AckCounter::new();
+    let mut acks = 0;
+    while acks < MOTIONS / inputs::MOTION_ACK_BUNCH as usize {
+        let frame = timeout(PATIENCE, channel.frame())
+            .await
+            .expect("not stuck")
+            .expect("open");
+        match frame.message::<inputs::ServerMessage>().unwrap() {
+            inputs::ServerMessage::Common(ServerCommon::SetAck(set)) => {
+                let generation = window.on_set_ack(set);
+                channel.send(common(ClientCommon::AckSync(generation))).await;
+                continue;
+            }
+            inputs::ServerMessage::MouseMotionAck => acks += 1,
+            _ => {}
+        }
+        if window.on_received() {
+            channel.send(common(ClientCommon::Ack)).await;
+        }
+    }
+    assert_eq!(fixture.keyboard.wait_for(MOTIONS).await.len(), MOTIONS);
+}
+
+#[tokio::test]
 async fn keys_motion_and_buttons_reach_the_machine_and_motion_is_acknowledged_by_fours() {
     let fixture = fixture(None);
     let (_main, session) = fixture.session().await;
@@ -539,6 +575,7 @@ async fn the_channels_of_a_session_end_with_its_main_channel() {
     let (main, session) = fixture.session().await;
     let mut inputs = fixture.link(ChannelType::Inputs, session).await;
     assert_eq!(fixture.server.clients(), 1);
+    tokio::time::pause();
     drop(main);
     inputs.closed().await;
     assert_eq!(fixture.server.clients(), 0);

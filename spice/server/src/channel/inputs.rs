@@ -2,7 +2,14 @@
 
 mod scancodes;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use caraway_ports::input::{Button, InputEvent, InputSink, LedListener, Leds, Scancode};
 use caraway_protocol::{
@@ -12,7 +19,7 @@ use caraway_protocol::{
 use scancodes::Assembler;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{mpsc, watch},
+    sync::{Notify, watch},
 };
 use tracing::debug;
 
@@ -31,6 +38,27 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// What the reader owes the client. Counted, not queued: a reader that waited for room would not read the
+/// acknowledgements the writer waits for.
+#[derive(Debug, Default)]
+struct Owed {
+    motion_acks: AtomicU64,
+    lights: AtomicBool,
+    more: Notify,
+}
+
+impl Owed {
+    fn motion_ack(&self) {
+        self.motion_acks.fetch_add(1, Ordering::AcqRel);
+        self.more.notify_one();
+    }
+
+    fn lights(&self) {
+        self.lights.store(true, Ordering::Release);
+        self.more.notify_one();
+    }
+}
 
 /// Keeps a client from being faster than the guest.
 #[derive(Debug, Default)]
@@ -146,7 +174,7 @@ where
     let (lights, mut lights_changed) = watch::channel(sink.leds());
     let listener: Arc<dyn LedListener> = Arc::new(LedWatch(lights));
     sink.watch_leds(Arc::clone(&listener));
-    let (acks, mut outbox) = mpsc::channel::<ServerMessage>(16);
+    let owed = Owed::default();
     let mut held = Held {
         sink: Arc::clone(sink),
         keys: BTreeSet::new(),
@@ -157,17 +185,23 @@ where
         let leds = *lights_changed.borrow_and_update();
         sender.send(&ServerMessage::Init(modifiers(leds))).await?;
         loop {
+            while owed.motion_acks.load(Ordering::Acquire) > 0 {
+                sender.send(&ServerMessage::MouseMotionAck).await?;
+                owed.motion_acks.fetch_sub(1, Ordering::AcqRel);
+            }
+            if owed.lights.swap(false, Ordering::AcqRel) || lights_changed.has_changed().unwrap_or(false) {
+                lights_changed.mark_unchanged();
+                sender
+                    .send(&ServerMessage::KeyModifiers(modifiers(sink.leds())))
+                    .await?;
+            }
             tokio::select! {
-                message = outbox.recv() => match message {
-                    Some(message) => sender.send(&message).await?,
-                    None => return Ok::<(), ServeError>(()),
-                },
+                () = owed.more.notified() => {}
                 changed = lights_changed.changed() => {
                     if changed.is_err() {
-                        return Ok(());
+                        return Ok::<(), ServeError>(());
                     }
-                    let leds = *lights_changed.borrow_and_update();
-                    sender.send(&ServerMessage::KeyModifiers(modifiers(leds))).await?;
+                    owed.lights();
                 }
             }
         }
@@ -183,7 +217,7 @@ where
                 frame = receiver.next() => frame?,
                 () = sleep_until(resync_at) => {
                     resync_at = None;
-                    let _ = acks.send(ServerMessage::KeyModifiers(modifiers(held.sink.leds()))).await;
+                    owed.lights();
                     continue;
                 }
             };
@@ -220,9 +254,7 @@ where
                     motions += 1;
                     if motions == MOTION_ACK_BUNCH {
                         motions = 0;
-                        if acks.send(ServerMessage::MouseMotionAck).await.is_err() {
-                            return Ok(());
-                        }
+                        owed.motion_ack();
                     }
                 }
                 ClientMessage::MousePress { button, .. } => held.button(button, true),
