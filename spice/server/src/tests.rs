@@ -21,7 +21,7 @@ use caraway_protocol::{
     Message, Progress,
     caps::{Caps, CommonCap, DisplayCap},
     channel::{ChannelId, ChannelType},
-    common::{ClientCommon, ServerCommon},
+    common::{ClientCommon, Pong, ServerCommon},
     cursor, display,
     header::{Frame, FrameDecoder, FrameEncoder, HeaderKind, Limits},
     inputs,
@@ -567,6 +567,50 @@ async fn keys_motion_and_buttons_reach_the_machine_and_motion_is_acknowledged_by
         button: Button::Right,
         down: false
     }));
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_without_a_word_loses_its_session() {
+    let fixture = fixture(None);
+    let (mut main, session) = fixture.session().await;
+    let mut display = fixture.link(ChannelType::Display, session).await;
+    assert_eq!(fixture.server.clients(), 1);
+    tokio::time::pause();
+    // It answers for a while, then never again.
+    for _ in 0..6 {
+        let ping = main
+            .until(|message: main::ServerMessage| match message {
+                main::ServerMessage::Common(ServerCommon::Ping(ping)) => Some(ping),
+                _ => None,
+            })
+            .await;
+        let pong = Pong {
+            id: ping.id,
+            timestamp: ping.timestamp,
+        };
+        main.send(main::ClientMessage::Common(ClientCommon::Pong(pong))).await;
+    }
+    let from = tokio::time::Instant::now();
+    while main.frame().await.is_some() {}
+    let waited = from.elapsed();
+    assert!(
+        waited >= Duration::from_secs(30) && waited < Duration::from_secs(60),
+        "{waited:?}"
+    );
+    while display.frame().await.is_some() {}
+    assert_eq!(fixture.server.clients(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_loses_its_session() {
+    let fixture = fixture(None);
+    let (_main, session) = fixture.session().await;
+    let mut inputs = fixture.link(ChannelType::Inputs, session).await;
+    tokio::time::pause();
+    let closed = timeout(Duration::from_secs(400), async {
+        while inputs.frame().await.is_some() {}
+    });
+    closed.await.expect("the session ends");
 }
 
 #[tokio::test]

@@ -1,20 +1,21 @@
 //! The main channel: the session, its channels, mouse mode, and how fast the connection is.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use caraway_protocol::{
     Message,
     caps::MainCap,
-    common::ServerCommon,
+    common::{Ping, Pong, ServerCommon},
     main_channel::{ClientMessage, Init, MouseMode, MouseModes, ServerMessage},
     ping::PingTracker,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
+    time::Instant,
 };
 use tracing::debug;
 
@@ -30,6 +31,90 @@ const RATE_PING_BYTES: u32 = 256_000;
 /// Replies that wait to be written; reading stops when they are not.
 const REPLIES: usize = 16;
 
+/// Pings after the first ones, to know that the client is there: the reference's figure.
+const PING_EVERY: Duration = Duration::from_secs(15);
+
+/// A client that has not answered a ping, or not taken a message, for so long is gone, and its session with it: the
+/// reference's figure.
+const DEAD_AFTER: Duration = Duration::from_secs(30);
+
+/// As [`DEAD_AFTER`], until the ping that measures the bit rate is answered: it may have to cross a line of 1 kB/s.
+const DEAD_AFTER_IN_TEST: Duration = Duration::from_secs(300);
+
+/// How often to look.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Whether the client is still there.
+#[derive(Debug)]
+struct Pulse {
+    started: Instant,
+    state: Mutex<PulseState>,
+}
+
+#[derive(Debug)]
+struct PulseState {
+    pings: PingTracker,
+    /// The bit rate has been measured.
+    tested: bool,
+    /// Since when the writer waits for the client.
+    writing: Option<Instant>,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            state: Mutex::new(PulseState {
+                pings: PingTracker::new(),
+                tested: false,
+                writing: None,
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PulseState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ping(&self, padding: u32) -> Ping {
+        self.lock().pings.ping(self.started.elapsed(), padding)
+    }
+
+    fn pong(&self, pong: Pong) {
+        let mut state = self.lock();
+        if let Some(trip) = state.pings.on_pong(pong, self.started.elapsed()) {
+            debug!(round_trip = ?trip.time, padding = trip.padding, "ping");
+            state.tested |= trip.padding == RATE_PING_BYTES;
+        }
+    }
+
+    fn writing(&self, now: bool) {
+        self.lock().writing = now.then(Instant::now);
+    }
+
+    /// Ends when the client is gone.
+    async fn stops(&self) -> ServeError {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let state = self.lock();
+            let limit = if state.tested { DEAD_AFTER } else { DEAD_AFTER_IN_TEST };
+            let unanswered = state
+                .pings
+                .waiting_since()
+                .map(|since| self.started.elapsed().saturating_sub(since));
+            let unread = state.writing.map(|since| since.elapsed());
+            for (waited, what) in [(unanswered, "answer a ping"), (unread, "take a message")] {
+                if waited.is_some_and(|waited| waited > limit) {
+                    return ServeError::Timeout {
+                        what,
+                        seconds: limit.as_secs(),
+                    };
+                }
+            }
+        }
+    }
+}
+
 pub(crate) async fn run<S>(server: &Arc<Server>, io: Io<S>, session: &Arc<Session>) -> Result<(), ServeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -42,9 +127,9 @@ where
         caps,
     } = io;
     let (replies, mut outbox) = mpsc::channel::<ServerMessage>(REPLIES);
-    let pings = Mutex::new(PingTracker::new());
-    let started = Instant::now();
+    let pulse = Pulse::new();
     let writer = async {
+        pulse.writing(true);
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
         sender
             .send(&ServerMessage::Init(Init {
@@ -64,16 +149,21 @@ where
         }
         // Warm-up, latency, bit rate.
         for padding in [0, 0, RATE_PING_BYTES] {
-            let ping = pings
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .ping(started.elapsed(), padding);
+            let ping = pulse.ping(padding);
             sender.send(&ServerMessage::Common(ServerCommon::Ping(ping))).await?;
         }
-        while let Some(message) = outbox.recv().await {
+        loop {
+            pulse.writing(false);
+            let message = tokio::select! {
+                message = outbox.recv() => match message {
+                    Some(message) => message,
+                    None => return Ok::<(), ServeError>(()),
+                },
+                () = tokio::time::sleep(PING_EVERY) => ServerMessage::Common(ServerCommon::Ping(pulse.ping(0))),
+            };
+            pulse.writing(true);
             sender.send(&message).await?;
         }
-        Ok::<(), ServeError>(())
     };
     let reader = async {
         while let Some(frame) = receiver.next().await? {
@@ -81,12 +171,7 @@ where
                 ClientMessage::Common(message) => {
                     match common(&flow, id, &message)? {
                         Common::Done => {}
-                        Common::Pong(pong) => {
-                            let mut pings = pings.lock().unwrap_or_else(PoisonError::into_inner);
-                            if let Some(trip) = pings.on_pong(pong, started.elapsed()) {
-                                debug!(round_trip = ?trip.time, padding = trip.padding, "ping");
-                            }
-                        }
+                        Common::Pong(pong) => pulse.pong(pong),
                         Common::Leaving => return Ok(()),
                     }
                     continue;
@@ -110,5 +195,6 @@ where
     tokio::select! {
         result = writer => result,
         result = reader => result,
+        gone = pulse.stops() => Err(gone),
     }
 }
