@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iced_x86::code_asm::{CodeAssembler, ax, dx, eax, ebx, ecx, edi, ptr};
+use iced_x86::code_asm::{CodeAssembler, ax, dx, eax, ebx, ecx, edi, edx, ptr};
 
 use super::{
     LIMIT, PROBE_PORT, Probe, Running, builder,
@@ -128,7 +128,7 @@ fn the_paravirtual_clock_writes_where_it_is_told_and_stops_at_a_reset() {
     program.asm.jne(second).unwrap();
     program.asm.mov(ecx, MSR_KVM_SYSTEM_TIME).unwrap();
     program.asm.mov(eax, SCRATCH | 1).unwrap();
-    program.asm.mov(iced_x86::code_asm::edx, 0).unwrap();
+    program.asm.mov(edx, 0).unwrap();
     program.asm.wrmsr().unwrap();
     program.place(&mut second);
     // Bytes 24 to 27 are the multiplier, never zero in a filled page.
@@ -143,4 +143,39 @@ fn the_paravirtual_clock_writes_where_it_is_told_and_stops_at_a_reset() {
     assert_eq!(heard.recv_timeout(LIMIT).unwrap(), 0);
     running.handle.call(Command::Quit { flush: false }).unwrap();
     assert_eq!(running.ending(), Ending::Quit);
+}
+
+#[test]
+fn mtrrs_a_guest_wrote_are_gone_after_a_reset() {
+    const MSR_MTRR_PHYS_BASE0: u32 = 0x200;
+    const MSR_MTRR_FIX_64K: u32 = 0x250;
+    let (probe, heard) = Probe::listening();
+    let mut program = Program::new();
+    let mut second = program.label();
+    program.in_eax(PROBE_PORT);
+    program.asm.test(eax, eax).unwrap();
+    program.asm.jne(second).unwrap();
+    for (msr, low, high) in [
+        (MSR_MTRR_PHYS_BASE0, 0x1_0000, 0),
+        (MSR_MTRR_FIX_64K, 0x0606_0606, 0x0606_0606),
+    ] {
+        program.asm.mov(ecx, msr).unwrap();
+        program.asm.mov(eax, low).unwrap();
+        program.asm.mov(edx, high).unwrap();
+        program.asm.wrmsr().unwrap();
+    }
+    program.place(&mut second);
+    for msr in [MSR_MTRR_PHYS_BASE0, MSR_MTRR_FIX_64K] {
+        program.asm.mov(ecx, msr).unwrap();
+        program.asm.rdmsr().unwrap();
+        program.out_eax(PROBE_PORT);
+    }
+    program.halt_forever();
+    let running = Running::start(builder(spec(program), &probe));
+    let next = || heard.recv_timeout(LIMIT).unwrap();
+    assert_eq!([next(), next()], [0x1_0000, 0x0606_0606]);
+    *probe.answer.lock().unwrap() = 1;
+    running.handle.call(Command::Reset).unwrap();
+    assert_eq!([next(), next()], [0, 0]);
+    running.quit();
 }

@@ -18,6 +18,14 @@ const MSR_MISC_ENABLE: u32 = 0x1a0;
 const MSR_MTRR_DEF_TYPE: u32 = 0x2ff;
 /// Fast strings.
 const MISC_FAST_STRINGS: u64 = 1;
+/// Variable MTRRs, base and mask of eight, and fixed ones: KVM keeps them, but not in its list.
+const MSR_MTRRS: [std::ops::RangeInclusive<u32>; 5] = [
+    0x200..=0x20f,
+    0x250..=0x250,
+    0x258..=0x259,
+    0x268..=0x26f,
+    MSR_MTRR_DEF_TYPE..=MSR_MTRR_DEF_TYPE,
+];
 /// MTRRs enabled, write-back everywhere: what firmware leaves behind.
 const MTRR_WRITE_BACK: u64 = (1 << 11) | 6;
 
@@ -84,7 +92,11 @@ impl PowerOn {
         }
         set_lapic_register(&mut lapic, LVT_LINT1, LVT_NMI);
         let mut msrs = Vec::new();
-        for index in kvm.msr_indices()? {
+        let mut indices = kvm.msr_indices()?;
+        indices.extend(MSR_MTRRS.into_iter().flatten());
+        indices.sort_unstable();
+        indices.dedup();
+        for index in indices {
             if index == MSR_TSC {
                 continue;
             }
@@ -148,6 +160,7 @@ impl PowerOn {
         };
         fd.set_mp_state(kvm_mp_state { mp_state })
             .map_err(KvmError::ioctl("set the multiprocessing state"))?;
+        // Takes back an INIT that another vCPU has sent and this one has not seen; without it a SIPI does nothing.
         fd.set_vcpu_events(&self.events)
             .map_err(KvmError::ioctl("set the pending events"))
     }
@@ -294,5 +307,59 @@ impl Controllers {
 impl From<KvmError> for io::Error {
     fn from(error: KvmError) -> Self {
         Self::other(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvm_bindings::{KVM_MP_STATE_INIT_RECEIVED, kvm_msi};
+
+    use super::*;
+    use crate::{kvm::cpuid, memory::Layout};
+
+    const INIT: u32 = 0x500;
+    const SIPI_AT_0X8000: u32 = 0x608;
+
+    fn send(vm: &Vm, apic_id: u32, data: u32) {
+        let message = kvm_msi {
+            address_lo: 0xfee0_0000 | apic_id << 12,
+            data,
+            ..kvm_msi::default()
+        };
+        assert_eq!(vm.fd().signal_msi(message).unwrap(), 1);
+    }
+
+    #[test]
+    fn wake_ups_from_before_a_reset_start_nothing_after_it() {
+        let kvm = Kvm::open().unwrap();
+        let vm = Vm::new(&kvm, Layout::new(4 << 20, 40).unwrap().allocate().unwrap()).unwrap();
+        let supported = kvm.supported_cpuid().unwrap();
+        let vcpus = [0, 1].map(|id| vm.create_vcpu(id).unwrap());
+        let power_on = [0, 1].map(|id: usize| {
+            let leaves = cpuid::leaves(supported.as_slice(), vcpus[id].id(), 2, true);
+            vcpus[id].set_cpuid(&leaves).unwrap();
+            PowerOn::take(&kvm, &vcpus[id]).unwrap()
+        });
+        let state = |id: usize| vcpus[id].fd().get_mp_state().unwrap().mp_state;
+        let start = Start::Flat32 { rip: 0x10_0000, rbx: 7 };
+        power_on[0].apply(&vcpus[0], Some(&start)).unwrap();
+        power_on[1].apply(&vcpus[1], None).unwrap();
+        assert_eq!(state(1), KVM_MP_STATE_UNINITIALIZED);
+        // The messages work: without a reset they start it.
+        send(&vm, 1, INIT);
+        assert_eq!(state(1), KVM_MP_STATE_INIT_RECEIVED);
+        send(&vm, 1, SIPI_AT_0X8000);
+        assert_eq!(state(1), KVM_MP_STATE_RUNNABLE);
+
+        for id in [0, 1] {
+            send(&vm, id, INIT);
+            send(&vm, id, SIPI_AT_0X8000);
+        }
+        power_on[0].apply(&vcpus[0], Some(&start)).unwrap();
+        power_on[1].apply(&vcpus[1], None).unwrap();
+        assert_eq!(state(1), KVM_MP_STATE_UNINITIALIZED);
+        assert_eq!(state(0), KVM_MP_STATE_RUNNABLE);
+        let (regs, sregs) = vcpus[0].registers().unwrap();
+        assert_eq!((regs.rip, regs.rbx, sregs.cr0 & CR0_PE), (0x10_0000, 7, CR0_PE));
     }
 }
