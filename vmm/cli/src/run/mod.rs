@@ -71,9 +71,10 @@ struct Running {
     /// Told when the machine has ended.
     closing: oneshot::Sender<()>,
     control: JoinHandle<io::Result<()>>,
-    /// Removes the VM's folder last.
-    _run_dir: RunDir,
     _sockets: Sockets,
+    /// Removes the VM's folder and frees its name last: fields go in this order, and sockets of the next VM of this name
+    /// must not be taken for those of this one.
+    _run_dir: RunDir,
 }
 
 /// What listens; the files go when this does.
@@ -145,8 +146,8 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         events,
         closing,
         control,
-        _run_dir: run_dir,
         _sockets: sockets,
+        _run_dir: run_dir,
     })
 }
 

@@ -244,8 +244,11 @@ impl Driver {
         match self.state {
             RunState::Running => {
                 self.hold();
-                self.state = RunState::Paused;
-                self.tell(Event::Stopped);
+                // A machine that could not be held ends instead.
+                if self.ending.is_none() {
+                    self.state = RunState::Paused;
+                    self.tell(Event::Stopped);
+                }
             }
             // A machine that was not started yet is started by `cont` only.
             RunState::Prelaunch | RunState::Paused => {}

@@ -2,15 +2,17 @@
 
 use kvm_bindings::{KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
 
-/// Leaf 1 ECX: PDCM (performance capabilities), TSC deadline timer, x2APIC, hypervisor present.
+/// Leaf 1 ECX: VMX, PDCM (performance capabilities), TSC deadline timer, x2APIC, hypervisor present.
+const VMX: u32 = 1 << 5;
 const PDCM: u32 = 1 << 15;
 const X2APIC: u32 = 1 << 21;
 const TSC_DEADLINE: u32 = 1 << 24;
 const HYPERVISOR: u32 = 1 << 31;
 /// Leaf 1 EDX: several logical processors in the package.
 const HTT: u32 = 1 << 28;
-/// Leaf 0x80000001 ECX of AMD: HTT means cores, not threads.
+/// Leaf 0x80000001 ECX of AMD: HTT means cores, not threads; SVM.
 const CMP_LEGACY: u32 = 1 << 1;
+const SVM: u32 = 1 << 2;
 /// Most CPUs eight-bit APIC ids can name; 255 is the broadcast.
 pub(crate) const MOST_CPUS: u32 = 255;
 
@@ -67,7 +69,8 @@ fn adapt(entry: &mut kvm_cpuid_entry2, apic_id: u32, cpus: u32, tsc_deadline: bo
         0 => entry.eax = entry.eax.max(0xb),
         1 => {
             entry.ebx = (entry.ebx & 0x0000_ffff) | (apic_id << 24) | (shared_by.min(255) << 16);
-            entry.ecx = (entry.ecx & !PDCM) | X2APIC | HYPERVISOR;
+            // No virtual machines in the guest: their state is not part of the machine's.
+            entry.ecx = (entry.ecx & !(VMX | PDCM)) | X2APIC | HYPERVISOR;
             if tsc_deadline {
                 entry.ecx |= TSC_DEADLINE;
             }
@@ -85,12 +88,13 @@ fn adapt(entry: &mut kvm_cpuid_entry2, apic_id: u32, cpus: u32, tsc_deadline: bo
         // No virtual PMU: its counters are not part of the machine's state.
         0xa => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 0, 0, 0),
         0x8000_0001 if amd => {
+            entry.ecx &= !(SVM | CMP_LEGACY);
             if cpus > 1 {
                 entry.ecx |= CMP_LEGACY;
-            } else {
-                entry.ecx &= !CMP_LEGACY;
             }
         }
+        // What SVM can do.
+        0x8000_000a => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 0, 0, 0),
         0x8000_0008 if amd => {
             entry.ecx = (entry.ecx & 0xffff_0000) | (core_bits(cpus) << 12) | (cpus - 1).min(255);
         }
@@ -155,6 +159,26 @@ mod tests {
                 assert_eq!(leaf(&entries, 0xb, 2).ecx >> 8, 0);
             }
         }
+    }
+
+    #[test]
+    fn a_guest_is_not_offered_virtual_machines_of_its_own() {
+        let entry = |function, ebx, ecx| kvm_cpuid_entry2 {
+            function,
+            ebx,
+            ecx,
+            ..kvm_cpuid_entry2::default()
+        };
+        let host = [
+            entry(0, 0x6874_7541, 0),
+            entry(1, 0, u32::MAX),
+            entry(0x8000_0001, 0, u32::MAX),
+            entry(0x8000_000a, 8, 0),
+        ];
+        let entries = leaves(&host, 0, 1, true);
+        assert_eq!(leaf(&entries, 1, 0).ecx & VMX, 0);
+        assert_eq!(leaf(&entries, 0x8000_0001, 0).ecx & SVM, 0);
+        assert_eq!(leaf(&entries, 0x8000_000a, 0).ebx, 0);
     }
 
     #[test]
