@@ -14,6 +14,8 @@ from .vm import CHECKOUT, CLIENT, Failed, expect
 
 # Ten times what a boot usually takes.
 BOOT_SECONDS = 300.0
+# A hundred times what the nested host needs to start a program.
+START_SECONDS = 120.0
 RESULTS = CHECKOUT / "target" / "results"
 POLL_SECONDS = 0.2
 # Runs in the nested host: caraway, and what the harness asks for by making files.
@@ -50,10 +52,33 @@ class NestedVm:
         # The nested host sees this checkout, but a program being rebuilt meanwhile must not change under it.
         self._program = shutil.copy(program, self.folder / "caraway")
         self._log = self.folder / "serial.log"
+        self._output = self.folder / "stdout"
         self._errors = open(self.folder / "stderr", "w+b")
         self.port = str(free_port())
 
     def __enter__(self) -> "NestedVm":
+        self._start()
+        if not self._announced():
+            # caraway never got to run: that is the nested host's failure, and only that is tried again.
+            print(f"the nested host did not start caraway within {START_SECONDS:g} s; trying once more", file=sys.stderr)
+            self._end()
+            self._start()
+            if not self._announced():
+                said = self.errors()
+                self.__exit__(None, None, None)
+                raise Failed(f"the nested host did not start caraway, twice: {said}")
+        return self
+
+    def _announced(self) -> bool:
+        """Whether caraway has said that it runs, or has ended."""
+        limit = time.monotonic() + START_SECONDS
+        while time.monotonic() < limit:
+            if b"VM linux" in self._output.read_bytes() or self.process.poll() is not None:
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+    def _start(self) -> None:
         self._log.touch()
         config = {"name": "linux", "memory": "512 MiB", **self._config}
         # The listener is reached through the nested host's own address.
@@ -65,10 +90,8 @@ class NestedVm:
             str(CHECKOUT / "ci" / "nested"), "--timeout", "1200", "--forward", f"{self.port}:5900", "--",
             "sh", "-c", SCRIPT, "sh", str(self._program), str(path), str(self.folder),
         ]  # fmt: skip
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors
-        )
-        return self
+        with open(self._output, "wb") as output:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=self._errors)
 
     def serial(self) -> str:
         """All the guest has printed."""
@@ -115,7 +138,7 @@ class NestedVm:
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")
 
-    def __exit__(self, kind, _value, _trace) -> None:
+    def _end(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -123,6 +146,9 @@ class NestedVm:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def __exit__(self, kind, _value, _trace) -> None:
+        self._end()
         if kind is not None:
             print(self.errors(), file=sys.stderr)
         self._errors.close()
