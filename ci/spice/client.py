@@ -149,7 +149,7 @@ def say(answer: dict) -> None:
 def arguments() -> argparse.Namespace:
     connection = argparse.ArgumentParser(add_help=False)
     connection.add_argument("--host", default="127.0.0.1")
-    connection.add_argument("--port", help="TCP port")
+    connection.add_argument("--port", help="TCP port; with `-` the first line of stdin")
     connection.add_argument("--unix", help="path of a Unix socket, instead of --port")
     connection.add_argument("--ticket", help="password of the display")
     connection.add_argument("--display", type=int, default=0, help="display channel (0)")
@@ -199,12 +199,13 @@ def steps_of(options: argparse.Namespace):
 
 
 def drive(options: argparse.Namespace) -> int:
-    target = {"unix-path": options.unix} if options.unix else {"host": options.host, "port": options.port}
+    if options.say_ready:
+        say({"ready": True})
+    port = sys.stdin.readline().strip() if options.port == "-" else options.port
+    target = {"unix-path": options.unix} if options.unix else {"host": options.host, "port": port}
     if options.ticket is not None:
         target["password"] = options.ticket
     client = session.Client(target, options.display)
-    if options.say_ready:
-        say({"ready": True})
     client.connect(options.connect_seconds)
     try:
         client.wait_mark(options.seconds)
