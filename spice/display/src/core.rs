@@ -11,12 +11,13 @@ use std::{
 use caraway_canvas::{Canvas, DrawError, Limits};
 use caraway_ports::{
     display::{CursorCommand, DisplayCommand, DisplaySink, Head, Pixels, SurfaceSpec},
-    drawing::{DrawOp, Drawable, GlyphDepth, SurfaceFormat},
+    drawing::{Drawable, SurfaceFormat},
     geometry::{Point, Rect},
 };
 use tracing::debug;
 
 use crate::{
+    client::{takes_command, takes_surface},
     cursor::{CursorItem, CursorScene, CursorState},
     item::Item,
     picture::Picture,
@@ -117,7 +118,9 @@ impl Display {
         let mut scene = Scene::new(budget);
         let ids: Vec<u32> = state.canvas.ids().collect();
         for surface in ids {
-            if let (Some(area), Some(format)) = (state.canvas.area(surface), state.canvas.format(surface)) {
+            if let (Some(area), Some(format)) = (state.canvas.area(surface), state.canvas.format(surface))
+                && takes_surface(format, caps)
+            {
                 scene.control(Item::CreateSurface {
                     id: surface,
                     width: area.width(),
@@ -229,8 +232,10 @@ impl Display {
         let drawable: Arc<Drawable> = Arc::from(drawable);
         let State { canvas, viewers, .. } = &mut *state;
         let mut wakers = Vec::with_capacity(viewers.len());
-        for viewer in viewers.values_mut() {
-            let item = if can_take(&drawable, viewer.caps) {
+        let format = canvas.format(drawable.surface);
+        let told = |caps| format.is_some_and(|format| takes_surface(format, caps));
+        for viewer in viewers.values_mut().filter(|viewer| told(viewer.caps)) {
+            let item = if takes_command(&drawable, canvas, viewer.caps) {
                 Item::Draw(Arc::clone(&drawable))
             } else {
                 // The result, taken now: later commands may depend on it.
@@ -329,15 +334,6 @@ impl DisplaySink for Display {
     }
 }
 
-/// Whether a viewer can be sent the command itself. The reference client reads A8 glyphs from the wrong row.
-fn can_take(drawable: &Drawable, caps: ViewerCaps) -> bool {
-    match &drawable.op {
-        DrawOp::Composite(_) => caps.composite,
-        DrawOp::Text { depth, .. } => *depth != GlyphDepth::A8,
-        _ => true,
-    }
-}
-
 fn log_drop(error: &DrawError) {
     debug!(%error, "drawing command dropped");
 }
@@ -380,14 +376,18 @@ impl State {
             None
         };
         let monitors = (spec.id == 0).then(|| self.monitors_item());
-        for viewer in self.viewers.values_mut() {
-            let SurfaceSpec {
-                id,
-                width,
-                height,
-                format,
-                ..
-            } = *spec;
+        let SurfaceSpec {
+            id,
+            width,
+            height,
+            format,
+            ..
+        } = *spec;
+        for viewer in self
+            .viewers
+            .values_mut()
+            .filter(|viewer| takes_surface(format, viewer.caps))
+        {
             viewer.scene.control(Item::CreateSurface {
                 id,
                 width,
@@ -419,10 +419,14 @@ impl State {
     }
 
     fn destroy(&mut self, id: u32) {
-        if self.canvas.destroy(id) {
-            for viewer in self.viewers.values_mut() {
-                viewer.scene.control(Item::DestroySurface(id));
-            }
+        let Some(format) = self.canvas.format(id) else { return };
+        self.canvas.destroy(id);
+        for viewer in self
+            .viewers
+            .values_mut()
+            .filter(|viewer| takes_surface(format, viewer.caps))
+        {
+            viewer.scene.control(Item::DestroySurface(id));
         }
     }
 

@@ -1,9 +1,9 @@
 //! From steps of the picture to messages of the wire.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
-use caraway_image::lz;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use caraway_image::{bitmap::BitmapReader, lz};
 use caraway_ports::{
     display::{CursorShape, Head, Pixels},
     drawing::{self, Bitmap, BitmapFormat, DrawOp, Drawable, ImageData, Palette, Rop, ScaleMode, SurfaceFormat},
@@ -45,6 +45,12 @@ pub enum EncodeError {
 pub struct Encoder {
     /// Names of images on the wire are ours; the guest's never leave the host.
     last_image: u64,
+    /// Formats of the client's surfaces.
+    surfaces: BTreeMap<u32, SurfaceFormat>,
+    /// Format of the surface that is drawn on.
+    target: Option<SurfaceFormat>,
+    /// Whether the images are those of a composite.
+    compositing: bool,
 }
 
 impl Encoder {
@@ -59,6 +65,19 @@ impl Encoder {
     /// # Errors
     /// When the step holds a bitmap that cannot be.
     pub fn encode(&mut self, item: &Item) -> Result<Outgoing, EncodeError> {
+        match item {
+            Item::CreateSurface { id, format, .. } => {
+                self.surfaces.insert(*id, *format);
+            }
+            Item::DestroySurface(id) => {
+                self.surfaces.remove(id);
+            }
+            _ => {}
+        }
+        self.target = item
+            .touched()
+            .and_then(|(surface, _)| self.surfaces.get(&surface).copied());
+        self.compositing = matches!(item, Item::Draw(drawable) if matches!(drawable.op, DrawOp::Composite(_)));
         Ok(vec![match item {
             Item::CreateSurface {
                 id,
@@ -310,12 +329,16 @@ impl Encoder {
             stride,
             top_down: true,
             palette: bitmap.palette.clone(),
-            data: data.clone(),
+            data,
         };
-        let compressed = (data.len() >= MIN_LZ_BYTES)
+        let cut = match self.conversion(cut.format) {
+            Some(format) => expanded(&cut, format)?,
+            None => cut,
+        };
+        let compressed = (cut.data.len() >= MIN_LZ_BYTES)
             .then(|| lz::encode_bitmap(&cut).ok())
             .flatten()
-            .filter(|stream| stream.len() < data.len());
+            .filter(|stream| stream.len() < cut.data.len());
         let data = match (compressed, whole_palette(&cut)) {
             (Some(stream), Some(palette)) if cut.format.has_palette() => display::ImageData::LzPalette {
                 top_down: true,
@@ -323,9 +346,21 @@ impl Encoder {
                 data: stream.into(),
             },
             (Some(stream), _) if !cut.format.has_palette() => display::ImageData::LzRgb(stream.into()),
-            _ => plain(&cut, data, stride),
+            _ => drawable(&cut),
         };
         Ok(self.wrap(cut.width, cut.height, flags, data))
+    }
+
+    /// What an image has to become so that the reference client draws what the guest meant. Colours of a palette are
+    /// colours for us; it takes them as pixel values of a 555 surface, and for other surfaces but those of 32 bits not at
+    /// all. Alpha alone it takes for alpha surfaces and in composites.
+    fn conversion(&self, format: BitmapFormat) -> Option<BitmapFormat> {
+        let deep = matches!(self.target, Some(SurfaceFormat::Xrgb | SurfaceFormat::Argb));
+        if format.has_palette() {
+            return (!deep).then_some(BitmapFormat::Bit32);
+        }
+        let alpha = format == BitmapFormat::Bit8A && self.target != Some(SurfaceFormat::A8) && !self.compositing;
+        alpha.then_some(BitmapFormat::Rgba)
     }
 
     fn wrap(&mut self, width: u32, height: u32, flags: ImageFlags, data: display::ImageData) -> Image {
@@ -406,8 +441,14 @@ fn monitors(heads: &[Head], max: u16) -> MonitorsConfig {
     }
 }
 
+/// The high bits count where the guest's image has some: elsewhere the reference client would make them up.
 fn flags(image: &drawing::Image) -> ImageFlags {
-    if image.high_bits_set {
+    let has_some = match &image.data {
+        ImageData::Bitmap(bitmap) => bitmap.format == BitmapFormat::Bit32,
+        ImageData::Quic(_) => true,
+        ImageData::Surface(_) => false,
+    };
+    if image.high_bits_set && has_some {
         ImageFlags::HIGH_BITS_SET
     } else {
         ImageFlags::empty()
@@ -425,6 +466,51 @@ fn whole_palette(bitmap: &Bitmap) -> Option<Arc<Palette>> {
     let indices = 1_usize << bitmap.format.bits_per_pixel().min(8);
     entries.resize(entries.len().max(indices), 0);
     Some(Arc::new(Palette { unique: 0, entries }))
+}
+
+/// The same pixels in a format of 32 bits.
+fn expanded(bitmap: &Bitmap, format: BitmapFormat) -> Result<Bitmap, EncodeError> {
+    let (width, height) = (bitmap.width, bitmap.height);
+    let wrong = |_| EncodeError::Bitmap { width, height };
+    let reader = BitmapReader::new(bitmap).map_err(wrong)?;
+    let mut row = vec![0; width as usize];
+    let mut data = BytesMut::with_capacity(row.len() * height as usize * 4);
+    for y in 0..height {
+        reader.row(0, y, &mut row);
+        row.iter().for_each(|pixel| data.put_u32_le(*pixel));
+    }
+    Ok(Bitmap {
+        format,
+        width,
+        height,
+        stride: width * 4,
+        top_down: true,
+        palette: None,
+        data: data.freeze(),
+    })
+}
+
+/// A packed bitmap as it is, but in a format the reference client draws: of those with a palette, only with the leftmost
+/// pixel in the high bits.
+fn drawable(bitmap: &Bitmap) -> display::ImageData {
+    let (format, data) = match bitmap.format {
+        BitmapFormat::Bit1Le => {
+            let turned = bitmap.data.iter().map(|byte| byte.reverse_bits()).collect();
+            (BitmapFormat::Bit1Be, turned)
+        }
+        BitmapFormat::Bit4Le => {
+            let turned = bitmap.data.iter().map(|byte| byte.rotate_left(4)).collect();
+            (BitmapFormat::Bit4Be, turned)
+        }
+        format => (format, bitmap.data.clone()),
+    };
+    let turned = Bitmap {
+        format,
+        palette: bitmap.palette.clone(),
+        data: data.clone(),
+        ..*bitmap
+    };
+    plain(&turned, data, bitmap.stride)
 }
 
 fn plain(bitmap: &Bitmap, data: Bytes, stride: u32) -> display::ImageData {

@@ -55,7 +55,20 @@ fn copy_of(bitmap: Bitmap, area: Rect) -> Drawable {
 }
 
 fn sent_image(drawable: Drawable) -> (Image, Rect) {
-    let messages = Encoder::new().encode(&Item::Draw(Arc::new(drawable))).unwrap();
+    sent_image_on(SurfaceFormat::Xrgb, drawable)
+}
+
+/// The image of a copy to a surface of that format.
+fn sent_image_on(format: SurfaceFormat, drawable: Drawable) -> (Image, Rect) {
+    let mut encoder = Encoder::new();
+    let surface = Item::CreateSurface {
+        id: 0,
+        width: 100,
+        height: 100,
+        format,
+    };
+    encoder.encode(&surface).unwrap();
+    let messages = encoder.encode(&Item::Draw(Arc::new(drawable))).unwrap();
     match &messages[..] {
         [ServerMessage::Draw(draw)] => match &draw.op {
             display::DrawOp::Copy { source, .. } => (source.image.clone(), source.area),
@@ -160,6 +173,94 @@ fn a_palette_is_sent_with_an_entry_for_every_index() {
             assert!(palette.entries.starts_with(&entries));
             assert!(palette.entries.len() >= indices && palette.entries.iter().skip(entries.len()).all(|e| *e == 0));
         }
+    }
+}
+
+/// The pixels of an image that was not compressed, as a client reads them.
+fn pixels_of(image: &Image) -> Vec<u32> {
+    let display::ImageData::Bitmap(sent) = &image.data else {
+        panic!("{:?}", image.data)
+    };
+    let palette = sent.palette.as_ref().map(|palette| match palette {
+        PaletteRef::Inline { palette, .. } => Arc::clone(palette),
+        other => panic!("{other:?}"),
+    });
+    let bitmap = Bitmap {
+        format: sent.format,
+        width: image.width,
+        height: image.height,
+        stride: sent.stride,
+        top_down: sent.top_down,
+        palette,
+        data: sent.data.clone(),
+    };
+    let reader = BitmapReader::new(&bitmap).unwrap();
+    (0..image.width).map(|x| reader.pixel(x, 0)).collect()
+}
+
+#[test]
+fn small_pixels_go_leftmost_first_in_the_high_bits() {
+    for (format, sent) in [
+        (BitmapFormat::Bit1Le, BitmapFormat::Bit1Be),
+        (BitmapFormat::Bit1Be, BitmapFormat::Bit1Be),
+        (BitmapFormat::Bit4Le, BitmapFormat::Bit4Be),
+        (BitmapFormat::Bit4Be, BitmapFormat::Bit4Be),
+    ] {
+        let picture = bitmap(format, 7, 1, 4, true, vec![0x21, 0x10, 0x02, 0x20]);
+        let reader = BitmapReader::new(&picture).unwrap();
+        let expected: Vec<u32> = (0..7).map(|x| reader.pixel(x, 0)).collect();
+        let (image, _) = sent_image(copy_of(picture.clone(), Rect::at(0, 0, 7, 1)));
+        assert_eq!(pixels_of(&image), expected, "{format:?}");
+        let display::ImageData::Bitmap(bitmap) = image.data else {
+            panic!("compressed")
+        };
+        assert_eq!(bitmap.format, sent);
+    }
+}
+
+#[test]
+fn indices_become_colours_where_the_client_takes_no_palette() {
+    for target in [SurfaceFormat::Rgb555, SurfaceFormat::Rgb565, SurfaceFormat::A8] {
+        let picture = bitmap(BitmapFormat::Bit8, 4, 1, 4, true, vec![0, 1, 2, 3]);
+        let (image, _) = sent_image_on(target, copy_of(picture, Rect::at(0, 0, 4, 1)));
+        assert_eq!(pixels_of(&image), [0, 1, 2, 0], "{target:?}");
+        let display::ImageData::Bitmap(sent) = image.data else {
+            panic!("compressed")
+        };
+        assert_eq!((sent.format, sent.palette), (BitmapFormat::Bit32, None));
+    }
+}
+
+#[test]
+fn alpha_alone_goes_to_alpha_surfaces_only() {
+    for (target, format) in [
+        (SurfaceFormat::A8, BitmapFormat::Bit8A),
+        (SurfaceFormat::Argb, BitmapFormat::Rgba),
+        (SurfaceFormat::Rgb565, BitmapFormat::Rgba),
+    ] {
+        let picture = bitmap(BitmapFormat::Bit8A, 4, 1, 4, true, vec![0, 1, 0x80, 0xff]);
+        let (image, _) = sent_image_on(target, copy_of(picture, Rect::at(0, 0, 4, 1)));
+        assert_eq!(pixels_of(&image), [0, 0x0100_0000, 0x8000_0000, 0xff00_0000]);
+        let display::ImageData::Bitmap(sent) = image.data else {
+            panic!("compressed")
+        };
+        assert_eq!(sent.format, format, "{target:?}");
+    }
+}
+
+#[test]
+fn high_bits_are_set_where_the_guest_has_some() {
+    for (format, set) in [
+        (BitmapFormat::Bit32, true),
+        (BitmapFormat::Bit24, false),
+        (BitmapFormat::Bit8, false),
+    ] {
+        let mut drawable = copy_of(bitmap(format, 1, 1, 4, true, vec![1; 4]), Rect::at(0, 0, 1, 1));
+        if let DrawOp::Copy { source, .. } = &mut drawable.op {
+            source.image.high_bits_set = true;
+        }
+        let (image, _) = sent_image(drawable);
+        assert_eq!(image.flags.contains(ImageFlags::HIGH_BITS_SET), set, "{format:?}");
     }
 }
 

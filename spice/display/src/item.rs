@@ -91,49 +91,45 @@ impl Item {
     }
 }
 
-/// The surfaces an operation reads as images.
-fn sources(op: &DrawOp) -> impl Iterator<Item = u32> {
-    let mut images = Vec::with_capacity(3);
-    let mut brush = |brush: &Brush| {
-        if let Brush::Pattern { image, .. } = brush {
-            images.push(image.data.clone());
+/// The images an operation takes colours or alpha from; masks not among them.
+pub(crate) fn images(op: &DrawOp) -> Vec<&ImageData> {
+    const fn pattern(brush: &Brush) -> Option<&ImageData> {
+        match brush {
+            Brush::Pattern { image, .. } => Some(&image.data),
+            _ => None,
         }
-    };
+    }
     match op {
-        DrawOp::Fill { brush: b, .. } | DrawOp::Stroke { brush: b, .. } => brush(b),
+        DrawOp::Fill { brush, .. } | DrawOp::Stroke { brush, .. } => pattern(brush).into_iter().collect(),
         DrawOp::Text {
             fore_brush, back_brush, ..
-        } => {
-            brush(fore_brush);
-            brush(back_brush);
-        }
-        DrawOp::Opaque { source, brush: b, .. } | DrawOp::Rop3 { source, brush: b, .. } => {
-            brush(b);
-            images.push(source.image.data.clone());
+        } => pattern(fore_brush).into_iter().chain(pattern(back_brush)).collect(),
+        DrawOp::Opaque { source, brush, .. } | DrawOp::Rop3 { source, brush, .. } => {
+            pattern(brush).into_iter().chain([&source.image.data]).collect()
         }
         DrawOp::Copy { source, .. }
         | DrawOp::Blend { source, .. }
         | DrawOp::Transparent { source, .. }
-        | DrawOp::AlphaBlend { source, .. } => images.push(source.image.data.clone()),
+        | DrawOp::AlphaBlend { source, .. } => vec![&source.image.data],
         DrawOp::Composite(composite) => {
-            images.push(composite.src.data.clone());
-            images.extend(composite.mask.as_ref().map(|mask| mask.data.clone()));
+            let mask = composite.mask.as_ref().map(|mask| &mask.data);
+            mask.into_iter().chain([&composite.src.data]).collect()
         }
-        DrawOp::CopyBits { .. } | DrawOp::Blackness { .. } | DrawOp::Whiteness { .. } | DrawOp::Invers { .. } => {}
-    }
-    if let Some(mask) = mask_of(op) {
-        images.push(mask);
-    }
-    images.into_iter().filter_map(|data| {
-        if let ImageData::Surface(id) = data {
-            Some(id)
-        } else {
-            None
+        DrawOp::CopyBits { .. } | DrawOp::Blackness { .. } | DrawOp::Whiteness { .. } | DrawOp::Invers { .. } => {
+            Vec::new()
         }
+    }
+}
+
+/// The surfaces an operation reads as images.
+fn sources(op: &DrawOp) -> impl Iterator<Item = u32> {
+    images(op).into_iter().chain(mask_of(op)).filter_map(|data| match data {
+        ImageData::Surface(id) => Some(*id),
+        _ => None,
     })
 }
 
-fn mask_of(op: &DrawOp) -> Option<ImageData> {
+pub(crate) fn mask_of(op: &DrawOp) -> Option<&ImageData> {
     match op {
         DrawOp::Fill { mask, .. }
         | DrawOp::Opaque { mask, .. }
@@ -142,7 +138,7 @@ fn mask_of(op: &DrawOp) -> Option<ImageData> {
         | DrawOp::Blackness { mask }
         | DrawOp::Whiteness { mask }
         | DrawOp::Invers { mask }
-        | DrawOp::Rop3 { mask, .. } => mask.bitmap.as_ref().map(|image| image.data.clone()),
+        | DrawOp::Rop3 { mask, .. } => mask.bitmap.as_ref().map(|image| &image.data),
         _ => None,
     }
 }
@@ -162,7 +158,7 @@ fn drawable_bytes(drawable: &Drawable) -> usize {
         Clip::None => 0,
         Clip::Rects(rects) => size_of_val::<[Rect]>(rects),
     };
-    let mask = mask_of(&drawable.op).map_or(0, |mask| image(&mask));
+    let mask = mask_of(&drawable.op).map_or(0, image);
     clip + mask
         + match &drawable.op {
             DrawOp::Fill { brush: b, .. } => brush(b),
