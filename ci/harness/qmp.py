@@ -17,6 +17,8 @@ class Qmp:
         self._received = b""
         self._events: list[dict] = []
         self._sent = 0
+        # Bytes read at the end, by `ended`.
+        self.read = 0
         self.greeting = self.receive()
         if negotiate:
             self.execute("qmp_capabilities")
@@ -72,29 +74,37 @@ class Qmp:
         expect("error" in reply, f"QMP: {command} {arguments} was accepted: {reply}")
         return reply["error"]
 
+    def any_event(self, seconds: float = SECONDS) -> dict:
+        """The next event."""
+        message = self._events.pop(0) if self._events else self.receive(seconds)
+        stamp = message.get("timestamp", {})
+        expect(set(stamp) == {"seconds", "microseconds"}, f"QMP: wanted an event with a timestamp, got {message}")
+        return message
+
     def event(self, name: str, seconds: float = SECONDS) -> dict:
         """Waits for an event of this name; others before it are dropped."""
         limit = time.monotonic() + seconds
         while True:
-            if self._events:
-                message = self._events.pop(0)
-            else:
-                try:
-                    message = self.receive(max(limit - time.monotonic(), 0))
-                except Failed as error:
-                    raise Failed(f"QMP: no event {name}: {error}") from error
-            if message.get("event") == name:
-                stamp = message.get("timestamp", {})
-                expect(set(stamp) == {"seconds", "microseconds"}, f"QMP: the timestamp of {message}")
+            try:
+                message = self.any_event(max(limit - time.monotonic(), 0))
+            except Failed as error:
+                raise Failed(f"QMP: no event {name}: {error}") from error
+            if message["event"] == name:
                 return message
+
+    def forget(self) -> None:
+        """Drops the events that were kept."""
+        self._events.clear()
 
     def ended(self, seconds: float = SECONDS) -> bool:
         """Reads to the end of the connection; whether it came in time."""
         limit = time.monotonic() + seconds
         while (left := limit - time.monotonic()) > 0 and select.select([self.socket], [], [], left)[0]:
             try:
-                if not self.socket.recv(1 << 20):
-                    return True
+                data = self.socket.recv(1 << 20)
             except ConnectionResetError:
                 return True
+            if not data:
+                return True
+            self.read += len(data)
         return False

@@ -185,11 +185,13 @@ class Vm:
     def serial(self) -> Serial:
         return Serial(self.places["serial"])
 
-    def ctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        """`caraway ctl` for this VM."""
+    def ctl(
+        self, *arguments: str, check: bool = True, typed: str | None = None, folder: Path | None = None
+    ) -> subprocess.CompletedProcess:
+        """`caraway ctl` for this VM, with `typed` on its standard input, started in `folder`."""
         done = subprocess.run(
             [str(self.program), "ctl", self.name, *arguments], env=self.environment, capture_output=True, text=True,
-            timeout=SECONDS * 2, check=False,
+            timeout=SECONDS * 2, check=False, input=typed, cwd=folder,
         )  # fmt: skip
         if check:
             said = f"exit code {done.returncode}: {done.stderr.strip()}"

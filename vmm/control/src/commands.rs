@@ -45,6 +45,13 @@ struct NoArguments {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Capabilities {
+    #[serde(default)]
+    enable: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Screendump {
     filename: PathBuf,
     #[serde(default)]
@@ -109,6 +116,15 @@ struct Wait {
     hash: Option<String>,
     /// Seconds to wait at most.
     timeout: u64,
+}
+
+/// `qmp_capabilities`: the greeting offers none.
+pub(crate) fn negotiate(arguments: Value) -> Result<Value, QmpError> {
+    let Capabilities { enable } = wire::arguments(arguments)?;
+    match enable.first() {
+        Some(name) => Err(QmpError::generic(format!("QMP capability '{name}' not available"))),
+        None => Ok(json!({})),
+    }
 }
 
 /// Runs one command. `directory` is where relative file names start.

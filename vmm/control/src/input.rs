@@ -128,20 +128,26 @@ pub(crate) async fn send_keys(sink: &Arc<dyn InputSink>, keys: &[KeyValue], hold
         )));
     }
     let codes = keys.iter().map(KeyValue::scancode).collect::<Result<Vec<_>, _>>()?;
-    for code in &codes {
-        sink.send(InputEvent::Key {
-            code: *code,
-            down: true,
-        });
-    }
-    tokio::time::sleep(hold).await;
-    for code in codes.iter().rev() {
-        sink.send(InputEvent::Key {
-            code: *code,
-            down: false,
-        });
-    }
-    Ok(())
+    let sink = Arc::clone(sink);
+    // On a task of its own: who leaves meanwhile must not leave keys pressed.
+    let pressing = tokio::spawn(async move {
+        for code in &codes {
+            sink.send(InputEvent::Key {
+                code: *code,
+                down: true,
+            });
+        }
+        tokio::time::sleep(hold).await;
+        for code in codes.iter().rev() {
+            sink.send(InputEvent::Key {
+                code: *code,
+                down: false,
+            });
+        }
+    });
+    pressing
+        .await
+        .map_err(|error| QmpError::generic(format!("the command died: {error}")))
 }
 
 /// `x-caraway-type`: types text on a US keyboard.

@@ -1,27 +1,32 @@
 //! The server: newline-delimited JSON on a Unix socket, several clients at once.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest},
     net::{UnixListener, UnixStream},
     sync::{Semaphore, broadcast, mpsc},
+    time::{Instant, interval_at, timeout},
 };
 use tracing::debug;
 
-use crate::{Backend, QmpError, commands, wire};
+use crate::{Backend, Event, QmpError, commands, wire};
 
 /// A request is one line of at most this many bytes.
 const MAX_REQUEST: u64 = 1 << 20;
 /// A client that does not read is cut when this much waits for it, not counting the message being written.
 const MAX_BACKLOG: usize = 1 << 20;
 /// A reply waits this long for its client to read the ones before.
-const REPLY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a client whose command takes long is looked after: whether it is still there.
+const LOOK: Duration = Duration::from_millis(500);
+/// A command that is still being carried out when the machine has ended has this long to say so.
+const LAST_REPLY: Duration = Duration::from_secs(1);
 /// Clients at once.
 const MAX_CLIENTS: u32 = 32;
 /// How long the end of the machine waits for clients to be told of it.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Serves clients until `closing` is ready or the listener fails. `directory` is where relative file names in commands
 /// start. Clients end by themselves when the backend's events do; `closing` is to be ready then, and serving ends when
@@ -42,7 +47,7 @@ pub async fn serve(
     };
     drop(listener);
     // All places free: nobody is left. Who has not read by then does not read.
-    let _ = tokio::time::timeout(LAST_WORDS, places.acquire_many(MAX_CLIENTS)).await;
+    let _ = timeout(LAST_WORDS, places.acquire_many(MAX_CLIENTS)).await;
     result
 }
 
@@ -58,7 +63,7 @@ async fn accept_clients(
             Ok(accepted) => accepted,
             // Out of descriptors: those that are open go on, and one may close.
             Err(error) if matches!(error.raw_os_error(), Some(24 | 23)) => {
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
             Err(error) => return Err(error),
@@ -94,7 +99,7 @@ async fn client(stream: UnixStream, backend: Arc<dyn Backend>, directory: &std::
     let result = converse(read, &queue, &backend, directory).await;
     drop(queue);
     // What was answered is still written, to a client that reads it.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), writer).await;
+    let _ = timeout(Duration::from_secs(1), writer).await;
     result
 }
 
@@ -122,7 +127,7 @@ impl Outbox {
     /// A reply: no further request is read before there is room for it.
     async fn send_reply(&self, value: &Value) -> io::Result<()> {
         let (line, cost) = Self::line(value)?;
-        match tokio::time::timeout(REPLY_TIMEOUT, self.backlog.acquire_many(cost)).await {
+        match timeout(REPLY_TIMEOUT, self.backlog.acquire_many(cost)).await {
             Ok(Ok(permits)) => permits.forget(),
             _ => return Err(io::Error::other("the client does not read its replies")),
         }
@@ -157,13 +162,54 @@ async fn converse(
                 if line.iter().all(u8::is_ascii_whitespace) {
                     continue;
                 }
-                let reply = answer(&line, &mut negotiated, backend, directory).await;
+                let hears = negotiated;
+                let reply = answer(&line, &mut negotiated, backend, directory);
+                let reply = attend(reply, outbox, hears.then_some(&mut events), &lines).await?;
                 outbox.send_reply(&reply).await?;
             }
             event = events.recv() => match event {
                 Ok(event) if negotiated => outbox.send_event(&wire::event(&event))?,
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return Ok(()),
+            },
+        }
+    }
+}
+
+/// Waits for the reply to a command. Meanwhile the client is sent events, if it wants any; when it leaves, the command
+/// ends with it.
+async fn attend(
+    reply: impl Future<Output = Value>,
+    outbox: &Outbox,
+    mut events: Option<&mut broadcast::Receiver<Event>>,
+    lines: &Lines,
+) -> io::Result<Value> {
+    let mut reply = pin!(reply);
+    let mut look = interval_at(Instant::now() + LOOK, LOOK);
+    loop {
+        let event = async {
+            match &mut events {
+                Some(events) => events.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            event = event => match event {
+                Ok(event) => outbox.send_event(&wire::event(&event))?,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => {
+                    return timeout(LAST_REPLY, reply).await.map_err(io::Error::from);
+                }
+            },
+            reply = &mut reply => {
+                // What a command brings about is told before its reply, as QEMU does.
+                while let Some(Ok(event)) = events.as_mut().map(|events| events.try_recv()) {
+                    outbox.send_event(&wire::event(&event))?;
+                }
+                return Ok(reply);
+            }
+            _ = look.tick() => if lines.has_left().await {
+                return Err(io::Error::other("the client left before its command was done"));
             },
         }
     }
@@ -177,8 +223,9 @@ async fn answer(line: &[u8], negotiated: &mut bool, backend: &Arc<dyn Backend>, 
     let id = request.id.take();
     let result = match (request.command.as_str(), *negotiated) {
         ("qmp_capabilities", false) => {
-            *negotiated = true;
-            Ok(Value::Object(serde_json::Map::new()))
+            let result = commands::negotiate(request.arguments);
+            *negotiated = result.is_ok();
+            result
         }
         ("qmp_capabilities", true) => Err(QmpError::not_found(
             "Capabilities negotiation is already complete, command ignored",
@@ -198,6 +245,13 @@ struct Lines {
 }
 
 impl Lines {
+    /// Whether the client has closed its socket, and not only its sending half.
+    async fn has_left(&self) -> bool {
+        let ready = self.reader.get_ref().ready(Interest::WRITABLE);
+        // It is not waited for: a socket that cannot be written to is open.
+        matches!(timeout(Duration::ZERO, ready).await, Ok(Ok(ready)) if ready.is_write_closed())
+    }
+
     async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let room = MAX_REQUEST.saturating_sub(self.line.len() as u64);

@@ -102,7 +102,8 @@ pub(crate) fn event(event: &Event) -> Value {
             ("RESET", Some(json!({"guest": guest, "reason": reason})))
         }
         Event::Shutdown { guest, reason } => ("SHUTDOWN", Some(json!({"guest": guest, "reason": reason}))),
-        Event::GuestPanicked => ("GUEST_PANICKED", Some(json!({"action": "pause"}))),
+        // The machine ends.
+        Event::GuestPanicked => ("GUEST_PANICKED", Some(json!({"action": "poweroff"}))),
         Event::SpiceConnected { server, client } => {
             ("SPICE_CONNECTED", Some(json!({"server": server, "client": client})))
         }
