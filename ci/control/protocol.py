@@ -25,7 +25,7 @@ class Protocol:
             ("ids of every kind come back", self.ids),
             ("unknown commands and arguments", self.wrong_arguments),
             ("requests that are none", self.malformed),
-            ("requests in pieces and several in one", self.framing),
+            ("requests in pieces, several in one, with and without newlines", self.framing),
             ("events reach a client whose command takes long", self.events_meanwhile),
             ("as many clients as there is room for", self.many_clients),
             ("a megabyte of garbage", self.garbage),
@@ -117,11 +117,14 @@ class Protocol:
     def malformed(self) -> None:
         with self.demo.qmp() as client:
             for line, word in [
-                (b"{", "JSON"),
+                (b"{]", "JSON"),
+                (b'{"execute": "stop}', "JSON"),
+                (b"\xa5\xa5", "JSON"),
+                (b'{"execute": "stop"\xff', "JSON"),
                 (b"[]", "object"),
                 (b'"query-name"', "object"),
                 (b"\xff\xfe\0", "JSON"),
-                (b'{"execute": "query-name"} trailing', "JSON"),
+                (b'nonsense {"execute": "stop"}', "JSON"),
                 (b"[" * 100_000, "JSON"),
                 (b"{}", "'execute'"),
                 (b'{"execute": 5}', "'execute'"),
@@ -139,6 +142,11 @@ class Protocol:
             for byte in request:
                 client.socket.sendall(bytes([byte]))
             expect(client.reply()["id"] == "pieces", "a request in pieces of one byte")
+            # The end of the value is the end of the request, newline or not, as many clients have it.
+            client.socket.sendall(b'{"execute": "query-name", "id": 1}')
+            expect(client.reply()["id"] == 1, "a request without a newline")
+            client.socket.sendall(b'{\n"execute":\r\n"query-name",\n"id": [\n"}{", 2]}{"execute": "query-name"}')
+            expect(client.reply()["id"] == ["}{", 2] and "id" not in client.reply(), "newlines inside, none between")
             client.socket.sendall(b"\n  \r\n" + b"".join(b'{"execute":"query-name","id":%d}\n' % n for n in range(500)))
             got = [client.reply()["id"] for _ in range(500)]
             expect(got == list(range(500)), "500 requests in one write")

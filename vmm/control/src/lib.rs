@@ -9,6 +9,7 @@ pub mod backend;
 pub mod client;
 mod commands;
 mod error;
+mod framing;
 mod input;
 pub mod keys;
 mod screen;

@@ -1,20 +1,24 @@
-//! The server: newline-delimited JSON on a Unix socket, several clients at once.
+//! The server: JSON on a Unix socket, several clients at once.
 
 use std::{io, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest},
     net::{UnixListener, UnixStream},
     sync::{Semaphore, broadcast, mpsc},
     time::{Instant, interval_at, timeout},
 };
 use tracing::debug;
 
-use crate::{Backend, Event, QmpError, commands, wire};
+use crate::{
+    Backend, Event, QmpError, commands,
+    framing::{Found, Framing},
+    wire,
+};
 
-/// A request is one line of at most this many bytes.
-const MAX_REQUEST: u64 = 1 << 20;
+/// Bytes of a request at most.
+const MAX_REQUEST: usize = 1 << 20;
 /// A client that does not read is cut when this much waits for it, not counting the message being written.
 const MAX_BACKLOG: usize = 1 << 20;
 /// A reply waits this long for its client to read the ones before.
@@ -150,21 +154,19 @@ async fn converse(
 ) -> io::Result<()> {
     let mut events = backend.events();
     outbox.send_reply(&wire::greeting()).await?;
-    let mut lines = Lines {
+    let mut requests = Requests {
         reader: BufReader::new(read),
-        line: Vec::new(),
+        framing: Framing::default(),
+        request: Vec::new(),
     };
     let mut negotiated = false;
     loop {
         tokio::select! {
-            more = lines.next() => {
-                let Some(line) = more? else { return Ok(()) };
-                if line.iter().all(u8::is_ascii_whitespace) {
-                    continue;
-                }
+            request = requests.next() => {
+                let Some(request) = request? else { return Ok(()) };
                 let hears = negotiated;
-                let reply = answer(&line, &mut negotiated, backend, directory);
-                let reply = attend(reply, outbox, hears.then_some(&mut events), &lines).await?;
+                let reply = answer(&request, &mut negotiated, backend, directory);
+                let reply = attend(reply, outbox, hears.then_some(&mut events), &requests).await?;
                 outbox.send_reply(&reply).await?;
             }
             event = events.recv() => match event {
@@ -182,7 +184,7 @@ async fn attend(
     reply: impl Future<Output = Value>,
     outbox: &Outbox,
     mut events: Option<&mut broadcast::Receiver<Event>>,
-    lines: &Lines,
+    requests: &Requests,
 ) -> io::Result<Value> {
     let mut reply = pin!(reply);
     let mut look = interval_at(Instant::now() + LOOK, LOOK);
@@ -208,15 +210,20 @@ async fn attend(
                 }
                 return Ok(reply);
             }
-            _ = look.tick() => if lines.has_left().await {
+            _ = look.tick() => if requests.has_left().await {
                 return Err(io::Error::other("the client left before its command was done"));
             },
         }
     }
 }
 
-async fn answer(line: &[u8], negotiated: &mut bool, backend: &Arc<dyn Backend>, directory: &std::path::Path) -> Value {
-    let mut request = match wire::parse_request(line) {
+async fn answer(
+    request: &[u8],
+    negotiated: &mut bool,
+    backend: &Arc<dyn Backend>,
+    directory: &std::path::Path,
+) -> Value {
+    let mut request = match wire::parse_request(request) {
         Ok(request) => request,
         Err((error, id)) => return wire::reply(Err(error), id),
     };
@@ -238,13 +245,14 @@ async fn answer(line: &[u8], negotiated: &mut bool, backend: &Arc<dyn Backend>, 
     wire::reply(result, id)
 }
 
-/// Lines of bounded length; cancelling `next` loses nothing.
-struct Lines {
+/// Requests of bounded length; cancelling `next` loses nothing.
+struct Requests {
     reader: BufReader<tokio::net::unix::OwnedReadHalf>,
-    line: Vec<u8>,
+    framing: Framing,
+    request: Vec<u8>,
 }
 
-impl Lines {
+impl Requests {
     /// Whether the client has closed its socket, and not only its sending half.
     async fn has_left(&self) -> bool {
         let ready = self.reader.get_ref().ready(Interest::WRITABLE);
@@ -254,18 +262,20 @@ impl Lines {
 
     async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
-            let room = MAX_REQUEST.saturating_sub(self.line.len() as u64);
-            if room == 0 {
+            let piece = self.reader.fill_buf().await?;
+            if piece.is_empty() {
+                return Ok(None);
+            }
+            let Found { skip, take, complete } = self.framing.scan(piece);
+            if self.request.len() + take > MAX_REQUEST {
                 return Err(io::Error::other(format!(
                     "a request is longer than {MAX_REQUEST} bytes"
                 )));
             }
-            let read = (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await?;
-            if self.line.last() == Some(&b'\n') {
-                return Ok(Some(std::mem::take(&mut self.line)));
-            }
-            if read == 0 {
-                return Ok(None);
+            self.request.extend(piece.iter().skip(skip).take(take));
+            self.reader.consume(skip + take);
+            if complete {
+                return Ok(Some(std::mem::take(&mut self.request)));
             }
         }
     }

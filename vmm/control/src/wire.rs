@@ -18,7 +18,7 @@ pub(crate) struct Request {
     pub(crate) id: Option<Value>,
 }
 
-/// Parses one line. The id comes back with the error where one could be read.
+/// Parses one request. The id comes back with the error where one could be read.
 pub(crate) fn parse_request(line: &[u8]) -> Result<Request, (QmpError, Option<Value>)> {
     let value: Value = serde_json::from_slice(line)
         .map_err(|error| (QmpError::generic(format!("JSON parse error, {error}")), None))?;
