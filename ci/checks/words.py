@@ -6,7 +6,7 @@ from . import files
 from .rule import Rule
 
 # Homes and folders of one machine. A path of the guest or of the system is something else.
-MACHINE = re.compile(r"(?<![\w.$}/-])/(?:work|root|home|Users|workspace|tmp/h)/[\w.]")
+MACHINE = re.compile(r"(?<![\w.$}/-])/(?:root|home|Users|work|workspace)/[\w.]")
 # Addresses a file may name: where the project's references and tools live, and names reserved for examples.
 HOSTS = ("github.com", "www.apache.org", "example.org", "example.com", "127.0.0.1", "localhost", "json-schema.org")
 URL = re.compile(r"\b(?:https?|ftp|git|ssh)://(?:[^\s/@]*@)?([A-Za-z0-9.-]+)")
@@ -55,7 +55,7 @@ RULE = Rule(
         {"Cargo.lock": f'source = "{REGISTRY}"\n'},
     ],
     bad=[
-        ("a checkout's path", {"a.rs": 'open("/work/main/x")'}, "a.rs:1: a path of one machine"),
+        ("a checkout's path", {"a.rs": 'open("/workspace/x")'}, "a.rs:1: a path of one machine"),
         ("a home", {"a.sh": "\ncd /root/.cargo\n"}, "a.sh:2: a path of one machine"),
         ("a host", {"a.toml": 'index = "https://mirror.internal.example.net/index"'}, "mirror.internal.example.net"),
         ("a host with a user", {"a.toml": "https://user:word@mirror.test/x"}, "mirror.test"),
