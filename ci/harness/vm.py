@@ -144,8 +144,8 @@ class Vm:
         self._folder = tempfile.TemporaryDirectory(prefix="caraway-")
         self.run_directory = f"{self._folder.name}/run"
         self.environment = {**os.environ, "CARAWAY_RUN_DIR": self.run_directory}
-        self.program = program
-        self._command = [*(wrapper or []), str(program), "run", *arguments]
+        self.program = program.resolve()
+        self._command = [*(wrapper or []), str(self.program), "run", *arguments]
         self._errors = open(f"{self._folder.name}/stderr", "w+b")
         self.started_ns = 0
         self.ready_ns = 0
