@@ -45,7 +45,8 @@ class Ctl:
     def refused(self, code: int, *arguments: str, word: str) -> None:
         done = self.demo.vm.ctl(*arguments, check=False)
         said = f"ctl {' '.join(arguments)}: exit code {done.returncode}: {done.stderr!r}"
-        expect(done.returncode == code and word in done.stderr and done.stdout == "", f"wanted {code} and {word!r}: {said}")
+        right = done.returncode == code and word in done.stderr and done.stdout == ""
+        expect(right, f"wanted {code} and {word!r}: {said}")
         # What clap says about a command line may be longer.
         expect(code == 2 or done.stderr.count("\n") == 1, f"wanted one line: {said}")
 

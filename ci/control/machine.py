@@ -192,7 +192,8 @@ class Machine:
             send(button("wheel-down", True), button("wheel-down", False), button("wheel-down", True))
             self.demo.wait_state(wheel=wheel + 1)
             # All of it or nothing.
-            wrong = [{"type": "rel", "data": {"axis": "x", "value": 5}}, {"type": "abs", "data": {"axis": "x", "value": 5}}]
+            data = {"axis": "x", "value": 5}
+            wrong = [{"type": "rel", "data": data}, {"type": "abs", "data": data}]
             client.refused("input-send-event", {"events": wrong})
             send(step("x", 1))
             self.demo.wait_state(x=x - 292, keys=count + 2)

@@ -111,7 +111,8 @@ class Protocol:
             ]:
                 error = client.refused(name, arguments)
                 said = error["desc"]
-                expect(error["class"] == "GenericError" and word in said, f"{name} {arguments}: {word!r} not in {said!r}")
+                right = error["class"] == "GenericError" and word in said
+                expect(right, f"{name} {arguments}: {word!r} is not in {error}")
                 expect(len(said) < 1000, f"{name}: an error of {len(said)} bytes")
         return f"{len(names)} commands"
 

@@ -104,7 +104,8 @@ class BadHost:
         limit = ["prlimit", f"--as={1 << 30}"]
         said = self.starts.refused(self.config(memory="8 GiB"), "memory", wrapper=limit)
         outcomes = {0: 0, 1: 0}
-        path = self.starts.write(self.config("[display]\nmax_resolution = '1024x768'\n").replace("[boot]", "debug_exit = true\n[boot]"))
+        text = self.config("[display]\nmax_resolution = '1024x768'\n")
+        path = self.starts.write(f"debug_exit = true\n{text}")
         self.starts.file("good.elf", kernel.elf(kernel.out8(kernel.DEBUG_EXIT, 0)))
         for limit in range(48, 1024, 24):
             ended = vm.run_to_end(self.starts.program, ["run", str(path)], wrapper=["prlimit", f"--as={limit * MIB}"])
@@ -123,7 +124,8 @@ class BadHost:
         text = self.config()
         closed = self.starts.folder / "closed"
         closed.mkdir(mode=0o500)
-        self.starts.refused(text, str(closed), "Permission denied", wrapper=NO_OVERRIDE.split(), run_directory=str(closed))
+        wrapper = NO_OVERRIDE.split()
+        self.starts.refused(text, str(closed), "Permission denied", wrapper=wrapper, run_directory=str(closed))
         long = self.starts.folder / ("x" * 100)
         self.starts.refused(text, "107", "CARAWAY_RUN_DIR", run_directory=str(long))
         file = self.starts.file("file", b"")

@@ -23,7 +23,9 @@ class Starts:
         path.write_bytes(content)
         return path
 
-    def misconfigured(self, text: str, key: str, *words: str, wrapper: list[str] | None = None, check: bool = True) -> str:
+    def misconfigured(
+        self, text: str, key: str, *words: str, wrapper: list[str] | None = None, check: bool = True
+    ) -> str:
         """The message names the line on which `key` is assigned and contains `words`; `caraway check` agrees."""
         path = self.write(text)
         lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(key)]
@@ -35,7 +37,9 @@ class Starts:
             one_line(checked, 2, ended.err.rstrip("\n"))
         return ended.err
 
-    def refused(self, text: str, *words: str, wrapper: list[str] | None = None, run_directory: str | None = None) -> str:
+    def refused(
+        self, text: str, *words: str, wrapper: list[str] | None = None, run_directory: str | None = None
+    ) -> str:
         """The host is to blame."""
         path = self.write(text)
         ended = vm.run_to_end(self.program, ["run", str(path)], wrapper=wrapper, run_directory=run_directory)

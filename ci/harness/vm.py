@@ -33,9 +33,12 @@ def run(command: list[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def output(command: list[str]) -> str:
+def output(command: list[str], seconds: float = SECONDS * 5) -> str:
     """What a command writes to standard output; it must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{' '.join(command)}: not done within {seconds:g} s") from error
     expect(done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
