@@ -33,6 +33,8 @@ const NAMES_LIMIT: usize = 65_536;
 /// How often a folder may change between two looks before that is an error. Others that look hold the lock for a moment,
 /// and a VM that ends removes its folder.
 const ATTEMPTS: u32 = 100;
+/// How often a folder with files but without a lock is looked at again before it is somebody else's.
+const LOOKS: u32 = 3;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -219,13 +221,17 @@ impl Base {
 impl Folder {
     /// Opens the lock file, which is made if the folder is empty; `None` when the folder has just been removed.
     fn make_lock(&self) -> Result<Option<OwnedFd>, RunDirError> {
-        match self.open_file(LOCK, OFlags::RDWR) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(Errno::NOENT) if self.is_empty()? => {}
-            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
-                return Err(RunDirError::Foreign(self.path.clone()));
+        let foreign = || RunDirError::Foreign(self.path.clone());
+        let mut looks = 0;
+        loop {
+            match self.open_file(LOCK, OFlags::RDWR) {
+                Ok(lock) => return Ok(Some(lock)),
+                Err(Errno::NOENT) if self.is_empty()? => break,
+                // Another process may have begun to use it between the two looks; then its lock is there by now.
+                Err(Errno::NOENT) if looks < LOOKS => looks += 1,
+                Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Err(foreign()),
+                Err(errno) => return Err(RunDirError::io("open", self.path.join(LOCK), errno)),
             }
-            Err(errno) => return Err(RunDirError::io("open", self.path.join(LOCK), errno)),
         }
         // Whatever mode it was made with by somebody's mkdir, from here on it is private.
         fs::fchmod(&self.fd, Mode::RWXU).map_err(|errno| RunDirError::io("change the mode of", &self.path, errno))?;
