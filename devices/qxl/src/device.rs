@@ -8,7 +8,7 @@ use std::{
 
 use caraway_base::{address_space::Doorbell, bus::Outcome, lifecycle::Lifecycle, memory::SharedMemory};
 use caraway_pci::function::{BarKind, BarSpec, PciFunction, PciIdentity, PciInterrupts};
-use caraway_ports::display::DisplaySink;
+use caraway_ports::display::{Audience, DisplaySink, DisplaySource};
 use vmm_sys_util::{
     epoll::{ControlOperation, Epoll, EpollEvent, EventSet},
     eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd},
@@ -385,6 +385,16 @@ impl PciFunction for Qxl {
     fn bar_moved(&self, bar: u8, address: Option<u64>) {
         self.shared.core.bar_moved(bar, address);
     }
+}
+
+impl DisplaySource for Qxl {
+    fn audience(&self, audience: Audience) {
+        let capabilities = audience.clients.unwrap_or([0; CLIENT_CAPABILITY_BYTES]);
+        self.set_client(audience.clients.is_some(), &capabilities);
+    }
+
+    /// A native driver's picture is in the viewer already.
+    fn refresh(&self) {}
 }
 
 impl Lifecycle for Qxl {

@@ -1,6 +1,7 @@
 //! The ROM behind BAR 2 (ABI 3).
 
 use caraway_base::memory::SharedMemory;
+pub use caraway_ports::display::CLIENT_CAPABILITY_BYTES;
 
 use crate::{
     modes::modes,
@@ -19,8 +20,6 @@ const CLIENT_MONITORS_CRC: u64 = 0x80;
 const CLIENT_MONITORS: u64 = 0x84;
 /// Bytes of the client monitors block: count, padding and 64 rectangles.
 const CLIENT_MONITORS_SIZE: usize = 1028;
-/// Bytes of the client's capability bits.
-pub const CLIENT_CAPABILITY_BYTES: usize = 58;
 
 /// What the guest reads, and the master copy it is restored from at a reset. What describes the client survives a
 /// reset: it says nothing about the guest.
