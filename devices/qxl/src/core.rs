@@ -3,14 +3,16 @@
 //! What a port asks for is checked at the write and becomes a [`Job`] for the worker's side
 //! ([`crate::worker::Worker`]), which does jobs and ring commands in one order.
 
+mod arguments;
+mod jobs;
+
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Instant,
 };
 
-use caraway_ports::geometry::Rect;
-
+pub(crate) use self::jobs::{ClientNews, Completion, Job, Request, Ticket, Work};
 use crate::{
     QxlConfig,
     counters::{Counter, Counters},
@@ -18,13 +20,8 @@ use crate::{
     header::{LOG_BUFFER_SIZE, RamHeader, offset},
     interrupts::{self, Interrupts},
     lock,
-    memory::{GuestMemory, Region, SLOT_COUNT, Slot, SlotTable},
-    monitors::{ClientHead, MonitorsConfig},
-    parse::{Guest, fields::Fields},
+    memory::{GuestMemory, SLOT_COUNT, SlotTable},
     ports,
-    rom::CLIENT_CAPABILITY_BYTES,
-    sizes::SURFACE_COUNT,
-    surfaces::Backing,
 };
 
 /// Port commands that may wait. A driver has one or two in flight; a guest gets here only by letting many virtual CPUs
@@ -40,82 +37,6 @@ pub(crate) enum Mode {
     Vga,
     /// The guest's primary surface.
     Native,
-}
-
-/// What the worker is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    Reset,
-    SetSlot { id: u8, slot: Option<Slot> },
-    CreatePrimary { backing: Backing, keep_data: bool },
-    DestroyPrimary,
-    DestroySurface(u32),
-    DestroyAll,
-    UpdateArea { surface: u32, area: Rect },
-    FlushSurfaces,
-    OutOfMemory,
-    FlushRelease,
-    Monitors(MonitorsConfig),
-}
-
-/// What is to be said to the guest about the clients. It describes them, not the guest, so a reset does not end it; only
-/// the newest counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClientNews {
-    /// Whether any is there, and what all of them can do.
-    pub(crate) client: Option<(bool, Box<[u8; CLIENT_CAPABILITY_BYTES]>)>,
-    /// The monitors they want.
-    pub(crate) heads: Option<Vec<ClientHead>>,
-}
-
-/// What the worker does next.
-#[derive(Debug)]
-pub(crate) enum Work {
-    Job(Job),
-    News(ClientNews),
-}
-
-/// Whom to tell when a job is done.
-#[derive(Clone, Debug)]
-pub(crate) enum Completion {
-    Nobody,
-    /// The guest, by interrupt.
-    Interrupt,
-    /// The vCPU that wrote the port.
-    Ticket(Arc<Ticket>),
-}
-
-/// A request on its way to the worker.
-#[derive(Clone, Debug)]
-pub(crate) struct Job {
-    pub(crate) request: Request,
-    /// Resets before the port write: a job older than the last reset is abandoned.
-    pub(crate) epoch: u64,
-    pub(crate) completion: Completion,
-}
-
-/// Lets one thread wait until a job is done.
-#[derive(Debug, Default)]
-pub(crate) struct Ticket {
-    done: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Ticket {
-    pub(crate) fn finish(&self) {
-        *lock(&self.done) = true;
-        self.changed.notify_all();
-    }
-
-    /// Whether the job was done in time.
-    pub(crate) fn wait(&self, limit: Duration) -> bool {
-        let done = lock(&self.done);
-        let (done, _) = self
-            .changed
-            .wait_timeout_while(done, limit, |done| !*done)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *done
-    }
 }
 
 /// What the caller of a port write has to do.
@@ -466,88 +387,6 @@ impl Core {
         self.counters.add(Counter::LogLines);
         let bytes: [u8; LOG_BUFFER_SIZE] = self.header.read(offset::LOG_BUFFER);
         tracing::info!(device = self.config.index, text = printable(&bytes), "guest");
-    }
-
-    fn update_area(&self) -> Result<Action, GuestBug> {
-        let bytes: [u8; 20] = self.header.read(offset::UPDATE_AREA);
-        let mut fields = Fields::new("update area", &bytes);
-        let (Ok(area), Ok(surface)) = (fields.rect(), fields.u32()) else {
-            return Ok(Action::Done);
-        };
-        if surface >= SURFACE_COUNT {
-            return Err(GuestBug(format!("update of surface {surface}")));
-        }
-        if area.left < 0 || area.top < 0 || area.right < area.left || area.bottom < area.top {
-            return Err(GuestBug(format!("update of {area:?}")));
-        }
-        if area.is_empty() {
-            return Ok(Action::Done);
-        }
-        Ok(Action::Queue(Request::UpdateArea { surface, area }))
-    }
-
-    fn add_slot(&self, front: &mut Front, id: u8) -> Result<Action, GuestBug> {
-        let bytes: [u8; 16] = self.header.read(offset::MEMORY_SLOT);
-        let mut fields = Fields::new("memory slot", &bytes);
-        let (Ok(start), Ok(end)) = (fields.u64(), fields.u64()) else {
-            return Ok(Action::Done);
-        };
-        if usize::from(id) >= SLOT_COUNT {
-            return Err(GuestBug(format!("memory slot {id}")));
-        }
-        if front.slots.get(id).is_some() {
-            return Err(GuestBug(format!("memory slot {id} is there already")));
-        }
-        let slot = self
-            .find_bar(front, start, end)
-            .ok_or_else(|| GuestBug(format!("memory slot {id} {start:#x}..{end:#x} is not inside a BAR")))?;
-        front.slots.set(id, Some(slot));
-        Ok(Action::Queue(Request::SetSlot { id, slot: Some(slot) }))
-    }
-
-    /// The slot for a guest-physical range inside one BAR as it is mapped now.
-    fn find_bar(&self, front: &Front, start: u64, end: u64) -> Option<Slot> {
-        let sizes = &self.config.sizes;
-        let kinds = [
-            (Region::Ram, sizes.ram()),
-            (Region::Vram, sizes.vram32()),
-            (Region::Vram, sizes.vram64()),
-        ];
-        let size = end.checked_sub(start)?;
-        front.bars.iter().zip(kinds).find_map(|(base, (region, length))| {
-            let offset = start.checked_sub((*base)?)?;
-            let inside = offset.checked_add(size)? <= length;
-            inside.then_some(Slot { region, offset, size })
-        })
-    }
-
-    fn create_primary(&self, front: &mut Front, value: u8) -> Result<Action, GuestBug> {
-        let bytes: [u8; 40] = self.header.read(offset::CREATE_SURFACE);
-        if value != 0 {
-            return Err(GuestBug(format!("primary surface {value}")));
-        }
-        let (backing, keep_data) = Backing::primary(&bytes, &front.slots, self.config.sizes.vgamem())
-            .map_err(|reason| GuestBug(format!("primary surface: {reason}")))?;
-        if front.mode == Mode::Native {
-            self.counters.add(Counter::ReplacedPrimaries);
-            tracing::debug!(device = self.config.index, "primary surface created over a live one");
-        }
-        front.mode = Mode::Native;
-        Ok(Action::Queue(Request::CreatePrimary { backing, keep_data }))
-    }
-
-    /// A bad address or count is ignored, not flagged: X.Org ends itself on the error interrupt.
-    fn monitors(&self, front: &Front) -> Action {
-        let address = u64::from_le_bytes(self.header.read(offset::MONITORS_CONFIG));
-        let mut guest = Guest::new(&self.memory, &front.slots);
-        match MonitorsConfig::read(&mut guest, address, self.config.heads) {
-            Ok(Some(config)) => Action::Queue(Request::Monitors(config)),
-            Ok(None) => Action::Done,
-            Err(reason) => {
-                tracing::debug!(device = self.config.index, %reason, "monitors configuration ignored");
-                Action::Done
-            }
-        }
     }
 }
 
