@@ -5,6 +5,7 @@
 
 mod arguments;
 mod jobs;
+mod modes;
 
 use std::{
     collections::VecDeque,
@@ -12,7 +13,10 @@ use std::{
     time::Instant,
 };
 
-pub(crate) use self::jobs::{ClientNews, Completion, Job, Request, Ticket, Work};
+pub(crate) use self::{
+    jobs::{ClientNews, Completion, Job, Request, Ticket, Work},
+    modes::CompatScreen,
+};
 use crate::{
     QxlConfig,
     counters::{Counter, Counters},
@@ -37,6 +41,8 @@ pub(crate) enum Mode {
     Vga,
     /// The guest's primary surface.
     Native,
+    /// The primary surface of SET_MODE.
+    Compat,
 }
 
 /// What the caller of a port write has to do.
@@ -72,6 +78,8 @@ pub(crate) struct Front {
     pub(crate) guest_bug: bool,
     /// Port of the asynchronous command in flight.
     pub(crate) current_async: Option<u8>,
+    /// Asynchronous commands so far: the number of the one in flight.
+    async_count: u64,
     /// Resets so far.
     pub(crate) epoch: u64,
     pub(crate) slots: SlotTable,
@@ -82,6 +90,16 @@ pub(crate) struct Front {
     log_limit: RateLimit,
     /// Apart from the guest's own text, so that a flood of that hides nothing.
     bug_limit: RateLimit,
+}
+
+impl Front {
+    fn push(&mut self, request: Request, completion: Completion) {
+        self.jobs.push_back(Job {
+            request,
+            epoch: self.epoch,
+            completion,
+        });
+    }
 }
 
 /// The shared part of the device.
@@ -105,6 +123,7 @@ impl Core {
                 mode: config.idle_mode(),
                 guest_bug: false,
                 current_async: None,
+                async_count: 0,
                 epoch: 0,
                 slots: SlotTable::default(),
                 jobs: VecDeque::new(),
@@ -148,6 +167,12 @@ impl Core {
         (news != ClientNews::default()).then_some(Work::News(news))
     }
 
+    /// Jobs that wait.
+    #[cfg(test)]
+    pub(crate) fn waiting_jobs(&self) -> usize {
+        lock(&self.front).jobs.len()
+    }
+
     /// Whether the worker, having seen `epoch` resets, may take from the rings.
     pub(crate) fn may_consume(&self, epoch: u64) -> bool {
         let front = lock(&self.front);
@@ -164,9 +189,9 @@ impl Core {
         match &job.completion {
             Completion::Nobody => {}
             Completion::Ticket(ticket) => ticket.finish(),
-            Completion::Interrupt => {
+            Completion::Interrupt(number) => {
                 let mut front = lock(&self.front);
-                if front.epoch != job.epoch {
+                if front.current_async.is_none() || front.async_count != *number {
                     return;
                 }
                 front.current_async = None;
@@ -205,6 +230,9 @@ impl Core {
 
     /// Leaves word for the guest about the clients.
     pub(crate) fn tell(&self, news: ClientNews) {
+        if !self.config.tells_of_clients() {
+            return;
+        }
         let mut front = lock(&self.front);
         front.news.client = news.client.or(front.news.client.take());
         front.news.heads = news.heads.or(front.news.heads.take());
@@ -214,7 +242,7 @@ impl Core {
     /// drivers that never look.
     pub(crate) fn takes_client_monitors(&self) -> bool {
         let mask = self.interrupts.mask();
-        mask != u32::MAX && mask & interrupts::CLIENT_MONITORS != 0
+        self.config.tells_of_clients() && mask != u32::MAX && mask & interrupts::CLIENT_MONITORS != 0
     }
 
     /// A byte was written to a port.
@@ -233,6 +261,11 @@ impl Core {
             self.counters.add(Counter::FilteredWrites);
             return PortEffect::NONE;
         }
+        if !self.config.has_port(port) {
+            let bug = GuestBug(format!("revision {} has no port {port}", self.config.revision));
+            self.freeze(&mut front, &bug);
+            return PortEffect::NONE;
+        }
         if front.mode == Mode::Vga && !ports::works_in_vga_mode(port) {
             self.counters.add(Counter::FilteredWrites);
             drop(front);
@@ -249,6 +282,7 @@ impl Core {
                 return PortEffect::NONE;
             }
             front.current_async = Some(port);
+            front.async_count += 1;
         }
         match self.dispatch(&mut front, port, value) {
             Ok(Action::Done) if asynchronous => self.cancel(front),
@@ -277,7 +311,7 @@ impl Core {
     fn submit(&self, front: &mut Front, request: Request, port: u8) -> PortEffect {
         let (completion, ticket) = if ports::is_asynchronous(port) {
             // There is only one at a time.
-            (Completion::Interrupt, None)
+            (Completion::Interrupt(front.async_count), None)
         } else if front.jobs.len() >= JOBS_MAX {
             let bug = GuestBug(format!("port {port} written while {JOBS_MAX} commands wait"));
             self.freeze(front, &bug);
@@ -288,18 +322,20 @@ impl Core {
         } else {
             (Completion::Nobody, None)
         };
-        let epoch = front.epoch;
-        front.jobs.push_back(Job {
-            request,
-            epoch,
-            completion,
-        });
+        front.push(request, completion);
         PortEffect { wake: true, ticket }
     }
 
-    /// The vCPU's half of a reset: what is in flight belongs to the past. The worker does the rest, in order.
+    /// The reset port, and a reset of the machine.
     pub(crate) fn reset(&self) -> PortEffect {
-        let mut front = lock(&self.front);
+        PortEffect {
+            wake: true,
+            ticket: Some(self.reset_front(&mut lock(&self.front))),
+        }
+    }
+
+    /// The vCPU's half of a reset: what is in flight belongs to the past. The worker does the rest, in order.
+    fn reset_front(&self, front: &mut Front) -> Arc<Ticket> {
         front.epoch += 1;
         front.guest_bug = false;
         front.current_async = None;
@@ -311,19 +347,11 @@ impl Core {
                 // Whoever waits for an earlier reset waits for this one.
                 Completion::Ticket(earlier) if job.request == Request::Reset => ticket = earlier,
                 Completion::Ticket(abandoned) => abandoned.finish(),
-                Completion::Nobody | Completion::Interrupt => {}
+                Completion::Nobody | Completion::Interrupt(_) => {}
             }
         }
-        let epoch = front.epoch;
-        front.jobs.push_back(Job {
-            request: Request::Reset,
-            epoch,
-            completion: Completion::Ticket(Arc::clone(&ticket)),
-        });
-        PortEffect {
-            wake: true,
-            ticket: Some(ticket),
-        }
+        front.push(Request::Reset, Completion::Ticket(Arc::clone(&ticket)));
+        ticket
     }
 
     fn dispatch(&self, front: &mut Front, port: u8, value: u8) -> Result<Action, GuestBug> {
@@ -373,7 +401,7 @@ impl Core {
             ports::FLUSH_SURFACES_ASYNC => Action::Queue(Request::FlushSurfaces),
             ports::FLUSH_RELEASE => Action::Queue(Request::FlushRelease),
             ports::MONITORS_ASYNC => self.monitors(front),
-            ports::SET_MODE => return bug("the compatibility mode is not there"),
+            ports::SET_MODE => self.set_mode(front, value)?,
             ports::ATTACH_PRIMARY | ports::DETACH_PRIMARY => return bug("this command never existed"),
             _ => return bug("there is no such port"),
         })

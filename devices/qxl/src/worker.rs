@@ -2,6 +2,7 @@
 //! shell calls [`Worker::step`] on the display thread, tests call it where they are.
 
 mod commands;
+mod modes;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::{
     interrupts,
     memory::SlotTable,
     monitors::MonitorsConfig,
+    parse::Layout,
     ring::{CommandRing, Held, ReleaseRing, RingCorrupt},
     rom::Rom,
     surfaces::{Backing, Surface, SurfaceTable},
@@ -42,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) epoch: u64,
     /// Whether the rings are taken from: not in VGA mode.
     pub(crate) consuming: bool,
+    /// How commands are laid out: as in the mode the guest is in.
+    pub(crate) layout: Layout,
     pub(crate) slots: SlotTable,
     pub(crate) commands: CommandRing,
     pub(crate) cursor_commands: CommandRing,
@@ -71,6 +75,7 @@ impl Worker {
             rom,
             epoch: 0,
             consuming,
+            layout: Layout::Native,
             slots: SlotTable::default(),
             commands: CommandRing::command(0),
             cursor_commands: CommandRing::cursor(0),
@@ -220,6 +225,8 @@ impl Worker {
     fn perform(&mut self, request: &Request) {
         match request {
             Request::Reset => {}
+            Request::SetMode(screen) => self.set_mode(screen),
+            Request::EnterVga { drain } => self.enter_vga(*drain),
             Request::SetSlot { id, slot } => {
                 // What was pushed before a slot goes may lie in it.
                 if slot.is_none() {
@@ -230,6 +237,7 @@ impl Worker {
             Request::CreatePrimary { backing, keep_data } => self.create_primary(*backing, *keep_data),
             Request::DestroyPrimary => {
                 self.drain();
+                self.layout = Layout::Native;
                 self.remove_surface(0, true);
                 self.reset_cursor();
             }
@@ -240,6 +248,7 @@ impl Worker {
             }
             Request::DestroyAll => {
                 self.drain();
+                self.layout = Layout::Native;
                 for id in self.surfaces.ids() {
                     self.remove_surface(id, true);
                 }
@@ -267,6 +276,7 @@ impl Worker {
     fn reset(&mut self, epoch: u64) {
         self.epoch = epoch;
         self.consuming = self.core.config.idle_mode() != Mode::Vga;
+        self.layout = Layout::Native;
         self.slots = SlotTable::default();
         self.surfaces.clear();
         self.cursor = CursorState::default();
@@ -288,6 +298,7 @@ impl Worker {
         // What was pushed before is for the screen as it was; in VGA mode it waits for this one.
         self.drain();
         self.consuming = true;
+        self.layout = Layout::Native;
         self.remove_surface(0, true);
         let surface = Surface::new(backing, None, keep_data);
         self.add_surface(0, surface, keep_data);

@@ -61,7 +61,12 @@ impl Core {
         front.bars.iter().zip(kinds).find_map(|(base, (region, length))| {
             let offset = start.checked_sub((*base)?)?;
             let inside = offset.checked_add(size)? <= length;
-            inside.then_some(Slot { region, offset, size })
+            inside.then_some(Slot {
+                region,
+                offset,
+                size,
+                bias: 0,
+            })
         })
     }
 

@@ -7,6 +7,7 @@ use std::{
 
 use caraway_ports::geometry::Rect;
 
+use super::modes::CompatScreen;
 use crate::{
     lock,
     memory::Slot,
@@ -19,6 +20,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Reset,
+    SetMode(CompatScreen),
+    EnterVga { drain: bool },
     SetSlot { id: u8, slot: Option<Slot> },
     CreatePrimary { backing: Backing, keep_data: bool },
     DestroyPrimary,
@@ -52,8 +55,8 @@ pub(crate) enum Work {
 #[derive(Clone, Debug)]
 pub(crate) enum Completion {
     Nobody,
-    /// The guest, by interrupt.
-    Interrupt,
+    /// The guest, by interrupt, unless the asynchronous command with this number was cancelled.
+    Interrupt(u64),
     /// The vCPU that wrote the port.
     Ticket(Arc<Ticket>),
 }

@@ -31,9 +31,14 @@ mod command {
 const MESSAGE_MAX: u64 = 4096;
 
 impl Worker {
+    /// Guest memory as a command that is done now sees it.
+    fn guest(&self) -> Guest<'_> {
+        Guest::new(&self.core.memory, &self.slots).with_layout(self.layout)
+    }
+
     /// The release cell of the body at `address`. A body nobody can reach is a breach of the slots' protocol.
     fn hold(&mut self, address: u64) -> Option<Held> {
-        let guest = Guest::new(&self.core.memory, &self.slots);
+        let guest = self.guest();
         match (guest.resolve(address, 8), guest.read::<8>(address, 0)) {
             (Ok(body), Ok(id)) => Some(Held {
                 id: u64::from_le_bytes(id),
@@ -58,7 +63,7 @@ impl Worker {
         }
         let Some(held) = self.hold(item.body) else { return };
         if item.kind == command::CURSOR {
-            let mut guest = Guest::new(&self.core.memory, &self.slots);
+            let mut guest = self.guest();
             match cursor::parse(&mut guest, item.body) {
                 Ok(command) => {
                     self.cursor.apply(&command);
@@ -98,7 +103,7 @@ impl Worker {
     }
 
     fn draw(&mut self, address: u64) -> Result<(), Malformed> {
-        let mut guest = Guest::new(&self.core.memory, &self.slots);
+        let mut guest = self.guest();
         if let Some(drawable) = drawable::parse(&mut guest, address, &self.surfaces)? {
             if let Some(surface) = self.surfaces.get_mut(drawable.surface) {
                 surface.drawn(&drawable.bbox);
@@ -109,12 +114,17 @@ impl Worker {
     }
 
     fn update(&mut self, address: u64) -> Result<(), Malformed> {
-        let guest = Guest::new(&self.core.memory, &self.slots);
-        let bytes: [u8; 32] = guest.read(address, 0)?;
+        let guest = self.guest();
+        let bytes: [u8; 28] = guest.read(address, 0)?;
         let mut fields = Fields::new("update command", &bytes);
         fields.skip(8)?;
-        let area = fields.rect()?;
-        let (id, surface) = (fields.u32()?, fields.u32()?);
+        let (area, id) = (fields.rect()?, fields.u32()?);
+        // The first drivers had one surface.
+        let surface = if self.layout.is_compat() {
+            0
+        } else {
+            u32::from_le_bytes(guest.read(address, 28)?)
+        };
         if surface >= SURFACE_COUNT {
             return Err(Malformed::value("update surface", surface));
         }
@@ -128,7 +138,7 @@ impl Worker {
     }
 
     fn message(&mut self, address: u64) -> Result<(), Malformed> {
-        let mut guest = Guest::new(&self.core.memory, &self.slots);
+        let mut guest = self.guest();
         let room = guest.room(address)?.saturating_sub(8).min(MESSAGE_MAX);
         let text = guest.read_vec(address, 8, room)?;
         self.core.log_guest_text(|| text);
@@ -140,7 +150,7 @@ impl Worker {
         const CREATE: u8 = 0;
         const DESTROY: u8 = 1;
         const KEEP_DATA: u32 = 1;
-        let guest = Guest::new(&self.core.memory, &self.slots);
+        let guest = self.guest();
         // A destroy command ends where the description of the new surface would start.
         let bytes: [u8; 0x11] = guest.read(address, 0)?;
         let mut fields = Fields::new("surface command", &bytes);
