@@ -17,6 +17,8 @@ pub(crate) use self::{
     jobs::{ClientNews, Completion, Job, Request, Ticket, Work},
     modes::CompatScreen,
 };
+use caraway_vga::Vga;
+
 use crate::{
     QxlConfig,
     counters::{Counter, Counters},
@@ -26,6 +28,7 @@ use crate::{
     lock,
     memory::{GuestMemory, SLOT_COUNT, SlotTable},
     ports,
+    vga::VgaFront,
 };
 
 /// Port commands that may wait. A driver has one or two in flight; a guest gets here only by letting many virtual CPUs
@@ -110,11 +113,13 @@ pub(crate) struct Core {
     pub(crate) header: RamHeader,
     pub(crate) interrupts: Interrupts,
     pub(crate) counters: Arc<Counters>,
+    /// The screen without a driver, on the primary device.
+    pub(crate) vga: Option<VgaFront>,
     front: Mutex<Front>,
 }
 
 impl Core {
-    pub(crate) fn new(config: QxlConfig, memory: GuestMemory) -> Self {
+    pub(crate) fn new(config: QxlConfig, memory: GuestMemory, vga: Option<Vga>) -> Self {
         let counters = Arc::new(Counters::default());
         let header = RamHeader::new(memory.ram.clone(), config.sizes.ram_header());
         Self {
@@ -132,6 +137,7 @@ impl Core {
                 log_limit: RateLimit::new(Instant::now()),
                 bug_limit: RateLimit::new(Instant::now()),
             }),
+            vga: vga.map(VgaFront::new),
             config,
             memory,
             header,

@@ -263,6 +263,7 @@ fn a_saved_mode_goes_on_where_it_was() {
             sink: std::sync::Arc::new(crate::testing::sink::TestSink::default()),
             ram: driver.rig.ram().clone(),
             vram: driver.rig.vram().clone(),
+            option_rom: None,
         };
         let state = driver.rig.device.save();
         let sink = std::sync::Arc::new(crate::testing::sink::TestSink::default());

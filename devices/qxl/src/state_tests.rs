@@ -34,6 +34,7 @@ fn args() -> QxlArgs {
         sink: Arc::new(TestSink::default()),
         ram: memory.ram,
         vram: memory.vram,
+        option_rom: None,
     }
 }
 
@@ -133,6 +134,7 @@ fn migrated(driver: &Driver) -> Driver {
         sink: sink.clone(),
         ram: copy_of(driver.rig.ram()),
         vram: copy_of(driver.rig.vram()),
+        option_rom: None,
     };
     let device: Qxl = records.take("00:01.0", args).unwrap();
     records.finish().unwrap();
@@ -436,6 +438,7 @@ fn memory_of_another_size_is_refused() {
         let args = QxlArgs {
             ram: SharedMemory::allocate("ram", ram * MIB).unwrap(),
             vram: SharedMemory::allocate("vram", vram * MIB).unwrap(),
+            option_rom: None,
             ..args()
         };
         assert!(Qxl::restore(args, state.clone()).is_err(), "{ram} {vram}");
