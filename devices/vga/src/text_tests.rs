@@ -239,9 +239,9 @@ fn colours_and_blanking() {
         pc.refresh();
         assert_eq!(pc.pixel(3, 0), 0xff_0000);
         if off {
-            pc.screen(false)
+            pc.screen(false);
         } else {
-            pc.sr(1, 0x20)
+            pc.sr(1, 0x20);
         }
         let refresh = pc.refresh();
         assert_eq!((refresh.resized, refresh.rects.len()), (None, 1));
