@@ -215,6 +215,10 @@ fn the_start_address_scrolls_and_line_compare_splits() {
     pc.refresh();
     assert_eq!(pc.line(0, 19 * 16, 9, &NAMES), ".........");
     assert_eq!(pc.line(0, 20 * 16, 9, &NAMES), "...##....");
+    // It counts as soon as a row ends at it.
+    pc.cr(0x18, 0x40);
+    pc.refresh();
+    assert_eq!(pc.line(0, 20 * 16, 9, &NAMES), "...##....");
     pc.cr(0x07, 0x0f);
     pc.refresh();
     assert_eq!(pc.line(0, 0, 9, &NAMES), "########.");
