@@ -121,6 +121,8 @@ mod tests {
         assert!(set.touches(0, u64::MAX) && !set.touches(u64::MAX, 5) && !set.touches(0, 0));
         set.clear();
         assert!(set.is_empty() && pages(&set, 300).is_empty());
+        set.mark(0, 1);
+        assert_eq!(pages(&set, 300), [0]);
     }
 
     #[test]

@@ -111,6 +111,22 @@ fn a_second_page_is_flipped_to_and_a_window_moved() {
 }
 
 #[test]
+fn offsets_have_limits_and_pictures_begin_at_a_dword() {
+    let mut pc = Pc::in_mode(&MODE_3);
+    pc.set_linear(64, 48, 24);
+    pc.write_bar(0, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    for (offset, found) in [(1, 0x03_0201), (2, 0x07_0605), (3, 0x00_0009)] {
+        pc.set_dispi(dispi::X_OFFSET, offset);
+        pc.refresh();
+        assert_eq!(pc.pixel(0, 0), found);
+    }
+    pc.set_dispi(dispi::X_OFFSET, 0xffff);
+    pc.set_dispi(dispi::Y_OFFSET, 0xffff);
+    assert_eq!(pc.get_dispi(dispi::X_OFFSET), 16000);
+    assert_eq!(pc.get_dispi(dispi::Y_OFFSET), 12000);
+}
+
+#[test]
 fn every_depth_has_its_own_pixels() {
     let colours = |pc: &Pc| (0..4).map(|x| pc.pixel(x, 1)).collect::<Vec<_>>();
     let mut pc = Pc::in_mode(&MODE_3);

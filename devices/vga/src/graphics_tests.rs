@@ -207,6 +207,55 @@ fn mode_6_has_two_colours_in_two_banks() {
 }
 
 #[test]
+fn four_banks_have_every_fourth_line_each() {
+    let mut pc = cga(&MODE_6);
+    pc.cr(0x17, 0x80);
+    // Address bits 14 and 15 are bits 0 and 1 of the line's number.
+    for bank in 0..4 {
+        pc.write_bar(bank * 0x4000, &[0x80 >> bank, 0, 0, 0]);
+    }
+    pc.write_bar(0x28 * 8, &[0xff, 0, 0, 0]);
+    pc.refresh();
+    let names = [(0, '.'), (0xff_ffff, '#')];
+    let lines: Vec<String> = (0..5).map(|line| pc.line(0, 2 * line, 4, &names)).collect();
+    assert_eq!(lines, ["#...", ".#..", "..#.", "...#", "####"]);
+    pc.assert_frame_is_right();
+}
+
+#[test]
+fn lines_go_on_at_the_beginning_of_the_memory() {
+    let mut pc = Pc::with_memory(0x4_0000, 0x2_0000);
+    pc.set_mode(&MODE_12);
+    pc.cr(0x0c, 0xff);
+    pc.cr(0x0d, 0xff);
+    pc.refresh();
+    pc.write_bar(0x3_fffc, &[0x81, 0, 0, 0]);
+    pc.refresh();
+    pc.write_bar(0, &[0x81, 0, 0, 0]);
+    assert_eq!(pc.refresh().rects, [Rect::at(0, 0, 32, 1)]);
+    assert_eq!(pc.line(0, 0, 17, &NAMES), "10000001100000010");
+    pc.assert_frame_is_right();
+}
+
+#[test]
+fn one_line_of_the_memory_may_be_shown_with_and_without_panning() {
+    let mut pc = Pc::in_mode(&MODE_12);
+    pc.write_bar(0, &[0xf0, 0, 0, 0]);
+    pc.cr(0x11, 0);
+    for (index, value) in [(0x13, 0), (0x07, 0x2e), (0x09, 0), (0x18, 10)] {
+        pc.cr(index, value);
+    }
+    pc.ar(0x13, 2);
+    pc.ar(0x10, 0x21);
+    pc.refresh();
+    assert_eq!(
+        (pc.line(0, 10, 5, &NAMES), pc.line(0, 11, 5, &NAMES)),
+        ("11000".into(), "11110".into())
+    );
+    pc.assert_frame_is_right();
+}
+
+#[test]
 fn a_single_pixel_in_a_linear_frame_buffer_is_a_small_rectangle() {
     let mut pc = Pc::in_mode(&MODE_12);
     pc.set_linear(1024, 768, 32);

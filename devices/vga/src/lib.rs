@@ -9,8 +9,8 @@
 //! - [`Renderer`] is the picture: from the memory, a [`Scanout`] (what the registers say, at one moment) and the dirty
 //!   pages it makes a frame of 32-bit pixels and says which parts of it changed.
 //!
-//! Take the dirty pages *before* the scan-out and both before [`Renderer::refresh`], so that a write that comes between
-//! is seen at the next refresh at the latest.
+//! Dirty pages and scan-out are taken before [`Renderer::refresh`], which reads the memory: what the guest writes
+//! meanwhile is in the next set, and is seen at the next refresh at the latest.
 //!
 //! The memory is plane-interleaved: the four bytes of dword `n` are planes 0 to 3 of planar address `n`. "Address" in
 //! this crate is a byte offset into BAR 0 unless it is said to be planar.

@@ -1,10 +1,13 @@
 //! What is drawn bit by bit is what is drawn at once.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use proptest::prelude::*;
 
-use crate::testing::{MODE_3, MODE_4, MODE_6, MODE_12, MODE_13, Mode, Pc, dispi};
+use crate::{
+    DirtyPages,
+    testing::{MODE_3, MODE_4, MODE_6, MODE_12, MODE_13, Mode, Pc, dispi},
+};
 
 /// Small enough that pictures wrap around its end.
 const BAR: u64 = 0x4_0000;
@@ -143,4 +146,38 @@ fn an_idle_screen_reads_nothing_and_a_write_between_refreshes_is_not_lost() {
     pc.set_dispi(dispi::ENABLE, 1);
     pc.refresh();
     assert_eq!((pc.pixel(0, 0), pc.pixel(384, 1)), (0, 0));
+}
+
+#[test]
+fn nothing_is_lost_of_what_another_thread_writes_during_refreshes() {
+    let mut pc = Pc::new();
+    pc.set_linear(640, 480, 32);
+    pc.refresh();
+    let (memory, log) = (pc.memory.clone(), Mutex::new(DirtyPages::new(pc.memory.size())));
+    let (mut refreshes, mut changed) = (0, 0);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 0..40_000_u64 {
+                let at = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (640 * 480) * 4;
+                memory.write(at, &[number as u8; 3]).unwrap();
+                log.lock().unwrap().mark(at, 3);
+            }
+        });
+        loop {
+            let last = writer.is_finished();
+            let dirty = std::mem::replace(&mut *log.lock().unwrap(), DirtyPages::new(pc.memory.size()));
+            let refresh = pc
+                .renderer
+                .refresh(&pc.memory, &pc.vga.scanout(), &dirty, pc.time, false);
+            refreshes += 1;
+            changed += usize::from(!refresh.rects.is_empty());
+            if last {
+                break;
+            }
+        }
+    });
+    assert!(refreshes > 0 && changed > 0);
+    let incremental = pc.renderer.frame().to_vec();
+    pc.refresh_with(true);
+    assert!(incremental == pc.renderer.frame());
 }

@@ -215,6 +215,10 @@ fn the_start_address_scrolls_and_line_compare_splits() {
     pc.refresh();
     assert_eq!(pc.line(0, 19 * 16, 9, &NAMES), ".........");
     assert_eq!(pc.line(0, 20 * 16, 9, &NAMES), "...##....");
+    // It counts as soon as a row ends at it.
+    pc.cr(0x18, 0x40);
+    pc.refresh();
+    assert_eq!(pc.line(0, 20 * 16, 9, &NAMES), "...##....");
     pc.cr(0x07, 0x0f);
     pc.refresh();
     assert_eq!(pc.line(0, 0, 9, &NAMES), "########.");
@@ -239,9 +243,9 @@ fn colours_and_blanking() {
         pc.refresh();
         assert_eq!(pc.pixel(3, 0), 0xff_0000);
         if off {
-            pc.screen(false)
+            pc.screen(false);
         } else {
-            pc.sr(1, 0x20)
+            pc.sr(1, 0x20);
         }
         let refresh = pc.refresh();
         assert_eq!((refresh.resized, refresh.rects.len()), (None, 1));
