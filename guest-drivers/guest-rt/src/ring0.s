@@ -24,6 +24,7 @@
 .set COMMAND_LINE_LIMIT, 1023
 .set SERVICES,    8
 .set PORT_OPERATIONS, 6
+.set QXL_DEVICES, 4
 
 # ---- PVH note: owner "Xen", type 18 (32-bit physical entry). Some loaders read eight bytes of descriptor.
 .section .note.pvh, "a", @note
@@ -282,25 +283,38 @@ ring0_interrupt:
     add rsp, 16
     iretq
 
-    # PCI lines are level-triggered: take the pending bits of the QXL device and have it drop the line
+    # PCI lines are level-triggered and shared: take the pending bits of every QXL device and have it drop the line
     # (write to its UPDATE_IRQ port) before the end of interrupt.
-3:  mov rcx, [rip + GUEST_QXL_PENDING]
+3:  push rsi
+    push rdi
+    inc qword ptr [rip + GUEST_PCI_INTERRUPTS]
+    lea rsi, [rip + GUEST_QXL]
+    xor edi, edi                    # what any of them had pending
+5:  mov rcx, [rsi]
     test rcx, rcx
-    jz 4f
+    jz 6f
     xor edx, edx
     xchg [rcx], edx
-    mov ecx, edx
-    movzx edx, word ptr [rip + GUEST_QXL_IRQ_PORT]
+    or edi, edx
+    mov ecx, [rsi + 12]
+    shl edx, cl
+    lock or dword ptr [rip + GUEST_EVENTS], edx
+    movzx edx, word ptr [rsi + 8]
     out dx, al
-    test ecx, ecx
+6:  add rsi, 16
+    lea rcx, [rip + GUEST_QXL + QXL_DEVICES * 16]
+    cmp rsi, rcx
+    jb 5b
+    test edi, edi
+    pop rdi
+    pop rsi
     jz 4f
     mov dword ptr [rip + ring0_unclaimed], 0
-    shl ecx, 8
-    lock or dword ptr [rip + GUEST_EVENTS], ecx
     jmp 2b
 
     # Nobody's: bear with a late fall of the line, but mask one that stays up.
-4:  inc dword ptr [rip + ring0_unclaimed]
+4:  inc qword ptr [rip + GUEST_PCI_UNCLAIMED]
+    inc dword ptr [rip + ring0_unclaimed]
     cmp dword ptr [rip + ring0_unclaimed], UNCLAIMED_LIMIT
     jb 2b
     mov dword ptr [rip + ring0_unclaimed], 0
