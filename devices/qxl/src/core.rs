@@ -111,6 +111,8 @@ pub(crate) struct Core {
     pub(crate) interrupts: Interrupts,
     pub(crate) counters: Arc<Counters>,
     front: Mutex<Front>,
+    /// Of what is said about a guest's mistakes that break nothing.
+    note_limit: Mutex<RateLimit>,
 }
 
 impl Core {
@@ -132,6 +134,7 @@ impl Core {
                 log_limit: RateLimit::new(Instant::now()),
                 bug_limit: RateLimit::new(Instant::now()),
             }),
+            note_limit: Mutex::new(RateLimit::new(Instant::now())),
             config,
             memory,
             header,
@@ -216,6 +219,24 @@ impl Core {
             tracing::warn!(device = self.config.index, %bug, "the guest broke the QXL protocol; frozen until its reset");
         }
         self.interrupts.raise(interrupts::ERROR);
+    }
+
+    /// Says what was dropped or ignored, where somebody listens and not too often: the guest makes as many as it likes.
+    pub(crate) fn note(&self, what: &str, reason: &dyn std::fmt::Display) {
+        if tracing::enabled!(tracing::Level::DEBUG) && lock(&self.note_limit).allow(Instant::now()) {
+            tracing::debug!(device = self.config.index, %reason, "{what}");
+        }
+    }
+
+    /// Says that a virtual CPU went on before its port command was done.
+    pub(crate) fn port_timed_out(&self) {
+        self.counters.add(Counter::Timeouts);
+        if lock(&self.note_limit).allow(Instant::now()) {
+            tracing::warn!(
+                device = self.config.index,
+                "a port command takes longer than a virtual CPU waits"
+            );
+        }
     }
 
     /// Lets a line of guest text through to the log, or not.

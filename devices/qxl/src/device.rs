@@ -188,11 +188,7 @@ impl Qxl {
         if let Some(ticket) = &effect.ticket
             && !ticket.wait(PORT_WAIT)
         {
-            self.shared.core.counters.add(Counter::Timeouts);
-            tracing::warn!(
-                device = self.shared.core.config.index,
-                "a port command takes longer than a virtual CPU waits"
-            );
+            self.shared.core.port_timed_out();
         }
     }
 }

@@ -19,7 +19,7 @@ fn drawn(driver: &mut Driver, kind: u8, payload: &Packed) -> Option<DrawOp> {
     )
 }
 
-fn framed(driver: &mut Driver, frame: &Frame, payload: &Packed) -> Option<DrawOp> {
+pub(super) fn framed(driver: &mut Driver, frame: &Frame, payload: &Packed) -> Option<DrawOp> {
     let before = driver.rig.core.counters.read();
     let body = driver.draw(frame, payload);
     let after = driver.rig.core.counters.read();
@@ -33,7 +33,7 @@ fn framed(driver: &mut Driver, frame: &Frame, payload: &Packed) -> Option<DrawOp
     draw.map(|drawable| drawable.op)
 }
 
-fn dropped(driver: &mut Driver, frame: &Frame, payload: &Packed) -> bool {
+pub(super) fn dropped(driver: &mut Driver, frame: &Frame, payload: &Packed) -> bool {
     let before = driver.rig.core.counters.read().dropped;
     let op = framed(driver, frame, payload);
     op.is_none() && driver.rig.core.counters.read().dropped == before + 1
