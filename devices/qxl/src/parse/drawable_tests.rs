@@ -8,7 +8,7 @@ use caraway_ports::{
 use crate::testing::guest::{Driver, Frame, Packed, copy_of, image_of, slot};
 
 /// Draws a drawable of this type and gives what the viewer was told; `None` when it was dropped.
-fn drawn(driver: &mut Driver, kind: u8, payload: &Packed) -> Option<DrawOp> {
+pub(super) fn drawn(driver: &mut Driver, kind: u8, payload: &Packed) -> Option<DrawOp> {
     framed(
         driver,
         &Frame {
