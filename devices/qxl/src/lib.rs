@@ -31,6 +31,8 @@ mod surfaces;
 mod worker;
 
 #[cfg(test)]
+mod double_fetch_tests;
+#[cfg(test)]
 mod linux_driver_tests;
 #[cfg(test)]
 mod mode_tests;
