@@ -295,6 +295,12 @@ impl Core {
             }
             return PortEffect::NONE;
         }
+        // Before anything is changed: what is said here and what the worker does must not part.
+        if ports::may_pile_up(port) && front.jobs.len() >= JOBS_MAX {
+            let bug = GuestBug(format!("port {port} written while {JOBS_MAX} commands wait"));
+            self.freeze(&mut front, &bug);
+            return PortEffect::NONE;
+        }
         let asynchronous = ports::is_asynchronous(port);
         if asynchronous {
             if let Some(other) = front.current_async {
@@ -309,7 +315,7 @@ impl Core {
             Ok(Action::Done) if asynchronous => self.cancel(front),
             Ok(Action::Done) => PortEffect::NONE,
             Ok(Action::Wake) => PortEffect::WAKE,
-            Ok(Action::Queue(request)) => self.submit(&mut front, request, port),
+            Ok(Action::Queue(request)) => Self::submit(&mut front, request, port),
             Err(bug) => {
                 self.freeze(&mut front, &bug);
                 if asynchronous {
@@ -329,14 +335,9 @@ impl Core {
         PortEffect::NONE
     }
 
-    fn submit(&self, front: &mut Front, request: Request, port: u8) -> PortEffect {
+    fn submit(front: &mut Front, request: Request, port: u8) -> PortEffect {
         let (completion, ticket) = if ports::is_asynchronous(port) {
-            // There is only one at a time.
             (Completion::Interrupt(front.async_count), None)
-        } else if front.jobs.len() >= JOBS_MAX {
-            let bug = GuestBug(format!("port {port} written while {JOBS_MAX} commands wait"));
-            self.freeze(front, &bug);
-            return PortEffect::NONE;
         } else if ports::is_synchronous(port) {
             let ticket = Arc::new(Ticket::default());
             (Completion::Ticket(Arc::clone(&ticket)), Some(ticket))

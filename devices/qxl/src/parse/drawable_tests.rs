@@ -729,6 +729,13 @@ fn images_of_surfaces_and_quic_streams_are_checked() {
         let image = driver.place(&quic(size, &stream));
         assert!(copied(&mut driver, image, 1, 1).is_none());
     }
+    // A few bytes that stand for more pixels than a command may bring.
+    for (width, height) in [(8192, 8192 + 64), (0x4000, 0x8000), (u32::MAX, u32::MAX)] {
+        let mut image = quic(28, &stream(4, width, height));
+        image.0[0x0a..0x12].copy_from_slice(&Packed::new().u32(width).u32(height).0);
+        let image = driver.place(&image);
+        assert!(copied(&mut driver, image, 1, 1).is_none(), "{width}x{height}");
+    }
     for kind in [2, 100, 101, 102, 103, 105, 106, 107, 108, 109, 255] {
         let mut image = image_of(1, 1, 4, slot(1, 0));
         image.0[8] = kind;
