@@ -49,7 +49,7 @@ const FRAME: Duration = Duration::from_millis(33);
 ///
 /// What its revisions have: 1 the ports 0 to 7 and a page of VRAM, 2 slots, surfaces and the ports 8 to 15, 3
 /// asynchronous commands and the ports 16 to 23, 4 port 24 and news of clients ([`Qxl::set_client`],
-/// [`Qxl::request_monitors`]), 5 a screen that stays when the guest writes VGA registers ([`Qxl::vga_written`]).
+/// [`Qxl::request_monitors`]), 5 a screen that stays when the guest writes VGA registers ([`Qxl::vga_ports`]).
 #[derive(Debug)]
 pub struct Qxl {
     shared: Arc<Shared>,
@@ -221,14 +221,6 @@ impl Qxl {
         self.shared.wake();
         true
     }
-
-    /// The guest wrote one of the VGA registers (ports 3b4, 3b5, 3ba, 3c0 to 3cf, 3d4, 3d5, 3da) while it may have a
-    /// screen of its own. Up to revision 4 the screen is the VGA core's from then on, which is so when this returns;
-    /// revision 5 and devices that are not the VGA device take no notice.
-    pub fn vga_written(&self) {
-        let effect = self.shared.core.vga_written();
-        self.shared.finish(&effect);
-    }
 }
 
 /// The VGA core of a primary device, as after power-on.
@@ -305,11 +297,7 @@ impl Shared {
         if let Some(ticket) = &effect.ticket
             && !ticket.wait(PORT_WAIT)
         {
-            self.core.counters.add(Counter::Timeouts);
-            tracing::warn!(
-                device = self.core.config.index,
-                "a port command takes longer than a virtual CPU waits"
-            );
+            self.core.port_timed_out();
         }
     }
 

@@ -33,6 +33,8 @@ mod vga;
 mod worker;
 
 #[cfg(test)]
+mod double_fetch_tests;
+#[cfg(test)]
 mod linux_driver_tests;
 #[cfg(test)]
 mod mode_tests;

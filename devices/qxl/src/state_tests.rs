@@ -404,6 +404,19 @@ fn records_that_no_device_can_have_written_are_refused() {
             bias: 0,
         })
     )));
+    assert!(refused(|state| state.rom_mode = 148));
+    assert!(!refused(|state| (state.mode, state.rom_mode) = (Mode::Compat, 1)));
+    assert!(refused(|state| (state.mode, state.rom_mode) = (Mode::Compat, u32::MAX)));
+    let biased = |region, bias| Slot {
+        region,
+        offset: 0,
+        size: MIB,
+        bias,
+    };
+    assert!(!refused(|state| state.slots.set(0, Some(biased(Region::Ram, 1 << 32)))));
+    assert!(refused(|state| state.slots.set(0, Some(biased(Region::Ram, 1 << 48)))));
+    assert!(refused(|state| state.slots.set(0, Some(biased(Region::Vram, 1 << 32)))));
+    assert!(refused(|state| state.slots.set(3, Some(biased(Region::Ram, 4096)))));
     assert!(refused(|state| {
         let mut ring = ReleaseRing::new(0, None);
         let rig = Rig::new();

@@ -27,10 +27,13 @@ static GUEST_EVENTS: AtomicU32 = AtomicU32::new(0);
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 static GUEST_TICKS: AtomicU64 = AtomicU64::new(0);
-/// Interrupts of PCI lines, and those among them that were nobody's.
+/// Interrupts of PCI lines, and those among them that were nobody's: right after an owner's, or not.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 static GUEST_PCI_INTERRUPTS: AtomicU64 = AtomicU64::new(0);
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+static GUEST_PCI_ECHOES: AtomicU64 = AtomicU64::new(0);
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 static GUEST_PCI_UNCLAIMED: AtomicU64 = AtomicU64::new(0);
@@ -66,12 +69,25 @@ pub const fn qxl_shift(device: usize) -> u32 {
     EVENT_QXL_SHIFT + QXL_BITS * device as u32
 }
 
-/// Interrupts of PCI lines so far, and those among them for which no device had anything pending.
-pub fn pci_interrupts() -> (u64, u64) {
-    (
-        GUEST_PCI_INTERRUPTS.load(Ordering::Acquire),
-        GUEST_PCI_UNCLAIMED.load(Ordering::Acquire),
-    )
+/// Interrupts of PCI lines so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PciInterrupts {
+    /// All of them.
+    pub all: u64,
+    /// Those right after a device's own for which none had anything pending. A host that ends interrupts when it delivers
+    /// them makes one of each interrupt, because the line is still up then.
+    pub echoes: u64,
+    /// The other ones for which no device had anything pending.
+    pub unclaimed: u64,
+}
+
+/// Interrupts of PCI lines so far.
+pub fn pci_interrupts() -> PciInterrupts {
+    PciInterrupts {
+        all: GUEST_PCI_INTERRUPTS.load(Ordering::Acquire),
+        echoes: GUEST_PCI_ECHOES.load(Ordering::Acquire),
+        unclaimed: GUEST_PCI_UNCLAIMED.load(Ordering::Acquire),
+    }
 }
 
 const SERVICE_IN8: u32 = 0;

@@ -312,8 +312,13 @@ ring0_interrupt:
     mov dword ptr [rip + ring0_unclaimed], 0
     jmp 2b
 
-    # Nobody's: bear with a late fall of the line, but mask one that stays up.
-4:  inc qword ptr [rip + GUEST_PCI_UNCLAIMED]
+    # Nobody's: bear with a late fall of the line, but mask one that stays up. The first one after an owner's is counted
+    # apart: some hosts end an interrupt when they deliver it, see the line up still, and deliver it once more.
+4:  lea rcx, [rip + GUEST_PCI_ECHOES]
+    cmp dword ptr [rip + ring0_unclaimed], 0
+    je 7f
+    lea rcx, [rip + GUEST_PCI_UNCLAIMED]
+7:  inc qword ptr [rcx]
     inc dword ptr [rip + ring0_unclaimed]
     cmp dword ptr [rip + ring0_unclaimed], UNCLAIMED_LIMIT
     jb 2b
@@ -449,7 +454,7 @@ ring0_operations:
 ring0_pin_events:
     .long 1, 2, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0
 ring0_unclaimed:
-    .long 0
+    .long 1                         # nothing was claimed yet
 ring0_dead_text:
     .ascii "ring 0 fault: vector error rip cr2 ="
 ring0_dead_text_end:
