@@ -96,6 +96,12 @@ pub(crate) struct Front {
 }
 
 impl Front {
+    /// Where BAR 0 is.
+    pub(crate) fn bar0(&self) -> Option<u64> {
+        let [bar0, ..] = self.bars;
+        bar0
+    }
+
     fn push(&mut self, request: Request, completion: Completion) {
         self.jobs.push_back(Job {
             request,

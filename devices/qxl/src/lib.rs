@@ -56,6 +56,7 @@ pub use option_rom::OptionRom;
 pub use rom::CLIENT_CAPABILITY_BYTES;
 pub use sizes::QxlSizes;
 pub use state::{QxlArgs, QxlState};
+pub use vga::LinearMemory;
 
 /// Why a device cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -22,7 +22,7 @@ use caraway_ports::{
 };
 use caraway_vga::{DirtyPages, PORTS, Renderer, Scanout, Vga, WINDOW, WINDOW_SIZE, changes_mode};
 
-use crate::{Qxl, device::Shared, lock, worker::Worker};
+use crate::{Qxl, core::Mode, device::Shared, lock, worker::Worker};
 
 /// The VGA core as vCPUs and the display thread share it.
 #[derive(Debug)]
@@ -190,7 +190,54 @@ impl Worker {
     }
 }
 
+/// Where the linear frame buffer of the VGA core lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinearMemory {
+    /// Guest-physical address.
+    pub address: u32,
+    /// Bytes.
+    pub size: u32,
+}
+
 impl Qxl {
+    /// Does what firmware would: sets a linear mode of 32 bits a pixel, black. Where its pixels are. `None` when this is
+    /// not the VGA device, a driver has the screen, BAR 0 is not mapped below 4 GiB, or the mode does not fit.
+    pub fn set_linear_mode(&self, width: u16, height: u16) -> Option<LinearMemory> {
+        const DISPI_INDEX: u16 = 0x1ce;
+        const DISPI_DATA: u16 = 0x1cf;
+        const MISC_OUTPUT: u16 = 0x3c2;
+        const INPUT_STATUS: u16 = 0x3da;
+        const ATTRIBUTE: u16 = 0x3c0;
+        // Colour ports, both clocks, RAM enabled.
+        const MISC: u8 = 0x67;
+        const PALETTE_ADDRESS_SOURCE: u8 = 0x20;
+        let core = &self.shared().core;
+        let vga = core.vga.as_ref()?;
+        let address = {
+            let front = core.front();
+            (front.mode == Mode::Vga).then(|| front.bar0())??
+        };
+        let bytes = u64::from(width) * u64::from(height) * 4;
+        let memory = LinearMemory {
+            address: u32::try_from(address).ok()?,
+            size: u32::try_from(core.config.sizes.vgamem()).ok()?,
+        };
+        if bytes > memory.size.into() {
+            return None;
+        }
+        let mut vga = vga.lock();
+        vga.port_write(MISC_OUTPUT, &[MISC]);
+        // Off; depth, width, height; on, linear.
+        for (index, value) in [(4u16, 0u16), (3, 32), (1, width), (2, height), (4, 0x41)] {
+            vga.port_write(DISPI_INDEX, &index.to_le_bytes());
+            vga.port_write(DISPI_DATA, &value.to_le_bytes());
+        }
+        // The next write to the attribute port is an index.
+        vga.port_read(INPUT_STATUS, &mut [0]);
+        vga.port_write(ATTRIBUTE, &[PALETTE_ADDRESS_SOURCE]);
+        Some(memory)
+    }
+
     /// The fixed ports of the VGA core: the first of a block, how many, and what answers there. None for a device that
     /// is not the VGA device.
     #[must_use]

@@ -144,6 +144,33 @@ fn a_bar_that_moves_makes_everything_new() {
 }
 
 #[test]
+fn a_linear_mode_is_set_as_firmware_would() {
+    let (mut rig, log) = logged();
+    let memory = rig.device.set_linear_mode(1024, 768).unwrap();
+    assert_eq!(u64::from(memory.address), crate::testing::BAR0);
+    assert_eq!(u64::from(memory.size), config().sizes.vgamem());
+    rig.ram().write(4 * (1024 * 700 + 1000), &[1, 2, 3, 0]).unwrap();
+    log.wrote(4 * (1024 * 700 + 1000) / PAGE_SIZE);
+    rig.device.refresh();
+    assert_eq!(rig.sink.pixel(0, 1000, 700), 0x0003_0201);
+    assert_eq!(rig.sink.read(0, Rect::at(0, 0, 4096, 4096)).unwrap().width, 1024);
+    assert_eq!(
+        rig.device.set_linear_mode(8192, 8192),
+        None,
+        "more than there is memory"
+    );
+    rig.device.bar_moved(0, None);
+    assert_eq!(rig.device.set_linear_mode(1024, 768), None, "BAR 0 is nowhere");
+    rig.out(ports::RESET, 0);
+    let driver = Driver::with_primary();
+    assert_eq!(
+        driver.rig.device.set_linear_mode(1024, 768),
+        None,
+        "a driver has the screen"
+    );
+}
+
+#[test]
 fn text_written_through_the_window_is_shown() {
     let (rig, _) = logged();
     let device = &rig.device;

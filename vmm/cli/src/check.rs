@@ -62,6 +62,7 @@ fn check_boot(spec: &VmSpec) -> Result<(), ConfigError> {
         memory_map: &[],
         low_ram_end: layout.low_ram_end(),
         rsdp: 0,
+        video: None,
     })
     .map_err(|error| of_boot(&error, spec))
 }

@@ -29,7 +29,7 @@ use self::{
 };
 use crate::{
     Machine,
-    boot::BootError,
+    boot::{BootError, BootVideo},
     driver::{Command, Driver, Flush, MachineHandle, Message, Parts, Queue},
     event_loop::{Devices, Handler, Registration, Watchable},
     firmware::{BootFailure, Firmware, PCI_PORTS},
@@ -144,6 +144,7 @@ impl MachineBuilder {
                 kernel: spec.kernel,
                 initramfs: spec.initramfs,
                 cmdline: spec.cmdline,
+                video: None,
             },
             options: Options {
                 serial: spec.serial,
@@ -238,6 +239,11 @@ impl MachineBuilder {
     /// Adds what is called at the end, after every device was paused, to write back what is not on the disk yet.
     pub fn add_flush(&mut self, flush: Flush) {
         self.flushes.push(flush);
+    }
+
+    /// Names the display a kernel shows itself on before it has a driver.
+    pub fn set_boot_video(&mut self, video: Arc<dyn BootVideo>) {
+        self.firmware.video = Some(video);
     }
 
     /// Puts a register block at fixed ports.

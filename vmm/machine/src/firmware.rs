@@ -1,13 +1,13 @@
 //! What firmware would do before the kernel: tables and the kernel itself, at the start and again at every reset.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use caraway_base::memory::GuestRam;
 use caraway_legacy::{pm, reset, rtc};
 
 use crate::{
     acpi::{self, AcpiError},
-    boot::{self, BootError, Entry, MemoryKind, MemoryRange},
+    boot::{self, BootError, BootVideo, Entry, MemoryKind, MemoryRange},
     kvm::{KvmError, reset::Start},
     memory::{ECAM, Layout, Use, WINDOW32},
     spec::{BootFile, Kernel},
@@ -53,6 +53,8 @@ pub(crate) struct Firmware {
     pub(crate) kernel: Kernel,
     pub(crate) initramfs: Option<BootFile>,
     pub(crate) cmdline: String,
+    /// The display a kernel starts with.
+    pub(crate) video: Option<Arc<dyn BootVideo>>,
 }
 
 impl Firmware {
@@ -81,6 +83,7 @@ impl Firmware {
                 memory_map: &memory_map,
                 low_ram_end: self.layout.low_ram_end(),
                 rsdp,
+                video: self.video.as_deref(),
             },
         )?;
         Ok(match entry {

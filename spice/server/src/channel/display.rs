@@ -48,6 +48,11 @@ where
                 });
             }
         }
+        // What a new viewer sees first is to be the screen as it is now, also when nobody looked until now.
+        let before = Arc::clone(display);
+        tokio::task::spawn_blocking(move || before.refresh())
+            .await
+            .map_err(|error| ServeError::Task(error.to_string()))?;
         let changed = Arc::new(Notify::new());
         let waker = Arc::clone(&changed);
         let viewer = display.attach(viewer_caps(&caps), Arc::new(move || waker.notify_one()));

@@ -12,7 +12,10 @@ use anyhow::Context as _;
 use caraway_canvas::Limits;
 use caraway_config::{ConfigError, Kernel, Located, OnReboot, VmSpec};
 use caraway_display::Display;
-use caraway_machine::{self as machine, BootFile, MachineBuilder, MachineSpec, SerialSpec, Signals};
+use caraway_machine::{
+    self as machine, BootFile, MachineBuilder, MachineSpec, SerialSpec, Signals,
+    boot::{BootVideo, LinearScreen},
+};
 use caraway_ports::display::{DisplaySink, DisplaySource};
 use caraway_qxl::{OptionRom, Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
@@ -145,6 +148,9 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
             .add_ports("the VGA ports", first, count, ports)
             .map_err(|error| Failure::of_build(error, spec))?;
     }
+    if index == 0 {
+        builder.set_boot_video(Arc::new(FirstScreen(Arc::clone(&qxl))));
+    }
     if let Some((addresses, window)) = qxl.vga_window() {
         builder
             .add_registers("the VGA window", addresses, window)
@@ -161,6 +167,25 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
     display.set_source(Arc::downgrade(&source));
     builder.add_lifecycle(qxl);
     Ok(display)
+}
+
+/// The picture a Linux kernel starts with: that of the first display's VGA core.
+#[derive(Debug)]
+struct FirstScreen(Arc<Qxl>);
+
+impl BootVideo for FirstScreen {
+    fn linear_screen(&self) -> Option<LinearScreen> {
+        const WIDTH: u16 = 1024;
+        const HEIGHT: u16 = 768;
+        let memory = self.0.set_linear_mode(WIDTH, HEIGHT)?;
+        Some(LinearScreen {
+            width: WIDTH,
+            height: HEIGHT,
+            stride: 4 * WIDTH,
+            address: memory.address,
+            size: memory.size,
+        })
+    }
 }
 
 /// Reads the VGA BIOS a configuration names.

@@ -43,6 +43,7 @@ fn request<'a>(kernel: &'a [u8], cmdline: &'a str) -> Request<'a> {
         memory_map: &MAP,
         low_ram_end: LOW_RAM_END,
         rsdp: 0xf_0000,
+        video: None,
     }
 }
 
@@ -224,6 +225,51 @@ fn a_bzimage_is_entered_in_long_mode_with_a_zero_page_page_tables_and_a_gdt() {
     assert_eq!(gdt_limit, 31);
     assert_eq!(entry_at(gdt, 2), 0x00af_9b00_0000_ffff);
     assert_eq!(entry_at(gdt, 3), 0x00cf_9300_0000_ffff);
+}
+
+/// A display that can.
+#[derive(Debug)]
+struct Screen;
+
+impl BootVideo for Screen {
+    fn linear_screen(&self) -> Option<LinearScreen> {
+        Some(LinearScreen {
+            width: 1024,
+            height: 768,
+            stride: 4096,
+            address: 0xc000_0000,
+            size: 16 << 20,
+        })
+    }
+}
+
+#[test]
+fn a_bzimage_is_told_of_the_screen_it_starts_with() {
+    let ram = ram();
+    let kernel = bzimage();
+    let told = |video| {
+        let request = Request {
+            video,
+            ..request(&kernel, "")
+        };
+        let Entry::Long64 { zero_page, .. } = load(&ram, &request).unwrap() else {
+            panic!("a bzImage");
+        };
+        ram.read_obj::<boot_params>(GuestAddress(zero_page))
+            .unwrap()
+            .screen_info
+    };
+    assert_eq!(told(None).orig_video_isVGA, 0);
+    let screen = told(Some(&Screen));
+    assert_eq!(screen.orig_video_isVGA, 0x23);
+    assert_eq!(
+        ({ screen.lfb_width }, { screen.lfb_height }, { screen.lfb_depth }),
+        (1024, 768, 32)
+    );
+    assert_eq!(
+        ({ screen.lfb_base }, { screen.lfb_size }, { screen.lfb_linelength }),
+        (0xc000_0000, 256, 4096)
+    );
 }
 
 #[test]

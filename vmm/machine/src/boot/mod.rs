@@ -61,6 +61,27 @@ pub struct MemoryRange {
     pub kind: MemoryKind,
 }
 
+/// A frame buffer a kernel can write to before it has a driver: 32 bits a pixel, B G R x in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinearScreen {
+    /// Pixels across.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+    /// Bytes from one row to the next.
+    pub stride: u16,
+    /// Guest-physical address of the first pixel.
+    pub address: u32,
+    /// Bytes of video memory there.
+    pub size: u32,
+}
+
+/// A display that shows something before a driver is loaded.
+pub trait BootVideo: std::fmt::Debug + Send + Sync {
+    /// Sets a mode as firmware would. `None` when the display cannot now.
+    fn linear_screen(&self) -> Option<LinearScreen>;
+}
+
 /// What to boot.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -76,6 +97,8 @@ pub struct Request<'a> {
     pub low_ram_end: u64,
     /// Guest address of the ACPI RSDP, from [`crate::acpi::write`].
     pub rsdp: u64,
+    /// The display a Linux kernel starts with, if it is loaded by the Linux boot protocol; PVH has no place for one.
+    pub video: Option<&'a dyn BootVideo>,
 }
 
 /// How the boot processor starts.
@@ -122,7 +145,10 @@ pub fn load(ram: &GuestRam, request: &Request<'_>) -> Result<Entry, BootError> {
         KernelPlan::BzImage(kernel) => {
             kernel.load(&plan.image, ram)?;
             Placed::load(plan.initramfs.as_ref(), ram)?;
-            let zero_page = plan.information.write_zero_page(ram, &kernel.header, kernel.load)?;
+            let screen = request.video.and_then(BootVideo::linear_screen);
+            let zero_page = plan
+                .information
+                .write_zero_page(ram, &kernel.header, kernel.load, screen.as_ref())?;
             params::write_long_mode_tables(ram)?;
             Ok(Entry::Long64 {
                 rip: kernel.entry,

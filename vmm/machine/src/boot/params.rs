@@ -2,12 +2,12 @@
 
 use caraway_base::memory::GuestRam;
 use linux_loader::{
-    bootparam::{E820_MAX_ENTRIES_ZEROPAGE, boot_e820_entry, boot_params, setup_header},
+    bootparam::{E820_MAX_ENTRIES_ZEROPAGE, boot_e820_entry, boot_params, screen_info, setup_header},
     loader::elf::start_info::{XEN_HVM_START_MAGIC_VALUE, hvm_memmap_table_entry, hvm_modlist_entry, hvm_start_info},
 };
 use vm_memory::{Bytes as _, GuestAddress};
 
-use super::{BootError, MemoryKind, MemoryRange};
+use super::{BootError, LinearScreen, MemoryKind, MemoryRange};
 
 /// Four descriptors: null, unused, code (selector 0x10), data (0x18), as the 64-bit boot protocol asks.
 pub(super) const GDT: u64 = 0x500;
@@ -112,13 +112,20 @@ impl Information<'_> {
     }
 
     /// Writes the zero page and the command line; the zero page's address. `load` is where the kernel is.
-    pub(super) fn write_zero_page(&self, ram: &GuestRam, header: &setup_header, load: u64) -> Result<u64, BootError> {
+    pub(super) fn write_zero_page(
+        &self,
+        ram: &GuestRam,
+        header: &setup_header,
+        load: u64,
+        screen: Option<&LinearScreen>,
+    ) -> Result<u64, BootError> {
         self.write_command_line(ram)?;
         let low = |value: u64| u32::try_from(value & 0xffff_ffff).unwrap_or(0);
         let mut page = boot_params {
             hdr: *header,
             acpi_rsdp_addr: self.rsdp,
             e820_entries: u8::try_from(self.memory_map.len()).unwrap_or(0),
+            screen_info: screen.map_or_else(screen_info::default, linear),
             ..boot_params::default()
         };
         page.hdr.type_of_loader = LOADER_UNDEFINED;
@@ -178,6 +185,33 @@ impl MemoryKind {
             Self::Reserved => 2,
             Self::Acpi => 3,
         }
+    }
+}
+
+/// The screen as the setup code of a kernel finds it in a VESA mode.
+fn linear(screen: &LinearScreen) -> screen_info {
+    /// `VIDEO_TYPE_VLFB`: a linear frame buffer in a VESA mode.
+    const VLFB: u8 = 0x23;
+    /// Unit of `lfb_size`.
+    const BLOCK: u32 = 64 << 10;
+    screen_info {
+        orig_video_isVGA: VLFB,
+        lfb_width: screen.width,
+        lfb_height: screen.height,
+        lfb_depth: 32,
+        lfb_base: screen.address,
+        lfb_size: screen.size / BLOCK,
+        lfb_linelength: screen.stride,
+        red_size: 8,
+        red_pos: 16,
+        green_size: 8,
+        green_pos: 8,
+        blue_size: 8,
+        blue_pos: 0,
+        rsvd_size: 8,
+        rsvd_pos: 24,
+        pages: 1,
+        ..screen_info::default()
     }
 }
 
