@@ -11,7 +11,7 @@ use crate::{
     assign::Windows,
     config_space::{ConfigSpace, command, register},
     error::PlugError,
-    function::{BarKind, BarSpec, PciFunction},
+    function::{BarKind, BarSpec, EXPANSION_ROM, PciFunction},
 };
 
 const IO: u32 = 1;
@@ -20,6 +20,9 @@ const PREFETCHABLE: u32 = 0b1000;
 /// Type bits in the low part of a memory BAR.
 const MEMORY_FLAGS: u32 = 0xf;
 const IO_FLAGS: u32 = 0x3;
+/// Enable bit and reserved bits of the expansion ROM's register.
+const ROM_ENABLE: u32 = 1;
+const ROM_FLAGS: u32 = 0x7ff;
 
 /// Where a BAR belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +79,9 @@ impl Bar {
         if spec.wide {
             config.allow(at + 4, &high_half(mask).to_le_bytes());
         }
+        if spec.index == EXPANSION_ROM {
+            config.allow(at, &(low_half(mask) | ROM_ENABLE).to_le_bytes());
+        }
         Ok(Self {
             index: spec.index,
             size: spec.size,
@@ -95,10 +101,10 @@ impl Bar {
     /// The address in the register, decoded or not.
     pub(crate) fn programmed(&self, config: &ConfigSpace) -> u64 {
         let at = register_of(self.index);
-        let flags = if self.space == Space::Ports {
-            IO_FLAGS
-        } else {
-            MEMORY_FLAGS
+        let flags = match (self.space, self.index) {
+            (Space::Ports, _) => IO_FLAGS,
+            (Space::Memory, EXPANSION_ROM) => ROM_FLAGS,
+            (Space::Memory, _) => MEMORY_FLAGS,
         };
         let low = u64::from(config.u32(at) & !flags);
         if self.wide {
@@ -124,7 +130,8 @@ impl Bar {
             Space::Ports => command::IO,
             Space::Memory => command::MEMORY,
         };
-        if config.u16(register::COMMAND) & decode == 0 {
+        let disabled = self.index == EXPANSION_ROM && config.u32(register::EXPANSION_ROM) & ROM_ENABLE == 0;
+        if disabled || config.u16(register::COMMAND) & decode == 0 {
             return Placement::Off;
         }
         let address = self.programmed(config);
@@ -141,6 +148,11 @@ impl Bar {
         } else {
             Placement::Refused(address)
         }
+    }
+
+    /// Whether the function wants to know what the guest writes there.
+    pub(crate) const fn is_logged(&self) -> bool {
+        matches!(self.target, Target::Memory { log_dirty: true, .. })
     }
 
     /// What to map at `address`, which lies in a window.
@@ -160,7 +172,12 @@ fn check(spec: &BarSpec) -> Result<(), &'static str> {
         BarKind::Registers => 16,
         BarKind::Memory { .. } => 4096,
     };
-    if spec.index > 5 || (spec.wide && spec.index > 4) {
+    if spec.index == EXPANSION_ROM {
+        match spec.kind {
+            BarKind::Memory { read_only: true, .. } if !spec.wide && !spec.prefetchable => {}
+            _ => return Err("an expansion ROM is 32-bit read-only memory"),
+        }
+    } else if spec.index > 5 || (spec.wide && spec.index > 4) {
         return Err("there are six BAR registers");
     }
     if !spec.size.is_power_of_two() || spec.size < least {
@@ -206,7 +223,11 @@ fn target(spec: BarSpec, function: &Arc<dyn PciFunction>, msix: Option<Arc<dyn B
 
 /// Config space offset of a BAR register.
 fn register_of(index: u8) -> u8 {
-    register::BAR0 + 4 * index
+    if index == EXPANSION_ROM {
+        register::EXPANSION_ROM
+    } else {
+        register::BAR0 + 4 * index
+    }
 }
 
 fn low_half(value: u64) -> u32 {

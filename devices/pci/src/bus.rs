@@ -9,7 +9,7 @@ use std::{
 };
 
 use caraway_base::{
-    address_space::{AddressSpace, MapError, MappingId},
+    address_space::{AddressSpace, DirtyLog, MapError, MappingId},
     bus::{BusDevice, Outcome},
     irq::{MsiAllocator, SharedLine},
     lifecycle::Lifecycle,
@@ -19,7 +19,7 @@ use caraway_base::{
 use crate::{
     assign::{Allocator, Windows},
     bar::{Bar, Placement},
-    config_space::{command, register},
+    config_space::{MULTIFUNCTION, command, register},
     error::{AssignError, PlugError},
     function::PciFunction,
     host_bridge::HostBridge,
@@ -48,6 +48,7 @@ struct Functions {
     /// The config address register.
     address: u32,
     windows: Windows,
+    /// By device number times 8, plus function number.
     slots: BTreeMap<u8, Slot>,
 }
 
@@ -82,17 +83,27 @@ impl PciBus {
         Ok(bus)
     }
 
-    /// Plugs a function in at a device number. INTA# goes to GSI 16 + (device & 3).
+    /// Plugs a function in as function 0 of a device. INTA# goes to GSI 16 + (device & 3).
     ///
     /// # Errors
     /// When the number is taken or not below 32, the function describes what cannot be, or the host has no vectors.
     pub fn plug(&self, device: u8, function: Arc<dyn PciFunction>) -> Result<(), PlugError> {
-        if device >= 32 {
-            return Err(PlugError::DeviceNumber { device });
+        self.plug_at(device, 0, function)
+    }
+
+    /// Plugs a function in as one of up to eight of a device. They share the device's INTA#. A guest looks for further
+    /// functions only when function 0 is there.
+    ///
+    /// # Errors
+    /// As [`PciBus::plug`], and for a function number above 7.
+    pub fn plug_at(&self, device: u8, number: u8, function: Arc<dyn PciFunction>) -> Result<(), PlugError> {
+        if device >= 32 || number >= 8 {
+            return Err(PlugError::Number { device, number });
         }
+        let devfn = first_of(device) | number;
         let mut functions = self.0.lock();
-        if functions.slots.contains_key(&device) {
-            return Err(PlugError::Taken { device });
+        if functions.slots.contains_key(&devfn) {
+            return Err(PlugError::Taken { device, number });
         }
         let [a, b, c, d] = &self.0.lines;
         let line = match device & 3 {
@@ -102,7 +113,13 @@ impl PciBus {
             _ => d,
         };
         let slot = Slot::new(device, function, line.input(), self.0.msi.as_ref())?;
-        functions.slots.insert(device, slot);
+        functions.slots.insert(devfn, slot);
+        if functions.slots.range(first_of(device)..=devfn | 7).count() > 1 {
+            for (_, slot) in functions.slots.range_mut(first_of(device)..=devfn | 7) {
+                slot.config.set_u8(register::HEADER_TYPE, MULTIFUNCTION);
+                slot.initial = slot.config.image();
+            }
+        }
         Ok(())
     }
 
@@ -117,12 +134,12 @@ impl PciBus {
         functions.windows = windows;
         let mut allocator = Allocator::new(functions.windows.clone());
         let mut order: Vec<(u64, u8, u8)> = Vec::new();
-        for (device, slot) in &functions.slots {
-            order.extend(slot.bars.iter().map(|bar| (bar.size, *device, bar.index)));
+        for (devfn, slot) in &functions.slots {
+            order.extend(slot.bars.iter().map(|bar| (bar.size, *devfn, bar.index)));
         }
-        order.sort_by_key(|&(size, device, bar)| (std::cmp::Reverse(size), device, bar));
-        for (size, device, index) in order {
-            let Some(Slot { bars, config, .. }) = functions.slots.get_mut(&device) else {
+        order.sort_by_key(|&(size, devfn, bar)| (std::cmp::Reverse(size), devfn, bar));
+        for (size, devfn, index) in order {
+            let Some(Slot { bars, config, .. }) = functions.slots.get_mut(&devfn) else {
                 continue;
             };
             let Some(bar) = bars.iter().find(|bar| bar.index == index) else {
@@ -132,16 +149,17 @@ impl PciBus {
             bar.program(
                 config,
                 address.ok_or(AssignError::NoRoom {
-                    device,
+                    device: devfn >> 3,
                     bar: index,
                     size,
                 })?,
             );
         }
-        for (device, slot) in &mut functions.slots {
+        for (devfn, slot) in &mut functions.slots {
             slot.config.set_u16(register::COMMAND, slot.decode());
             if slot.config.u8(register::INTERRUPT_PIN) != 0 {
-                slot.config.set_u8(register::INTERRUPT_LINE, FIRST_GSI + (device & 3));
+                slot.config
+                    .set_u8(register::INTERRUPT_LINE, FIRST_GSI + (devfn >> 3 & 3));
             }
             slot.initial = slot.config.image();
         }
@@ -179,18 +197,14 @@ impl PciBus {
         let functions = self.0.lock();
         PciBusState {
             address: functions.address,
-            functions: functions
-                .slots
-                .iter()
-                .map(|(device, slot)| slot.save(*device))
-                .collect(),
+            functions: functions.slots.iter().map(|(devfn, slot)| slot.save(*devfn)).collect(),
         }
     }
 
     pub(crate) fn load(&self, state: &PciBusState) -> Result<(), StateError> {
         let mut functions = self.0.lock();
         let plugged: Vec<u8> = functions.slots.keys().copied().collect();
-        let saved: Vec<u8> = state.functions.iter().map(|function| function.device).collect();
+        let saved: Vec<u8> = state.functions.iter().map(|function| function.devfn).collect();
         if plugged != saved {
             return Err(invalid(
                 "functions",
@@ -269,7 +283,7 @@ impl Inner {
         let Functions { windows, slots, .. } = functions;
         let mut moves = Vec::new();
         let mut waiting = Vec::new();
-        for (device, slot) in slots.iter_mut() {
+        for (devfn, slot) in slots.iter_mut() {
             for (index, bar) in slot.bars.iter_mut().enumerate() {
                 let target = match bar.placement(&slot.config, windows) {
                     Placement::Off => {
@@ -279,13 +293,13 @@ impl Inner {
                     Placement::At(address) => Some(address),
                     Placement::Refused(address) => {
                         if bar.blocked.replace(address) != Some(address) {
-                            self.refuse(*device, bar.index, address, "outside every window");
+                            self.refuse(*devfn, bar.index, address, "outside every window");
                         }
                         None
                     }
                 };
                 let step = Move {
-                    device: *device,
+                    devfn: *devfn,
                     index,
                     old: bar.mapped,
                     target,
@@ -308,10 +322,14 @@ impl Inner {
             }
         }
         for step in moves.iter().chain(&waiting) {
-            let Some(slot) = slots.get(&step.device) else { continue };
+            let Some(slot) = slots.get(&step.devfn) else { continue };
             let Some(bar) = slot.bars.get(step.index) else { continue };
             let now = bar.mapped.map(|(address, _)| address);
             if now != step.old.map(|(address, _)| address) {
+                if bar.is_logged() {
+                    let log = bar.mapped.map(|(_, id)| DirtyLog::new(Arc::clone(&self.space), id));
+                    slot.function.bar_logged(bar.index, log);
+                }
                 slot.function.bar_moved(bar.index, now);
             }
         }
@@ -376,7 +394,7 @@ impl Inner {
             }
             Err(error) => {
                 if bar.blocked.replace(address) != Some(address) {
-                    self.refuse(step.device, bar.index, address, &error);
+                    self.refuse(step.devfn, bar.index, address, &error);
                 }
                 Some(error)
             }
@@ -384,10 +402,10 @@ impl Inner {
     }
 
     /// Counts, and logs at 1, 2, 4, 8 and so on: the guest can do this as often as it likes.
-    fn refuse(&self, device: u8, bar: u8, address: u64, reason: impl std::fmt::Display) {
+    fn refuse(&self, devfn: u8, bar: u8, address: u64, reason: impl std::fmt::Display) {
         let count = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_power_of_two() {
-            tracing::warn!(device, bar, address, count, %reason, "a BAR does not answer where the guest put it");
+            tracing::warn!(device = devfn >> 3, function = devfn & 7, bar, address, count, %reason, "a BAR does not answer where the guest put it");
         }
     }
 }
@@ -395,7 +413,7 @@ impl Inner {
 /// A BAR that has to be somewhere else.
 #[derive(Clone, Copy, Debug)]
 struct Move {
-    device: u8,
+    devfn: u8,
     /// Place in the slot's list of BARs.
     index: usize,
     old: Option<(u64, MappingId)>,
@@ -403,14 +421,19 @@ struct Move {
 }
 
 fn bar<'a>(slots: &'a mut BTreeMap<u8, Slot>, step: &Move) -> Option<&'a mut Bar> {
-    slots.get_mut(&step.device)?.bars.get_mut(step.index)
+    slots.get_mut(&step.devfn)?.bars.get_mut(step.index)
+}
+
+/// Device and function number of a device's function 0. `device` is below 32.
+const fn first_of(device: u8) -> u8 {
+    device << 3
 }
 
 impl Functions {
     fn slot(&mut self, place: Place) -> Option<&mut Slot> {
-        if place.bus != 0 || place.function != 0 {
+        if place.bus != 0 {
             return None;
         }
-        self.slots.get_mut(&place.device)
+        self.slots.get_mut(&(first_of(place.device) | place.function))
     }
 }

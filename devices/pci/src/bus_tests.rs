@@ -5,12 +5,13 @@ use std::{fmt::Write as _, sync::Arc};
 use caraway_base::{
     address_space::{AddressSpace as _, Doorbell, Mapping, Space, Target},
     bus::{Outcome, value_of},
+    memory::SharedMemory,
 };
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::{
     PlugError, Windows,
-    function::{BarKind, BarSpec, Capability},
+    function::{BarKind, BarSpec, Capability, EXPANSION_ROM, PciFunction as _},
     test_support::{Bench, Probe, Told},
 };
 
@@ -351,9 +352,12 @@ fn what_cannot_be_is_refused_when_plugging() {
     let plug = |device, probe: Probe| bench.bus.plug(device, Arc::new(probe));
     assert!(matches!(
         plug(32, Probe::qxl()),
-        Err(PlugError::DeviceNumber { device: 32 })
+        Err(PlugError::Number { device: 32, number: 0 })
     ));
-    assert!(matches!(plug(0, Probe::qxl()), Err(PlugError::Taken { device: 0 })));
+    assert!(matches!(
+        plug(0, Probe::qxl()),
+        Err(PlugError::Taken { device: 0, number: 0 })
+    ));
     let identity = Probe::qxl().identity;
     let bad = |spec: BarSpec| plug(1, Probe::new(identity, vec![spec], Vec::new()));
     let registers = BarSpec {
@@ -425,4 +429,81 @@ fn a_full_window_is_an_error() {
         ..Windows::default()
     };
     assert!(bench.bus.assign(windows).is_err());
+}
+
+#[test]
+fn functions_of_one_device_are_found_and_share_its_line() {
+    let bench = Bench::new();
+    let (first, second) = (Arc::new(Probe::qxl()), Arc::new(Probe::qxl()));
+    bench.bus.plug(2, first.clone()).unwrap();
+    assert_eq!(bench.config(2, 0x0e, 1), 0);
+    bench.bus.plug_at(2, 1, second.clone()).unwrap();
+    bench.bus.assign(windows()).unwrap();
+    let (zero, one) = (2, 2 | 1 << 5);
+    for function in [zero, one] {
+        assert_eq!(bench.config(function, 0, 4), 0x0100_1b36);
+        assert_eq!(bench.config(function, 0x0e, 1), 0x80);
+        assert_eq!(bench.config(function, 0x3c, 2), 0x0112, "INTA# on GSI 18");
+    }
+    assert_eq!(bench.config(2 | 2 << 5, 0, 4), 0xffff_ffff);
+    first.line().set(true);
+    second.line().set(true);
+    first.line().set(false);
+    assert!(bench.lines[2].level());
+    assert_eq!(bench.config(zero, 6, 1) & 8, 0);
+    assert_eq!(bench.config(one, 6, 1) & 8, 8);
+    let taken = bench.bus.plug_at(2, 1, Arc::new(Probe::qxl()));
+    assert!(matches!(taken, Err(PlugError::Taken { device: 2, number: 1 })));
+    let number = bench.bus.plug_at(2, 8, Arc::new(Probe::qxl()));
+    assert!(matches!(number, Err(PlugError::Number { device: 2, number: 8 })));
+}
+
+#[test]
+fn an_expansion_rom_answers_once_it_is_enabled() {
+    let mut bars = Probe::qxl().bars();
+    bars.push(BarSpec {
+        index: EXPANSION_ROM,
+        size: 65536,
+        wide: false,
+        prefetchable: false,
+        kind: BarKind::Memory {
+            memory: SharedMemory::allocate("rom", 65536).unwrap(),
+            offset: 0,
+            read_only: true,
+            log_dirty: false,
+        },
+    });
+    let bench = Bench::new();
+    let function = Arc::new(Probe::new(Probe::qxl().identity(), bars, Vec::new()));
+    bench.bus.plug(1, function.clone()).unwrap();
+    bench.bus.assign(windows()).unwrap();
+    function.take();
+    let address = bench.config(1, 0x30, 4);
+    assert_eq!(address, 0xc800_0000, "assigned, not enabled");
+    assert!(bench.space.at(Space::Memory, address).is_none());
+
+    bench.set_config(1, 0x30, 4, 0xffff_ffff);
+    assert_eq!(bench.config(1, 0x30, 4), 0xffff_0001);
+    bench.set_config(1, 0x30, 4, 0xd000_0001);
+    assert_eq!(function.take(), [Told::Moved(EXPANSION_ROM, Some(0xd000_0000))]);
+    let mapping = bench.space.at(Space::Memory, 0xd000_0000).unwrap();
+    assert!(matches!(mapping.target, Target::Memory { read_only: true, .. }));
+
+    bench.set_config(1, 4, 2, 1);
+    assert!(
+        bench.space.at(Space::Memory, 0xd000_0000).is_none(),
+        "memory decode is off"
+    );
+}
+
+#[test]
+fn a_function_reads_the_dirty_log_of_where_its_bar_is_now() {
+    let (bench, qxl, _) = assigned();
+    let first = qxl.log(0).unwrap();
+    bench.set_config(1, 0x10, 4, 0xd000_0000);
+    let second = qxl.log(0).unwrap();
+    assert_ne!(first, second);
+    assert!(qxl.log(3).is_none(), "ports have none");
+    bench.set_config(1, 4, 2, 0);
+    assert!(qxl.log(0).is_none());
 }

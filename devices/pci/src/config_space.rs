@@ -11,6 +11,8 @@ pub(crate) mod register {
     pub(crate) const STATUS: u8 = 0x06;
     pub(crate) const BAR0: u8 = 0x10;
     pub(crate) const BAR_END: u8 = 0x28;
+    pub(crate) const HEADER_TYPE: u8 = 0x0e;
+    pub(crate) const EXPANSION_ROM: u8 = 0x30;
     pub(crate) const CAPABILITIES: u8 = 0x34;
     pub(crate) const INTERRUPT_LINE: u8 = 0x3c;
     pub(crate) const INTERRUPT_PIN: u8 = 0x3d;
@@ -33,6 +35,9 @@ pub(crate) mod status {
     pub(crate) const INTERRUPT: u8 = 1 << 3;
     pub(crate) const CAPABILITY_LIST: u16 = 1 << 4;
 }
+
+/// Header type bit: there are functions besides function 0.
+pub(crate) const MULTIFUNCTION: u8 = 1 << 7;
 
 /// Message control bits of MSI-X the guest can write.
 pub(crate) mod message_control {

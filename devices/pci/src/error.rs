@@ -6,17 +6,21 @@ use caraway_base::address_space::MapError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlugError {
-    /// There are 32 device numbers.
-    #[error("PCI device number {device} is not below 32")]
-    DeviceNumber {
-        /// What was asked for.
+    /// There are 32 devices of 8 functions.
+    #[error("PCI function {device:02x}.{number:x} is not one of 00.0 to 1f.7")]
+    Number {
+        /// Device number asked for.
         device: u8,
+        /// Function number asked for.
+        number: u8,
     },
     /// Something is there.
-    #[error("PCI device number {device} is taken")]
+    #[error("PCI function {device:02x}.{number:x} is taken")]
     Taken {
-        /// What was asked for.
+        /// Device number asked for.
         device: u8,
+        /// Function number asked for.
+        number: u8,
     },
     /// The function describes a BAR that cannot be.
     #[error("BAR {bar} of PCI device {device}: {reason}")]

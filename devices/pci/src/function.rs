@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use caraway_base::{
-    address_space::Doorbell,
+    address_space::{DirtyLog, Doorbell},
     bus::Outcome,
     irq::{IrqLine, MsiVector},
     memory::SharedMemory,
@@ -49,10 +49,14 @@ pub enum BarKind {
     },
 }
 
+/// Index of the expansion ROM's base address register among the BARs.
+pub const EXPANSION_ROM: u8 = 6;
+
 /// One BAR.
 #[derive(Clone, Debug)]
 pub struct BarSpec {
-    /// 0 to 5; a 64-bit BAR takes the next one too.
+    /// 0 to 5; a 64-bit BAR takes the next one too. [`EXPANSION_ROM`] is the expansion ROM's: read-only memory that
+    /// answers once the guest sets its enable bit.
     pub index: u8,
     /// Bytes, a power of two; at least 4 for ports, 16 for registers, 4096 for memory.
     pub size: u64,
@@ -122,6 +126,10 @@ pub trait PciFunction: Send + Sync {
 
     /// The guest writes a register of a `Ports` or `Registers` BAR.
     fn bar_write(&self, bar: u8, offset: u64, data: &[u8]) -> Outcome;
+
+    /// The dirty log of a memory BAR that keeps one, each time the BAR is mapped; `None` once it is unmapped. Told before
+    /// [`PciFunction::bar_moved`].
+    fn bar_logged(&self, _bar: u8, _log: Option<DirtyLog>) {}
 
     /// A BAR was mapped at an address or unmapped.
     fn bar_moved(&self, _bar: u8, _address: Option<u64>) {}

@@ -105,9 +105,9 @@ impl Slot {
         self.adopt(&image);
     }
 
-    pub(crate) fn save(&self, device: u8) -> FunctionState {
+    pub(crate) fn save(&self, devfn: u8) -> FunctionState {
         FunctionState {
-            device,
+            devfn,
             config: self.config.image().to_vec(),
             initial: self.initial.to_vec(),
             msix: self.msix.as_ref().map(|msix| msix.save()),
@@ -120,7 +120,7 @@ impl Slot {
             if !self.config.accepts(&image(field, bytes)?) {
                 return Err(invalid(
                     field,
-                    format_args!("that of another device than {}", state.device),
+                    format_args!("that of another function than {}", state.devfn),
                 ));
             }
         }
@@ -129,7 +129,7 @@ impl Slot {
         if own != saved {
             return Err(invalid(
                 "msix",
-                format_args!("{saved:?} vectors at device {}", state.device),
+                format_args!("{saved:?} vectors at function {}", state.devfn),
             ));
         }
         Ok(())
@@ -175,7 +175,9 @@ impl Slot {
         if (old ^ new) & command::BUS_MASTER != 0 {
             self.function.bus_master(new & command::BUS_MASTER != 0);
         }
-        let bars = (register::BAR0..register::BAR_END).step_by(4);
+        let bars = (register::BAR0..register::BAR_END)
+            .step_by(4)
+            .chain([register::EXPANSION_ROM]);
         (old ^ new) & (command::IO | command::MEMORY) != 0
             || bars.into_iter().any(|at| before.u32(at) != self.config.u32(at))
     }

@@ -24,8 +24,8 @@ pub struct MsixState {
 /// Config space of one function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionState {
-    /// Device number.
-    pub device: u8,
+    /// Device number times 8, plus function number.
+    pub devfn: u8,
     /// The 256 bytes as they are.
     pub config: Vec<u8>,
     /// The 256 bytes a reset goes back to.
@@ -39,7 +39,7 @@ pub struct FunctionState {
 pub struct PciBusState {
     /// The config address register (port 0xcf8).
     pub address: u32,
-    /// By device number.
+    /// By device and function number.
     pub functions: Vec<FunctionState>,
 }
 

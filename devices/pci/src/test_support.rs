@@ -10,7 +10,7 @@ use std::{
 };
 
 use caraway_base::{
-    address_space::{AddressSpace, Doorbell, MapError, Mapping, MappingId, Space, Target},
+    address_space::{AddressSpace, DirtyLog, Doorbell, MapError, Mapping, MappingId, Space, Target},
     bus::{BusDevice, Outcome, store_value, value_of},
     irq::{IrqLine, MsiAllocator, MsiVector, SharedLine},
     memory::SharedMemory,
@@ -60,8 +60,10 @@ impl AddressSpace for FakeSpace {
         Ok(ids)
     }
 
-    fn take_dirty_log(&self, _id: MappingId) -> Option<Vec<u64>> {
-        None
+    /// The id, so that tests see whose log it is.
+    fn take_dirty_log(&self, id: MappingId) -> Option<Vec<u64>> {
+        let mappings = self.mappings.lock().unwrap();
+        mappings.contains_key(&id).then(|| vec![id.0])
     }
 }
 
@@ -176,6 +178,7 @@ pub(crate) struct Probe {
     pub(crate) bells: Vec<(u8, Doorbell)>,
     pub(crate) told: Mutex<Vec<Told>>,
     pub(crate) interrupts: Mutex<Option<PciInterrupts>>,
+    logs: Mutex<BTreeMap<u8, DirtyLog>>,
 }
 
 impl Probe {
@@ -251,7 +254,13 @@ impl Probe {
             bells: Vec::new(),
             told: Mutex::default(),
             interrupts: Mutex::default(),
+            logs: Mutex::default(),
         }
+    }
+
+    /// The dirty log of a BAR.
+    pub(crate) fn log(&self, bar: u8) -> Option<Vec<u64>> {
+        self.logs.lock().unwrap().get(&bar)?.take()
     }
 
     pub(crate) fn take(&self) -> Vec<Told> {
@@ -297,6 +306,13 @@ impl PciFunction for Probe {
     fn bar_write(&self, bar: u8, offset: u64, data: &[u8]) -> Outcome {
         self.tell(Told::Write(bar, offset, value_of(data)));
         Outcome::Done
+    }
+
+    fn bar_logged(&self, bar: u8, log: Option<DirtyLog>) {
+        match log {
+            Some(log) => self.logs.lock().unwrap().insert(bar, log),
+            None => self.logs.lock().unwrap().remove(&bar),
+        };
     }
 
     fn bar_moved(&self, bar: u8, address: Option<u64>) {
@@ -355,8 +371,10 @@ impl Bench {
         value_of(&data)
     }
 
+    /// `device` may have a function number in its top three bits: `device | function << 5`.
     fn point(&self, device: u8, register: u8) {
-        let address = 0x8000_0000 | u64::from(device) << 11 | u64::from(register & 0xfc);
+        let place = u64::from(device & 0x1f) << 3 | u64::from(device >> 5);
+        let address = 0x8000_0000 | place << 8 | u64::from(register & 0xfc);
         self.out(0xcf8, 4, address);
     }
 

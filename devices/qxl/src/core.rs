@@ -3,14 +3,20 @@
 //! What a port asks for is checked at the write and becomes a [`Job`] for the worker's side
 //! ([`crate::worker::Worker`]), which does jobs and ring commands in one order.
 
+mod arguments;
+mod jobs;
+mod modes;
+
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Instant,
 };
 
-use caraway_ports::geometry::Rect;
-
+pub(crate) use self::{
+    jobs::{ClientNews, Completion, Job, Request, Ticket, Work},
+    modes::CompatScreen,
+};
 use crate::{
     QxlConfig,
     counters::{Counter, Counters},
@@ -18,13 +24,8 @@ use crate::{
     header::{LOG_BUFFER_SIZE, RamHeader, offset},
     interrupts::{self, Interrupts},
     lock,
-    memory::{GuestMemory, Region, SLOT_COUNT, Slot, SlotTable},
-    monitors::{ClientHead, MonitorsConfig},
-    parse::{Guest, fields::Fields},
+    memory::{GuestMemory, SLOT_COUNT, SlotTable},
     ports,
-    rom::CLIENT_CAPABILITY_BYTES,
-    sizes::SURFACE_COUNT,
-    surfaces::Backing,
 };
 
 /// Port commands that may wait. A driver has one or two in flight; a guest gets here only by letting many virtual CPUs
@@ -40,82 +41,8 @@ pub(crate) enum Mode {
     Vga,
     /// The guest's primary surface.
     Native,
-}
-
-/// What the worker is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    Reset,
-    SetSlot { id: u8, slot: Option<Slot> },
-    CreatePrimary { backing: Backing, keep_data: bool },
-    DestroyPrimary,
-    DestroySurface(u32),
-    DestroyAll,
-    UpdateArea { surface: u32, area: Rect },
-    FlushSurfaces,
-    OutOfMemory,
-    FlushRelease,
-    Monitors(MonitorsConfig),
-}
-
-/// What is to be said to the guest about the clients. It describes them, not the guest, so a reset does not end it; only
-/// the newest counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClientNews {
-    /// Whether any is there, and what all of them can do.
-    pub(crate) client: Option<(bool, Box<[u8; CLIENT_CAPABILITY_BYTES]>)>,
-    /// The monitors they want.
-    pub(crate) heads: Option<Vec<ClientHead>>,
-}
-
-/// What the worker does next.
-#[derive(Debug)]
-pub(crate) enum Work {
-    Job(Job),
-    News(ClientNews),
-}
-
-/// Whom to tell when a job is done.
-#[derive(Clone, Debug)]
-pub(crate) enum Completion {
-    Nobody,
-    /// The guest, by interrupt.
-    Interrupt,
-    /// The vCPU that wrote the port.
-    Ticket(Arc<Ticket>),
-}
-
-/// A request on its way to the worker.
-#[derive(Clone, Debug)]
-pub(crate) struct Job {
-    pub(crate) request: Request,
-    /// Resets before the port write: a job older than the last reset is abandoned.
-    pub(crate) epoch: u64,
-    pub(crate) completion: Completion,
-}
-
-/// Lets one thread wait until a job is done.
-#[derive(Debug, Default)]
-pub(crate) struct Ticket {
-    done: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Ticket {
-    pub(crate) fn finish(&self) {
-        *lock(&self.done) = true;
-        self.changed.notify_all();
-    }
-
-    /// Whether the job was done in time.
-    pub(crate) fn wait(&self, limit: Duration) -> bool {
-        let done = lock(&self.done);
-        let (done, _) = self
-            .changed
-            .wait_timeout_while(done, limit, |done| !*done)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *done
-    }
+    /// The primary surface of SET_MODE.
+    Compat,
 }
 
 /// What the caller of a port write has to do.
@@ -151,6 +78,8 @@ pub(crate) struct Front {
     pub(crate) guest_bug: bool,
     /// Port of the asynchronous command in flight.
     pub(crate) current_async: Option<u8>,
+    /// Asynchronous commands so far: the number of the one in flight.
+    async_count: u64,
     /// Resets so far.
     pub(crate) epoch: u64,
     pub(crate) slots: SlotTable,
@@ -161,6 +90,16 @@ pub(crate) struct Front {
     log_limit: RateLimit,
     /// Apart from the guest's own text, so that a flood of that hides nothing.
     bug_limit: RateLimit,
+}
+
+impl Front {
+    fn push(&mut self, request: Request, completion: Completion) {
+        self.jobs.push_back(Job {
+            request,
+            epoch: self.epoch,
+            completion,
+        });
+    }
 }
 
 /// The shared part of the device.
@@ -184,6 +123,7 @@ impl Core {
                 mode: config.idle_mode(),
                 guest_bug: false,
                 current_async: None,
+                async_count: 0,
                 epoch: 0,
                 slots: SlotTable::default(),
                 jobs: VecDeque::new(),
@@ -227,6 +167,12 @@ impl Core {
         (news != ClientNews::default()).then_some(Work::News(news))
     }
 
+    /// Jobs that wait.
+    #[cfg(test)]
+    pub(crate) fn waiting_jobs(&self) -> usize {
+        lock(&self.front).jobs.len()
+    }
+
     /// Whether the worker, having seen `epoch` resets, may take from the rings.
     pub(crate) fn may_consume(&self, epoch: u64) -> bool {
         let front = lock(&self.front);
@@ -243,9 +189,9 @@ impl Core {
         match &job.completion {
             Completion::Nobody => {}
             Completion::Ticket(ticket) => ticket.finish(),
-            Completion::Interrupt => {
+            Completion::Interrupt(number) => {
                 let mut front = lock(&self.front);
-                if front.epoch != job.epoch {
+                if front.current_async.is_none() || front.async_count != *number {
                     return;
                 }
                 front.current_async = None;
@@ -284,6 +230,9 @@ impl Core {
 
     /// Leaves word for the guest about the clients.
     pub(crate) fn tell(&self, news: ClientNews) {
+        if !self.config.tells_of_clients() {
+            return;
+        }
         let mut front = lock(&self.front);
         front.news.client = news.client.or(front.news.client.take());
         front.news.heads = news.heads.or(front.news.heads.take());
@@ -293,7 +242,7 @@ impl Core {
     /// drivers that never look.
     pub(crate) fn takes_client_monitors(&self) -> bool {
         let mask = self.interrupts.mask();
-        mask != u32::MAX && mask & interrupts::CLIENT_MONITORS != 0
+        self.config.tells_of_clients() && mask != u32::MAX && mask & interrupts::CLIENT_MONITORS != 0
     }
 
     /// A byte was written to a port.
@@ -312,6 +261,11 @@ impl Core {
             self.counters.add(Counter::FilteredWrites);
             return PortEffect::NONE;
         }
+        if !self.config.has_port(port) {
+            let bug = GuestBug(format!("revision {} has no port {port}", self.config.revision));
+            self.freeze(&mut front, &bug);
+            return PortEffect::NONE;
+        }
         if front.mode == Mode::Vga && !ports::works_in_vga_mode(port) {
             self.counters.add(Counter::FilteredWrites);
             drop(front);
@@ -328,6 +282,7 @@ impl Core {
                 return PortEffect::NONE;
             }
             front.current_async = Some(port);
+            front.async_count += 1;
         }
         match self.dispatch(&mut front, port, value) {
             Ok(Action::Done) if asynchronous => self.cancel(front),
@@ -356,7 +311,7 @@ impl Core {
     fn submit(&self, front: &mut Front, request: Request, port: u8) -> PortEffect {
         let (completion, ticket) = if ports::is_asynchronous(port) {
             // There is only one at a time.
-            (Completion::Interrupt, None)
+            (Completion::Interrupt(front.async_count), None)
         } else if front.jobs.len() >= JOBS_MAX {
             let bug = GuestBug(format!("port {port} written while {JOBS_MAX} commands wait"));
             self.freeze(front, &bug);
@@ -367,18 +322,20 @@ impl Core {
         } else {
             (Completion::Nobody, None)
         };
-        let epoch = front.epoch;
-        front.jobs.push_back(Job {
-            request,
-            epoch,
-            completion,
-        });
+        front.push(request, completion);
         PortEffect { wake: true, ticket }
     }
 
-    /// The vCPU's half of a reset: what is in flight belongs to the past. The worker does the rest, in order.
+    /// The reset port, and a reset of the machine.
     pub(crate) fn reset(&self) -> PortEffect {
-        let mut front = lock(&self.front);
+        PortEffect {
+            wake: true,
+            ticket: Some(self.reset_front(&mut lock(&self.front))),
+        }
+    }
+
+    /// The vCPU's half of a reset: what is in flight belongs to the past. The worker does the rest, in order.
+    fn reset_front(&self, front: &mut Front) -> Arc<Ticket> {
         front.epoch += 1;
         front.guest_bug = false;
         front.current_async = None;
@@ -390,19 +347,11 @@ impl Core {
                 // Whoever waits for an earlier reset waits for this one.
                 Completion::Ticket(earlier) if job.request == Request::Reset => ticket = earlier,
                 Completion::Ticket(abandoned) => abandoned.finish(),
-                Completion::Nobody | Completion::Interrupt => {}
+                Completion::Nobody | Completion::Interrupt(_) => {}
             }
         }
-        let epoch = front.epoch;
-        front.jobs.push_back(Job {
-            request: Request::Reset,
-            epoch,
-            completion: Completion::Ticket(Arc::clone(&ticket)),
-        });
-        PortEffect {
-            wake: true,
-            ticket: Some(ticket),
-        }
+        front.push(Request::Reset, Completion::Ticket(Arc::clone(&ticket)));
+        ticket
     }
 
     fn dispatch(&self, front: &mut Front, port: u8, value: u8) -> Result<Action, GuestBug> {
@@ -452,7 +401,7 @@ impl Core {
             ports::FLUSH_SURFACES_ASYNC => Action::Queue(Request::FlushSurfaces),
             ports::FLUSH_RELEASE => Action::Queue(Request::FlushRelease),
             ports::MONITORS_ASYNC => self.monitors(front),
-            ports::SET_MODE => return bug("the compatibility mode is not there"),
+            ports::SET_MODE => self.set_mode(front, value)?,
             ports::ATTACH_PRIMARY | ports::DETACH_PRIMARY => return bug("this command never existed"),
             _ => return bug("there is no such port"),
         })
@@ -466,88 +415,6 @@ impl Core {
         self.counters.add(Counter::LogLines);
         let bytes: [u8; LOG_BUFFER_SIZE] = self.header.read(offset::LOG_BUFFER);
         tracing::info!(device = self.config.index, text = printable(&bytes), "guest");
-    }
-
-    fn update_area(&self) -> Result<Action, GuestBug> {
-        let bytes: [u8; 20] = self.header.read(offset::UPDATE_AREA);
-        let mut fields = Fields::new("update area", &bytes);
-        let (Ok(area), Ok(surface)) = (fields.rect(), fields.u32()) else {
-            return Ok(Action::Done);
-        };
-        if surface >= SURFACE_COUNT {
-            return Err(GuestBug(format!("update of surface {surface}")));
-        }
-        if area.left < 0 || area.top < 0 || area.right < area.left || area.bottom < area.top {
-            return Err(GuestBug(format!("update of {area:?}")));
-        }
-        if area.is_empty() {
-            return Ok(Action::Done);
-        }
-        Ok(Action::Queue(Request::UpdateArea { surface, area }))
-    }
-
-    fn add_slot(&self, front: &mut Front, id: u8) -> Result<Action, GuestBug> {
-        let bytes: [u8; 16] = self.header.read(offset::MEMORY_SLOT);
-        let mut fields = Fields::new("memory slot", &bytes);
-        let (Ok(start), Ok(end)) = (fields.u64(), fields.u64()) else {
-            return Ok(Action::Done);
-        };
-        if usize::from(id) >= SLOT_COUNT {
-            return Err(GuestBug(format!("memory slot {id}")));
-        }
-        if front.slots.get(id).is_some() {
-            return Err(GuestBug(format!("memory slot {id} is there already")));
-        }
-        let slot = self
-            .find_bar(front, start, end)
-            .ok_or_else(|| GuestBug(format!("memory slot {id} {start:#x}..{end:#x} is not inside a BAR")))?;
-        front.slots.set(id, Some(slot));
-        Ok(Action::Queue(Request::SetSlot { id, slot: Some(slot) }))
-    }
-
-    /// The slot for a guest-physical range inside one BAR as it is mapped now.
-    fn find_bar(&self, front: &Front, start: u64, end: u64) -> Option<Slot> {
-        let sizes = &self.config.sizes;
-        let kinds = [
-            (Region::Ram, sizes.ram()),
-            (Region::Vram, sizes.vram32()),
-            (Region::Vram, sizes.vram64()),
-        ];
-        let size = end.checked_sub(start)?;
-        front.bars.iter().zip(kinds).find_map(|(base, (region, length))| {
-            let offset = start.checked_sub((*base)?)?;
-            let inside = offset.checked_add(size)? <= length;
-            inside.then_some(Slot { region, offset, size })
-        })
-    }
-
-    fn create_primary(&self, front: &mut Front, value: u8) -> Result<Action, GuestBug> {
-        let bytes: [u8; 40] = self.header.read(offset::CREATE_SURFACE);
-        if value != 0 {
-            return Err(GuestBug(format!("primary surface {value}")));
-        }
-        let (backing, keep_data) = Backing::primary(&bytes, &front.slots, self.config.sizes.vgamem())
-            .map_err(|reason| GuestBug(format!("primary surface: {reason}")))?;
-        if front.mode == Mode::Native {
-            self.counters.add(Counter::ReplacedPrimaries);
-            tracing::debug!(device = self.config.index, "primary surface created over a live one");
-        }
-        front.mode = Mode::Native;
-        Ok(Action::Queue(Request::CreatePrimary { backing, keep_data }))
-    }
-
-    /// A bad address or count is ignored, not flagged: X.Org ends itself on the error interrupt.
-    fn monitors(&self, front: &Front) -> Action {
-        let address = u64::from_le_bytes(self.header.read(offset::MONITORS_CONFIG));
-        let mut guest = Guest::new(&self.memory, &front.slots);
-        match MonitorsConfig::read(&mut guest, address, self.config.heads) {
-            Ok(Some(config)) => Action::Queue(Request::Monitors(config)),
-            Ok(None) => Action::Done,
-            Err(reason) => {
-                tracing::debug!(device = self.config.index, %reason, "monitors configuration ignored");
-                Action::Done
-            }
-        }
     }
 }
 

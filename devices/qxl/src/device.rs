@@ -8,7 +8,7 @@ use std::{
 
 use caraway_base::{address_space::Doorbell, bus::Outcome, lifecycle::Lifecycle, memory::SharedMemory};
 use caraway_pci::function::{BarKind, BarSpec, PciFunction, PciIdentity, PciInterrupts};
-use caraway_ports::display::DisplaySink;
+use caraway_ports::display::{Audience, DisplaySink, DisplaySource};
 use vmm_sys_util::{
     epoll::{ControlOperation, Epoll, EpollEvent, EventSet},
     eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd},
@@ -33,6 +33,10 @@ const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_millis(640);
 
 /// A QXL device with its display thread.
+///
+/// What its revisions have: 1 the ports 0 to 7 and a page of VRAM, 2 slots, surfaces and the ports 8 to 15, 3
+/// asynchronous commands and the ports 16 to 23, 4 port 24 and news of clients ([`Qxl::set_client`],
+/// [`Qxl::request_monitors`]), 5 a screen that stays when the guest writes VGA registers ([`Qxl::vga_written`]).
 #[derive(Debug)]
 pub struct Qxl {
     shared: Arc<Shared>,
@@ -64,7 +68,7 @@ impl Qxl {
     /// # Errors
     /// When the configuration cannot be or the host refuses memory, an event descriptor or the thread.
     pub fn new(config: QxlConfig, sink: Arc<dyn DisplaySink>) -> Result<Arc<Self>, QxlError> {
-        config.check()?;
+        let config = config.checked()?;
         let memory = Self::allocate(&config)?;
         let device = Self::assemble(config, memory, sink)?;
         device.shared.core.header.reset();
@@ -79,13 +83,12 @@ impl Qxl {
         })
     }
 
-    /// Puts the parts together; nothing runs yet and the RAM header is as it was.
+    /// Puts the parts together for a checked configuration; nothing runs yet and the RAM header is as it was.
     pub(crate) fn assemble(
         config: QxlConfig,
         memory: GuestMemory,
         sink: Arc<dyn DisplaySink>,
     ) -> Result<Self, QxlError> {
-        config.check()?;
         let core = Arc::new(Core::new(config, memory));
         let rom_memory = SharedMemory::allocate("qxl-rom", ROM_SIZE)?;
         let rom = Rom::new(rom_memory.clone(), config.index, config.sizes);
@@ -139,7 +142,8 @@ impl Qxl {
         self.shared.core.counters.read()
     }
 
-    /// Tells the guest whether clients are there and what all of them can do (bit i at byte i/8, bit i%8).
+    /// Tells the guest whether clients are there and what all of them can do (bit i at byte i/8, bit i%8). Revisions
+    /// below 4 have no place for it.
     pub fn set_client(&self, present: bool, capabilities: &[u8; CLIENT_CAPABILITY_BYTES]) {
         self.shared.core.tell(ClientNews {
             client: Some((present, Box::new(*capabilities))),
@@ -167,6 +171,14 @@ impl Qxl {
         });
         self.shared.wake();
         true
+    }
+
+    /// The guest wrote one of the VGA registers (ports 3b4, 3b5, 3ba, 3c0 to 3cf, 3d4, 3d5, 3da) while it may have a
+    /// screen of its own. Up to revision 4 the screen is the VGA core's from then on, which is so when this returns;
+    /// revision 5 and devices that are not the VGA device take no notice.
+    pub fn vga_written(&self) {
+        let effect = self.shared.core.vga_written();
+        self.finish(&effect);
     }
 
     fn finish(&self, effect: &PortEffect) {
@@ -336,7 +348,7 @@ impl PciFunction for Qxl {
             memory(2, ROM_SIZE, false, &self.shared.rom, true),
             BarSpec {
                 index: 3,
-                size: ports::PORT_COUNT,
+                size: core.config.port_bar_size(),
                 wide: false,
                 prefetchable: false,
                 kind: BarKind::Ports,
@@ -385,6 +397,16 @@ impl PciFunction for Qxl {
     fn bar_moved(&self, bar: u8, address: Option<u64>) {
         self.shared.core.bar_moved(bar, address);
     }
+}
+
+impl DisplaySource for Qxl {
+    fn audience(&self, audience: Audience) {
+        let capabilities = audience.clients.unwrap_or([0; CLIENT_CAPABILITY_BYTES]);
+        self.set_client(audience.clients.is_some(), &capabilities);
+    }
+
+    /// A native driver's picture is in the viewer already.
+    fn refresh(&self) {}
 }
 
 impl Lifecycle for Qxl {

@@ -236,7 +236,7 @@ fn the_bars_have_their_order_kinds_and_sizes() {
 #[test]
 fn configurations_that_cannot_be_are_refused() {
     let refused = |config| Qxl::new(config, Arc::new(TestSink::default())).is_err();
-    for revision in [0, 1, 3, 6, 255] {
+    for revision in [0, 6, 255] {
         assert!(refused(QxlConfig { revision, ..config() }));
     }
     for heads in [0, 65, u16::MAX] {

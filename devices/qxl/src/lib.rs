@@ -1,4 +1,4 @@
-//! The QXL display device: PCI 1b36:0100, revision 4 or 5.
+//! The QXL display device: PCI 1b36:0100, revisions 1 to 5.
 //!
 //! A guest driver puts drawing, cursor and surface commands into rings in the device's memory. This crate copies each
 //! command out of guest memory once, checks it while copying, hands it to a [`caraway_ports::display::DisplaySink`] as
@@ -22,6 +22,7 @@ mod modes;
 mod monitors;
 mod parse;
 mod ports;
+mod revision;
 mod ring;
 mod rom;
 mod sizes;
@@ -31,6 +32,8 @@ mod worker;
 
 #[cfg(test)]
 mod linux_driver_tests;
+#[cfg(test)]
+mod mode_tests;
 #[cfg(test)]
 mod monitors_tests;
 #[cfg(test)]
@@ -63,8 +66,8 @@ pub enum QxlError {
         /// The largest.
         most: u64,
     },
-    /// Drivers know revisions 4 and 5 of this interface.
-    #[error("revision = {0}: 4 and 5 are possible")]
+    /// There is no such revision of the interface.
+    #[error("revision = {0}: 1 to 5 are possible")]
     Revision(u8),
     /// A device has at least one head and at most 64.
     #[error("heads = {0}: 1 to 64 are possible")]
@@ -90,11 +93,11 @@ pub struct QxlConfig {
     pub index: u32,
     /// Whether it is the VGA device of the machine. The first one is.
     pub primary: bool,
-    /// 4 or 5.
+    /// 1 to 5. Current drivers want 4 or 5; the older ones lack ports and interrupts ([the differences][Qxl]).
     pub revision: u8,
     /// Most monitors a guest may show on it.
     pub heads: u16,
-    /// Memory sizes.
+    /// Memory sizes; the device applies [`QxlSizes::for_revision`].
     pub sizes: QxlSizes,
 }
 
@@ -120,14 +123,18 @@ impl QxlConfig {
         }
     }
 
-    fn check(&self) -> Result<(), QxlError> {
-        if !matches!(self.revision, 4 | 5) {
+    /// Checks, and gives the sizes what the revision asks of them.
+    fn checked(self) -> Result<Self, QxlError> {
+        if !(revision::OLDEST..=revision::NEWEST).contains(&self.revision) {
             return Err(QxlError::Revision(self.revision));
         }
         if !(1..=monitors::MAX_HEADS as u16).contains(&self.heads) {
             return Err(QxlError::Heads(self.heads));
         }
-        Ok(())
+        Ok(Self {
+            sizes: self.sizes.for_revision(self.revision),
+            ..self
+        })
     }
 }
 

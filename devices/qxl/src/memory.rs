@@ -42,6 +42,9 @@ pub(crate) struct Slot {
     pub(crate) region: Region,
     pub(crate) offset: u64,
     pub(crate) size: u64,
+    /// Offset in an address that names its first byte. 0, except in the slot of SET_MODE, where addresses are those of
+    /// the guest's physical memory.
+    pub(crate) bias: u64,
 }
 
 /// The guest's slots. Their generation is always 0.
@@ -60,36 +63,39 @@ impl SlotTable {
         }
     }
 
-    /// Whether every slot lies inside `memory`.
+    /// Whether every slot lies inside `memory` and has a bias only if it is the slot of SET_MODE.
     pub(crate) fn fits(&self, memory: &GuestMemory) -> bool {
-        self.0
-            .iter()
-            .flatten()
-            .all(|slot| memory.of(slot.region).contains(slot.offset, slot.size))
+        self.0.iter().enumerate().all(|(id, slot)| {
+            slot.is_none_or(|slot| {
+                let biased = id == 0 && slot.region == Region::Ram && slot.bias < 1 << OFFSET_BITS;
+                memory.of(slot.region).contains(slot.offset, slot.size) && (slot.bias == 0 || biased)
+            })
+        })
     }
 
     /// Where `length` bytes at `address` are: the slot is there, the generation is its own, all bytes are inside.
     pub(crate) fn resolve(&self, address: u64, length: u64) -> Result<Location, Malformed> {
-        let bad = || Malformed::Address { address, length };
-        let [.., generation, id] = address.to_le_bytes();
-        let offset = address & ((1 << OFFSET_BITS) - 1);
-        let slot = self.get(id).filter(|_| generation == 0).ok_or_else(bad)?;
-        let end = offset.checked_add(length).ok_or_else(bad)?;
-        if end > slot.size {
-            return Err(bad());
-        }
-        Ok(Location {
-            region: slot.region,
-            offset: slot.offset + offset,
-        })
+        self.find(address, length)
+            .map(|(slot, offset)| Location {
+                region: slot.region,
+                offset: slot.offset + offset,
+            })
+            .ok_or(Malformed::Address { address, length })
     }
 
     /// Bytes from `address` to the end of its slot.
     pub(crate) fn room(&self, address: u64) -> Result<u64, Malformed> {
-        self.resolve(address, 0)?;
-        let [.., id] = address.to_le_bytes();
-        let size = self.get(id).map_or(0, |slot| slot.size);
-        Ok(size.saturating_sub(address & ((1 << OFFSET_BITS) - 1)))
+        self.find(address, 0)
+            .map(|(slot, offset)| slot.size - offset)
+            .ok_or(Malformed::Address { address, length: 0 })
+    }
+
+    /// The slot of an address and the offset in it, `length` bytes before its end or more.
+    fn find(&self, address: u64, length: u64) -> Option<(Slot, u64)> {
+        let [.., generation, id] = address.to_le_bytes();
+        let slot = self.get(id).filter(|_| generation == 0)?;
+        let offset = (address & ((1 << OFFSET_BITS) - 1)).checked_sub(slot.bias)?;
+        (offset.checked_add(length)? <= slot.size).then_some((slot, offset))
     }
 }
 
@@ -143,6 +149,7 @@ mod tests {
                 region: Region::Ram,
                 offset: 0x1000,
                 size: 0x2000,
+                bias: 0,
             }),
         );
         table.set(
@@ -151,6 +158,7 @@ mod tests {
                 region: Region::Vram,
                 offset: 0,
                 size: 0,
+                bias: 0,
             }),
         );
         table

@@ -89,6 +89,11 @@ pub(crate) fn modes(vgamem: u64) -> impl Iterator<Item = Mode> {
     })
 }
 
+/// The listed mode with this id.
+pub(crate) fn find(vgamem: u64, id: u32) -> Option<Mode> {
+    modes(vgamem).find(|mode| mode.id == id)
+}
+
 /// Size of `pixels` at 0.2936875 mm each, rounded down.
 fn millimetres(pixels: u32) -> u32 {
     u32::try_from(u64::from(pixels) * 2_936_875 / 10_000_000).unwrap_or(u32::MAX)

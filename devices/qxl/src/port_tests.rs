@@ -104,12 +104,10 @@ fn a_frozen_device_answers_nothing_but_interrupt_updates_and_reset() {
 
 #[test]
 fn ports_that_never_existed_are_breaches() {
-    let missing = [ports::DETACH_PRIMARY, ports::ATTACH_PRIMARY, ports::SET_MODE];
+    let missing = [ports::DETACH_PRIMARY, ports::ATTACH_PRIMARY];
     for port in missing.into_iter().chain(25..32) {
         assert_breach(&mut Driver::with_primary(), port, 0);
     }
-    // The legacy interface is not there in VGA mode either.
-    assert_breach(&mut Driver::probed(), ports::SET_MODE, 3);
 }
 
 #[test]

@@ -26,9 +26,6 @@ pub(crate) const FLUSH_SURFACES_ASYNC: u8 = 22;
 pub(crate) const FLUSH_RELEASE: u8 = 23;
 pub(crate) const MONITORS_ASYNC: u8 = 24;
 
-/// Bytes of the I/O BAR.
-pub(crate) const PORT_COUNT: u64 = 32;
-
 /// Whether the end of the command is told by interrupt. FLUSH_RELEASE is synchronous although its number is not.
 pub(crate) const fn is_asynchronous(port: u8) -> bool {
     matches!(port, UPDATE_AREA_ASYNC..=FLUSH_SURFACES_ASYNC | MONITORS_ASYNC)
@@ -36,7 +33,10 @@ pub(crate) const fn is_asynchronous(port: u8) -> bool {
 
 /// Whether the effect is there when the write returns.
 pub(crate) const fn is_synchronous(port: u8) -> bool {
-    matches!(port, UPDATE_AREA | RESET | ADD_SLOT..=DESTROY_ALL | FLUSH_RELEASE)
+    matches!(
+        port,
+        UPDATE_AREA | RESET | SET_MODE | ADD_SLOT..=DESTROY_ALL | FLUSH_RELEASE
+    )
 }
 
 /// Whether the command is carried out in VGA mode.

@@ -1,6 +1,7 @@
 //! The ROM behind BAR 2 (ABI 3).
 
 use caraway_base::memory::SharedMemory;
+pub use caraway_ports::display::CLIENT_CAPABILITY_BYTES;
 
 use crate::{
     modes::modes,
@@ -13,14 +14,13 @@ pub(crate) const ROM_SIZE: u64 = 8192;
 /// Where the mode table starts.
 const MODES_OFFSET: u32 = 1160;
 const UPDATE_ID: u64 = 0x08;
+const MODE: u64 = 0x14;
 const CLIENT_PRESENT: u64 = 0x45;
 const CLIENT_CAPABILITIES: u64 = 0x46;
 const CLIENT_MONITORS_CRC: u64 = 0x80;
 const CLIENT_MONITORS: u64 = 0x84;
 /// Bytes of the client monitors block: count, padding and 64 rectangles.
 const CLIENT_MONITORS_SIZE: usize = 1028;
-/// Bytes of the client's capability bits.
-pub const CLIENT_CAPABILITY_BYTES: usize = 58;
 
 /// What the guest reads, and the master copy it is restored from at a reset. What describes the client survives a
 /// reset: it says nothing about the guest.
@@ -30,6 +30,7 @@ pub(crate) struct Rom {
     index: u32,
     sizes: QxlSizes,
     update_id: u32,
+    mode: u32,
     client: ClientBlock,
 }
 
@@ -76,6 +77,7 @@ impl Rom {
             index,
             sizes,
             update_id: 0,
+            mode: 0,
             client: ClientBlock::default(),
         };
         rom.write_all();
@@ -93,6 +95,7 @@ impl Rom {
         let block = self.client.monitors();
         for (offset, bytes) in [
             (UPDATE_ID, &self.update_id.to_le_bytes()[..]),
+            (MODE, &self.mode.to_le_bytes()),
             (CLIENT_PRESENT, &[u8::from(self.client.present)]),
             (CLIENT_CAPABILITIES, &self.client.capabilities),
             (CLIENT_MONITORS_CRC, &crc(&block).to_le_bytes()),
@@ -113,6 +116,17 @@ impl Rom {
     pub(crate) fn set_update_id(&mut self, id: u32) {
         self.update_id = id;
         self.write(UPDATE_ID, &id.to_le_bytes());
+    }
+
+    /// The mode SET_MODE stored last.
+    pub(crate) const fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    /// Stores the number of a mode; it stays there until the next one, whatever becomes of the mode.
+    pub(crate) fn set_mode(&mut self, id: u32) {
+        self.mode = id;
+        self.write(MODE, &id.to_le_bytes());
     }
 
     /// Capabilities first, presence after. Whether anything changed.
@@ -144,8 +158,9 @@ impl Rom {
     }
 
     /// Takes over what a saved device had there.
-    pub(crate) fn set_saved(&mut self, update_id: u32, client: ClientBlock) {
+    pub(crate) fn set_saved(&mut self, update_id: u32, mode: u32, client: ClientBlock) {
         self.update_id = update_id;
+        self.mode = mode;
         self.client = client;
         self.client.capabilities.resize(CLIENT_CAPABILITY_BYTES, 0);
         self.client.heads.truncate(crate::monitors::MAX_HEADS);

@@ -39,6 +39,19 @@ impl QxlSizes {
         })
     }
 
+    /// As a device of this revision has them: the first one has a page of VRAM, whatever was asked for.
+    #[must_use]
+    pub const fn for_revision(self, revision: u8) -> Self {
+        if revision > 1 {
+            return self;
+        }
+        Self {
+            vram32: 4096,
+            vram64: 4096,
+            ..self
+        }
+    }
+
     /// Bytes of the draw area, which bounds the primary surface.
     #[must_use]
     pub const fn vgamem(&self) -> u64 {

@@ -16,7 +16,9 @@ use crate::{
     cursor::{CursorState, SavedCursor},
     lock,
     memory::{GuestMemory, Location, SlotTable},
+    modes,
     monitors::MonitorsConfig,
+    parse::Layout,
     ring::{Batch, CommandRing, Held, ReleaseRing},
     rom::ClientBlock,
     sizes::SURFACE_COUNT,
@@ -32,7 +34,8 @@ pub struct QxlArgs {
     pub sink: Arc<dyn DisplaySink>,
     /// Contents of BAR 0, `config.sizes.ram()` bytes.
     pub ram: SharedMemory,
-    /// Contents of BAR 1 and 4, `config.sizes.vram64()` bytes.
+    /// Contents of BAR 1 and 4, as many bytes as [`QxlSizes::for_revision`](crate::QxlSizes::for_revision) gives
+    /// `vram64`.
     pub vram: SharedMemory,
 }
 
@@ -59,6 +62,7 @@ pub struct QxlState {
     cursor: SavedCursor,
     monitors: Option<MonitorsConfig>,
     update_id: u32,
+    rom_mode: u32,
     client: ClientBlock,
 }
 
@@ -134,14 +138,31 @@ impl QxlState {
                 _ => return Err(invalid("surfaces", (id, surface))),
             }
         }
+        if modes::find(config.sizes.vgamem(), self.rom_mode).is_none() {
+            return Err(invalid("mode of the ROM", self.rom_mode));
+        }
+        if !config.tells_of_clients() && self.client != ClientBlock::default() {
+            return Err(invalid("client", &self.client));
+        }
         if self.monitors.as_ref().is_some_and(|monitors| !monitors.is_valid()) {
             return Err(invalid("monitors", &self.monitors));
         }
         Ok(())
     }
 
+    /// The record as another revision would have written it.
+    #[cfg(test)]
+    pub(crate) const fn of_revision(mut self, revision: u8) -> Self {
+        self.shape.revision = revision;
+        self
+    }
+
     fn apply(self, worker: &mut Worker) -> Result<(), StateError> {
         worker.consuming = self.mode != Mode::Vga;
+        if self.mode == Mode::Compat {
+            let mode = modes::find(worker.core.config.sizes.vgamem(), self.rom_mode);
+            worker.layout = mode.map_or(Layout::Native, |mode| Layout::of_bits(mode.bits));
+        }
         worker.slots = self.slots;
         worker.commands = CommandRing::command(self.command_consumer);
         worker.cursor_commands = CommandRing::cursor(self.cursor_consumer);
@@ -153,7 +174,7 @@ impl QxlState {
         worker.surfaces = surfaces;
         worker.cursor = CursorState::restore(self.cursor).ok_or_else(|| invalid("cursor", "a shape"))?;
         worker.monitors = self.monitors;
-        worker.rom.set_saved(self.update_id, self.client);
+        worker.rom.set_saved(self.update_id, self.rom_mode, self.client);
         Ok(())
     }
 }
@@ -162,8 +183,9 @@ impl Migratable for Qxl {
     type State = QxlState;
     type Args = QxlArgs;
     const KIND: &'static str = "qxl";
-    const VERSION: u16 = 1;
-    const OLDEST: u16 = 1;
+    /// 2: the compatibility mode, with the bias of its slot.
+    const VERSION: u16 = 2;
+    const OLDEST: u16 = 2;
 
     fn save(&self) -> QxlState {
         let shared = self.shared();
@@ -187,6 +209,7 @@ impl Migratable for Qxl {
             cursor: worker.cursor.save(),
             monitors: worker.monitors.clone(),
             update_id: worker.rom.update_id(),
+            rom_mode: worker.rom.mode(),
             client: worker.rom.client().clone(),
         }
     }
@@ -196,8 +219,9 @@ impl Migratable for Qxl {
             ram: args.ram,
             vram: args.vram,
         };
-        state.check(&args.config, &memory)?;
-        let device = Self::assemble(args.config, memory, args.sink).map_err(|error| invalid("config", error))?;
+        let config = args.config.checked().map_err(|error| invalid("config", error))?;
+        state.check(&config, &memory)?;
+        let device = Self::assemble(config, memory, args.sink).map_err(|error| invalid("config", error))?;
         {
             let mut worker = lock(&device.shared().worker);
             let mut front = device.shared().core.front();

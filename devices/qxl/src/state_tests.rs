@@ -360,6 +360,7 @@ fn surface_at(offset: u64, side: u32) -> Surface {
             region: Region::Vram,
             offset: 0,
             size: 1 << 40,
+            bias: 0,
         }),
     );
     let bytes = Packed::new()
@@ -389,6 +390,7 @@ fn records_that_no_device_can_have_written_are_refused() {
             region: Region::Ram,
             offset: 16 * MIB,
             size: 1,
+            bias: 0,
         })
     )));
     assert!(refused(|state| state.slots.set(
@@ -397,6 +399,7 @@ fn records_that_no_device_can_have_written_are_refused() {
             region: Region::Vram,
             offset: u64::MAX,
             size: 2,
+            bias: 0,
         })
     )));
     assert!(refused(|state| {

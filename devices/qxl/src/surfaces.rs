@@ -131,6 +131,7 @@ impl Backing {
                 region: self.start.region,
                 offset: 0,
                 size: BYTES_MAX,
+                bias: 0,
             }),
         );
         geometry.check(&slots, BYTES_MAX).is_ok()

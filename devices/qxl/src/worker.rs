@@ -1,6 +1,9 @@
 //! The worker's side of the device: jobs and ring commands in one order (ABI 5, 10, 14, 15, 18). No threads here: the
 //! shell calls [`Worker::step`] on the display thread, tests call it where they are.
 
+mod commands;
+mod modes;
+
 use std::sync::Arc;
 
 use caraway_ports::{
@@ -11,33 +14,15 @@ use caraway_ports::{
 use crate::{
     core::{ClientNews, Core, GuestBug, Job, Mode, Request, Work},
     counters::Counter,
-    cursor::{self, CursorState},
+    cursor::CursorState,
     interrupts,
     memory::SlotTable,
     monitors::MonitorsConfig,
-    parse::{
-        Guest, Malformed,
-        drawable::{self, check_inside},
-        fields::Fields,
-    },
-    ring::{CommandRing, Held, ReleaseRing, RingCorrupt, RingItem},
+    parse::Layout,
+    ring::{CommandRing, Held, ReleaseRing, RingCorrupt},
     rom::Rom,
-    sizes::SURFACE_COUNT,
-    surfaces::{Backing, Geometry, Surface, SurfaceTable},
+    surfaces::{Backing, Surface, SurfaceTable},
 };
-
-/// Command types.
-mod command {
-    pub(super) const NOP: u32 = 0;
-    pub(super) const DRAW: u32 = 1;
-    pub(super) const UPDATE: u32 = 2;
-    pub(super) const CURSOR: u32 = 3;
-    pub(super) const MESSAGE: u32 = 4;
-    pub(super) const SURFACE: u32 = 5;
-}
-
-/// Bytes of a message command that are looked at.
-const MESSAGE_MAX: u64 = 4096;
 
 /// What a step found to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) epoch: u64,
     /// Whether the rings are taken from: not in VGA mode.
     pub(crate) consuming: bool,
+    /// How commands are laid out: as in the mode the guest is in.
+    pub(crate) layout: Layout,
     pub(crate) slots: SlotTable,
     pub(crate) commands: CommandRing,
     pub(crate) cursor_commands: CommandRing,
@@ -88,6 +75,7 @@ impl Worker {
             rom,
             epoch: 0,
             consuming,
+            layout: Layout::Native,
             slots: SlotTable::default(),
             commands: CommandRing::command(0),
             cursor_commands: CommandRing::cursor(0),
@@ -237,6 +225,8 @@ impl Worker {
     fn perform(&mut self, request: &Request) {
         match request {
             Request::Reset => {}
+            Request::SetMode(screen) => self.set_mode(screen),
+            Request::EnterVga { drain } => self.enter_vga(*drain),
             Request::SetSlot { id, slot } => {
                 // What was pushed before a slot goes may lie in it.
                 if slot.is_none() {
@@ -247,6 +237,7 @@ impl Worker {
             Request::CreatePrimary { backing, keep_data } => self.create_primary(*backing, *keep_data),
             Request::DestroyPrimary => {
                 self.drain();
+                self.layout = Layout::Native;
                 self.remove_surface(0, true);
                 self.reset_cursor();
             }
@@ -257,6 +248,7 @@ impl Worker {
             }
             Request::DestroyAll => {
                 self.drain();
+                self.layout = Layout::Native;
                 for id in self.surfaces.ids() {
                     self.remove_surface(id, true);
                 }
@@ -284,6 +276,7 @@ impl Worker {
     fn reset(&mut self, epoch: u64) {
         self.epoch = epoch;
         self.consuming = self.core.config.idle_mode() != Mode::Vga;
+        self.layout = Layout::Native;
         self.slots = SlotTable::default();
         self.surfaces.clear();
         self.cursor = CursorState::default();
@@ -305,6 +298,7 @@ impl Worker {
         // What was pushed before is for the screen as it was; in VGA mode it waits for this one.
         self.drain();
         self.consuming = true;
+        self.layout = Layout::Native;
         self.remove_surface(0, true);
         let surface = Surface::new(backing, None, keep_data);
         self.add_surface(0, surface, keep_data);
@@ -420,151 +414,6 @@ impl Worker {
         self.release.add(&self.core.memory, held);
         if self.release.is_full() {
             self.flush_release();
-        }
-    }
-
-    /// The release cell of the body at `address`. A body nobody can reach is a breach of the slots' protocol.
-    fn hold(&mut self, address: u64) -> Option<Held> {
-        let guest = Guest::new(&self.core.memory, &self.slots);
-        match (guest.resolve(address, 8), guest.read::<8>(address, 0)) {
-            (Ok(body), Ok(id)) => Some(Held {
-                id: u64::from_le_bytes(id),
-                body,
-            }),
-            _ => {
-                let bug = GuestBug(format!("command at address {address:#x}"));
-                self.core.guest_bug(self.epoch, &bug);
-                None
-            }
-        }
-    }
-
-    fn drop_command(&self, what: &'static str, reason: Malformed) {
-        self.core.counters.add(Counter::Dropped);
-        tracing::debug!(device = self.core.config.index, what, %reason, "command dropped");
-    }
-
-    fn cursor_command(&mut self, item: RingItem) {
-        if item.kind == command::NOP || item.kind > command::SURFACE {
-            return self.drop_command("cursor ring", Malformed::value("command type", item.kind));
-        }
-        let Some(held) = self.hold(item.body) else { return };
-        if item.kind == command::CURSOR {
-            let mut guest = Guest::new(&self.core.memory, &self.slots);
-            match cursor::parse(&mut guest, item.body) {
-                Ok(command) => {
-                    self.cursor.apply(&command);
-                    self.submit(DisplayCommand::Cursor(command));
-                }
-                Err(reason) => self.drop_command("cursor", reason),
-            }
-        } else {
-            self.drop_command("cursor ring", Malformed::value("command type", item.kind));
-        }
-        self.give_back(held);
-    }
-
-    fn ring_command(&mut self, item: RingItem) {
-        match item.kind {
-            command::NOP => return,
-            command::DRAW..=command::SURFACE => {}
-            // Whether it has a release cell is anybody's guess.
-            other => return self.drop_command("command ring", Malformed::value("command type", other)),
-        }
-        let Some(held) = self.hold(item.body) else { return };
-        let outcome = match item.kind {
-            command::DRAW => self.draw(item.body).map(|()| Some(held)),
-            command::UPDATE => self.update(item.body).map(|()| Some(held)),
-            command::MESSAGE => self.message(item.body).map(|()| Some(held)),
-            command::SURFACE => self.surface(item.body, held),
-            other => Err(Malformed::value("command type", other)),
-        };
-        match outcome {
-            Ok(None) => {}
-            Ok(Some(held)) => self.give_back(held),
-            Err(reason) => {
-                self.drop_command("command ring", reason);
-                self.give_back(held);
-            }
-        }
-    }
-
-    fn draw(&mut self, address: u64) -> Result<(), Malformed> {
-        let mut guest = Guest::new(&self.core.memory, &self.slots);
-        if let Some(drawable) = drawable::parse(&mut guest, address, &self.surfaces)? {
-            if let Some(surface) = self.surfaces.get_mut(drawable.surface) {
-                surface.drawn(&drawable.bbox);
-            }
-            self.submit(DisplayCommand::Draw(Box::new(drawable)));
-        }
-        Ok(())
-    }
-
-    fn update(&mut self, address: u64) -> Result<(), Malformed> {
-        let guest = Guest::new(&self.core.memory, &self.slots);
-        let bytes: [u8; 32] = guest.read(address, 0)?;
-        let mut fields = Fields::new("update command", &bytes);
-        fields.skip(8)?;
-        let area = fields.rect()?;
-        let (id, surface) = (fields.u32()?, fields.u32()?);
-        if surface >= SURFACE_COUNT {
-            return Err(Malformed::value("update surface", surface));
-        }
-        check_inside("update area", &area, (u32::MAX, u32::MAX))?;
-        self.write_back(surface, &area);
-        if id != 0 {
-            self.rom.set_update_id(id);
-            self.core.interrupts.raise(interrupts::DISPLAY);
-        }
-        Ok(())
-    }
-
-    fn message(&mut self, address: u64) -> Result<(), Malformed> {
-        let mut guest = Guest::new(&self.core.memory, &self.slots);
-        let room = guest.room(address)?.saturating_sub(8).min(MESSAGE_MAX);
-        let text = guest.read_vec(address, 8, room)?;
-        self.core.log_guest_text(|| text);
-        Ok(())
-    }
-
-    /// What is to be given back now: a command that made a surface is kept while the surface lives.
-    fn surface(&mut self, address: u64, held: Held) -> Result<Option<Held>, Malformed> {
-        const CREATE: u8 = 0;
-        const DESTROY: u8 = 1;
-        const KEEP_DATA: u32 = 1;
-        let guest = Guest::new(&self.core.memory, &self.slots);
-        // A destroy command ends where the description of the new surface would start.
-        let bytes: [u8; 0x11] = guest.read(address, 0)?;
-        let mut fields = Fields::new("surface command", &bytes);
-        fields.skip(8)?;
-        let (id, kind, flags) = (fields.u32()?, fields.u8()?, fields.u32()?);
-        if id == 0 || id >= SURFACE_COUNT {
-            return Err(Malformed::value("surface id", id));
-        }
-        match kind {
-            CREATE if !self.surfaces.contains(id) => {
-                let bytes: [u8; 24] = guest.read(address, 0x11)?;
-                let mut fields = Fields::new("surface", &bytes);
-                let geometry = Geometry {
-                    format: fields.u32()?,
-                    width: fields.u32()?,
-                    height: fields.u32()?,
-                    stride: fields.i32()?,
-                    address: fields.u64()?,
-                };
-                let total = self.core.memory.size();
-                let left = total.saturating_sub(self.surfaces.bytes());
-                let backing = geometry.check(&self.slots, left)?;
-                let keep_data = flags & KEEP_DATA != 0;
-                self.add_surface(id, Surface::new(backing, Some(held), keep_data), keep_data);
-                Ok(None)
-            }
-            // The memory may be in use for something else already: nothing is written there any more.
-            DESTROY if self.surfaces.contains(id) => {
-                self.remove_surface(id, false);
-                Ok(Some(held))
-            }
-            _ => Err(Malformed::value("surface command", kind)),
         }
     }
 }

@@ -15,6 +15,7 @@ const ALL: ViewerCaps = ViewerCaps {
     composite: true,
     a8_surface: true,
     monitors: true,
+    all: [0; 58],
 };
 const NO_A8: ViewerCaps = ViewerCaps {
     a8_surface: false,

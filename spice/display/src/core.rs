@@ -3,14 +3,17 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use caraway_canvas::{Canvas, DrawError, Limits};
 use caraway_ports::{
-    display::{CursorCommand, DisplayCommand, DisplaySink, Head, Pixels, SurfaceSpec},
+    display::{
+        Audience, CLIENT_CAPABILITY_BYTES, CursorCommand, DisplayCommand, DisplaySink, DisplaySource, Head, Pixels,
+        SurfaceSpec,
+    },
     drawing::{Drawable, SurfaceFormat},
     geometry::{Point, Rect},
 };
@@ -31,7 +34,7 @@ const BLANK: (u32, u32) = (640, 480);
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// What a viewer can be sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ViewerCaps {
     /// DRAW_COMPOSITE.
     pub composite: bool,
@@ -39,14 +42,45 @@ pub struct ViewerCaps {
     pub a8_surface: bool,
     /// MONITORS_CONFIG.
     pub monitors: bool,
+    /// All display capabilities of the client, for the guest: capability i is bit i%8 of byte i/8.
+    pub all: [u8; CLIENT_CAPABILITY_BYTES],
+}
+
+impl Default for ViewerCaps {
+    /// None.
+    fn default() -> Self {
+        Self {
+            composite: false,
+            a8_surface: false,
+            monitors: false,
+            all: [0; CLIENT_CAPABILITY_BYTES],
+        }
+    }
 }
 
 /// One display device as its viewers see it. Commands come from one thread, viewers from any.
 #[derive(Debug)]
 pub struct Display {
     state: Mutex<State>,
+    /// Held while the source is told, so that it hears of changes in their order.
+    told: Mutex<Told>,
     changes: AtomicU64,
     dropped: AtomicU64,
+}
+
+/// What the device knows of its audience.
+#[derive(Default)]
+struct Told {
+    source: Option<Weak<dyn DisplaySource>>,
+    audience: Audience,
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Told")
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -56,6 +90,8 @@ struct State {
     heads: Vec<Head>,
     max_heads: u16,
     next_id: u64,
+    /// Those who look without being clients.
+    watchers: usize,
     viewers: BTreeMap<u64, ViewerState>,
     cursors: BTreeMap<u64, CursorViewerState>,
 }
@@ -97,15 +133,55 @@ impl Display {
             heads: Vec::new(),
             max_heads: 1,
             next_id: 0,
+            watchers: 0,
             viewers: BTreeMap::new(),
             cursors: BTreeMap::new(),
         };
         state.blank();
         Arc::new(Self {
             state: Mutex::new(state),
+            told: Mutex::default(),
             changes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         })
+    }
+
+    /// Says whose picture this is. The device is told of its audience from now on.
+    pub fn set_source(&self, source: Weak<dyn DisplaySource>) {
+        let mut told = lock(&self.told);
+        if let Some(source) = source.upgrade() {
+            source.audience(told.audience.clone());
+        }
+        told.source = Some(source);
+    }
+
+    /// Has the device bring the picture up to date with what the guest has written to its memory. May wait a little.
+    pub fn refresh(&self) {
+        let source = lock(&self.told).source.clone();
+        if let Some(source) = source.and_then(|source| source.upgrade()) {
+            source.refresh();
+        }
+    }
+
+    /// Looks without being a client: the picture is kept up to date while this lives.
+    #[must_use]
+    pub fn watch(self: &Arc<Self>) -> Watch {
+        self.lock().watchers += 1;
+        self.tell_source();
+        Watch(Arc::clone(self))
+    }
+
+    /// Tells the device of its audience if that has changed.
+    fn tell_source(&self) {
+        let mut told = lock(&self.told);
+        let now = self.lock().audience();
+        if now == told.audience {
+            return;
+        }
+        told.audience = now.clone();
+        if let Some(source) = told.source.as_ref().and_then(Weak::upgrade) {
+            source.audience(now);
+        }
     }
 
     /// Adds a viewer. It is told of every surface and of all that is on them; `waker` is called whenever
@@ -137,6 +213,8 @@ impl Display {
             scene.control(Item::Mark);
         }
         state.viewers.insert(id, ViewerState { scene, caps, waker });
+        drop(state);
+        self.tell_source();
         Viewer {
             display: Arc::clone(self),
             id,
@@ -212,7 +290,7 @@ impl Display {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn draw(&self, drawable: Box<Drawable>) {
@@ -334,6 +412,10 @@ impl DisplaySink for Display {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn log_drop(error: &DrawError) {
     debug!(%error, "drawing command dropped");
 }
@@ -342,6 +424,19 @@ impl State {
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+
+    fn audience(&self) -> Audience {
+        let common = |a: [u8; CLIENT_CAPABILITY_BYTES], b| {
+            let mut both = a;
+            both.iter_mut().zip(b).for_each(|(byte, other)| *byte &= other);
+            both
+        };
+        let clients = self.viewers.values().map(|viewer| viewer.caps.all).reduce(common);
+        Audience {
+            watched: self.watchers > 0 || clients.is_some(),
+            clients,
+        }
     }
 
     /// What may wait for one viewer: twice what the screen takes, and a few thousand commands.
@@ -491,6 +586,20 @@ impl Viewer {
 impl Drop for Viewer {
     fn drop(&mut self) {
         self.display.lock().viewers.remove(&self.id);
+        self.display.tell_source();
+    }
+}
+
+/// Somebody looks while this lives.
+#[derive(Debug)]
+pub struct Watch(Arc<Display>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.watchers = state.watchers.saturating_sub(1);
+        drop(state);
+        self.0.tell_source();
     }
 }
 

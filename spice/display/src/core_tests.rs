@@ -23,6 +23,7 @@ const CAPS: ViewerCaps = ViewerCaps {
     composite: true,
     a8_surface: true,
     monitors: true,
+    all: [0; 58],
 };
 
 /// The other end: a client's surfaces.

@@ -17,12 +17,14 @@ mod picture;
 mod region;
 mod scene;
 
-pub use core::{CursorViewer, Display, Viewer, ViewerCaps};
+pub use core::{CursorViewer, Display, Viewer, ViewerCaps, Watch};
 
 pub use cursor::CursorItem;
 pub use encode::{EncodeError, Encoder, Outgoing, encode_cursor};
 pub use item::Item;
 pub use picture::Picture;
 
+#[cfg(test)]
+mod audience_tests;
 #[cfg(test)]
 mod core_tests;

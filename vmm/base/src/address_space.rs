@@ -77,6 +77,34 @@ pub struct Mapping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MappingId(pub u64);
 
+/// KVM's dirty log of one mapping, for the device behind it.
+#[derive(Clone)]
+pub struct DirtyLog {
+    space: Arc<dyn AddressSpace>,
+    id: MappingId,
+}
+
+impl DirtyLog {
+    /// The log of the mapping `id`, which was made with `log_dirty`.
+    #[must_use]
+    pub fn new(space: Arc<dyn AddressSpace>, id: MappingId) -> Self {
+        Self { space, id }
+    }
+
+    /// One bit per 4 KiB page from the start of the mapping, set when the guest wrote there since the last call. `None`
+    /// when the mapping is gone.
+    #[must_use]
+    pub fn take(&self) -> Option<Vec<u64>> {
+        self.space.take_dirty_log(self.id)
+    }
+}
+
+impl std::fmt::Debug for DirtyLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("DirtyLog").field(&self.id).finish()
+    }
+}
+
 /// Why a mapping cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -106,6 +134,7 @@ pub trait AddressSpace: Send + Sync {
     fn change(&self, remove: &[MappingId], add: Vec<Mapping>) -> Result<Vec<MappingId>, MapError>;
 
     /// Takes KVM's dirty log of a memory mapping made with `log_dirty` and clears it: one bit per 4 KiB page, set when
-    /// the guest wrote there since the last call. `None` when the mapping is not there or keeps none.
+    /// the guest wrote there since the last call. What it held goes to the memory's own bitmap too, so that nobody who
+    /// copies the memory misses it. `None` when the mapping is not there or keeps none.
     fn take_dirty_log(&self, id: MappingId) -> Option<Vec<u64>>;
 }

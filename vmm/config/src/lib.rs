@@ -15,7 +15,8 @@ mod units;
 pub use error::ConfigError;
 pub use load::{load, parse, schema};
 pub use spec::{
-    Boot, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket, VmSpec,
+    Boot, Control, Disk, Display, DisplayAdvanced, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket,
+    VmSpec,
 };
 
 #[cfg(test)]

@@ -73,19 +73,25 @@ pub(crate) struct RawDisk {
     pub(crate) readonly: bool,
 }
 
-/// The QXL display.
+/// The QXL display devices.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawDisplay {
+    /// QXL devices, 1 to 4. Default: 1.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) devices: Option<Spanned<u32>>,
+    /// Monitors the guest may show on each device, 1 to 16. Default: 4.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) heads: Option<Spanned<u32>>,
     /// Largest picture at 32 bits a pixel; memory sizes follow. Default: "2560x1600".
     #[schemars(with = "Option<String>")]
     pub(crate) max_resolution: Option<Spanned<String>>,
-    /// Raw sizes, for guests that need particular ones.
+    /// What particular guests need.
     #[serde(default)]
     pub(crate) advanced: RawDisplayAdvanced,
 }
 
-/// Raw QXL memory sizes; each is rounded up to a power of two.
+/// What particular guests need of a QXL device. Each size is rounded up to a power of two.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawDisplayAdvanced {
@@ -98,6 +104,12 @@ pub(crate) struct RawDisplayAdvanced {
     /// BAR 1, at most 512 MiB. Default: 64 MiB.
     #[schemars(with = "Option<String>")]
     pub(crate) vram: Option<Spanned<String>>,
+    /// Interface revision, 1 to 5. Default: 5.
+    #[schemars(with = "Option<u32>")]
+    pub(crate) revision: Option<Spanned<u32>>,
+    /// The VGA BIOS in the expansion ROM of the first device, at most 64 KiB. Default: none.
+    #[schemars(with = "Option<String>")]
+    pub(crate) option_rom: Option<Spanned<String>>,
 }
 
 /// The SPICE server.

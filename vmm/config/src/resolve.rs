@@ -244,7 +244,18 @@ fn readable(key: &str, path: &Located<PathBuf>) -> Result<(), ConfigError> {
 
 fn display(context: &Context<'_>, raw: &RawDisplay) -> Result<Display, ConfigError> {
     const MIB: u64 = 1 << 20;
-    let mut display = Display::default();
+    let count = |key: &str, value: &Option<Spanned<u32>>, most: u32, default: u32| match value {
+        None => Ok(default),
+        Some(value) if (1..=most).contains(value.get_ref()) => Ok(*value.get_ref()),
+        Some(value) => Err(context.error(value, format!("{key}: {} is not in 1 to {most}", value.get_ref()))),
+    };
+    let Display {
+        devices,
+        heads,
+        advanced: mut display,
+    } = Display::default();
+    let devices = count("display.devices", &raw.devices, 4, devices.into())?;
+    let heads = count("display.heads", &raw.heads, 16, heads.into())?;
     if let Some(value) = &raw.max_resolution {
         let (width, height) = context.parse("display.max_resolution", value, parse_resolution)?;
         if !(64..=8192).contains(&width) || !(64..=8192).contains(&height) {
@@ -286,7 +297,19 @@ fn display(context: &Context<'_>, raw: &RawDisplay) -> Result<Display, ConfigErr
         display.ram.max(least),
     )?;
     display.vram = size("display.advanced.vram", &advanced.vram, MIB, 512 * MIB, display.vram)?;
-    Ok(display)
+    let revision = count(
+        "display.advanced.revision",
+        &advanced.revision,
+        5,
+        display.revision.into(),
+    )?;
+    display.revision = revision as u8;
+    display.option_rom = advanced.option_rom.as_ref().map(|path| context.path(path));
+    Ok(Display {
+        devices: devices as u8,
+        heads: heads as u16,
+        advanced: display,
+    })
 }
 
 fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {

@@ -117,9 +117,20 @@ pub struct Disk {
     pub readonly: bool,
 }
 
-/// QXL memory sizes in bytes, before the device's own rounding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The QXL devices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Display {
+    /// How many there are, 1 to 4.
+    pub devices: u8,
+    /// Monitors on each, 1 to 16.
+    pub heads: u16,
+    /// What particular guests need.
+    pub advanced: DisplayAdvanced,
+}
+
+/// Memory sizes in bytes, before the device's own rounding, and what else particular guests need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DisplayAdvanced {
     /// The part of RAM for the primary surface.
     #[serde(serialize_with = "serialize_size")]
     pub vgamem: u64,
@@ -129,6 +140,11 @@ pub struct Display {
     /// BAR 1.
     #[serde(serialize_with = "serialize_size")]
     pub vram: u64,
+    /// Interface revision, 1 to 5.
+    pub revision: u8,
+    /// The VGA BIOS of the first device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub option_rom: Option<Located<PathBuf>>,
 }
 
 /// Where a server listens.
@@ -243,9 +259,22 @@ impl VmSpec {
 impl Default for Display {
     fn default() -> Self {
         Self {
+            devices: 1,
+            // As many as Linux's driver makes connectors.
+            heads: 4,
+            advanced: DisplayAdvanced::default(),
+        }
+    }
+}
+
+impl Default for DisplayAdvanced {
+    fn default() -> Self {
+        Self {
             vgamem: 16 << 20,
             ram: 64 << 20,
             vram: 64 << 20,
+            revision: 5,
+            option_rom: None,
         }
     }
 }

@@ -39,7 +39,7 @@ fn a_minimal_configuration_gets_defaults() {
     assert_eq!((spec.name.as_str(), spec.cpus, spec.memory), ("vm", 1, 512 << 20));
     assert_eq!(spec.on_reboot, OnReboot::Restart);
     assert_eq!(spec.spice.listen.value, Listen::Default);
-    assert_eq!(spec.display.vgamem, 16 << 20);
+    assert_eq!(spec.display.advanced.vgamem, 16 << 20);
 }
 
 #[test]
@@ -91,6 +91,18 @@ fn impossible_sizes_name_field_value_and_range() {
         folder
             .message(&format!("{boot}[display]\nmax_resolution = \"9000x10\"\n"))
             .contains("vm.toml:4: display.max")
+    );
+    assert_eq!(
+        folder.message(&format!("{boot}[display]\ndevices = 5\n")),
+        "DIR/vm.toml:4: display.devices: 5 is not in 1 to 4"
+    );
+    assert_eq!(
+        folder.message(&format!("{boot}[display]\nheads = 0\n")),
+        "DIR/vm.toml:4: display.heads: 0 is not in 1 to 16"
+    );
+    assert_eq!(
+        folder.message(&format!("{boot}[display.advanced]\nrevision = 6\n")),
+        "DIR/vm.toml:4: display.advanced.revision: 6 is not in 1 to 5"
     );
 }
 

@@ -6,7 +6,7 @@ use caraway_ports::input::InputSink;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::{QmpError, Screenshot};
+use crate::{QmpError, Screen, Screenshot};
 
 /// What the machine is doing; the words of QMP's `RunState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -161,14 +161,20 @@ pub trait Backend: Send + Sync + 'static {
     /// Why not.
     fn quit(&self) -> Result<(), QmpError>;
 
-    /// The screen, or one head of it, as it is now.
+    /// A screen as it is now. Called where waiting is allowed.
     ///
     /// # Errors
-    /// When there is no such head.
-    fn screenshot(&self, head: Option<u32>, cursor: bool) -> Result<Screenshot, QmpError>;
+    /// When there is no such screen.
+    fn screenshot(&self, screen: Screen, cursor: bool) -> Result<Screenshot, QmpError>;
 
-    /// Counts changes of the screen: a picture taken between two equal readings is current.
-    fn screen_changes(&self) -> u64;
+    /// Keeps the picture of a device up to date while what is returned lives, also when nobody else looks.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    fn watch(&self, device: u32) -> Result<Box<dyn std::any::Any + Send + Sync>, QmpError>;
+
+    /// Counts changes of a device's picture; 0 when there is no such device.
+    fn screen_changes(&self, device: u32) -> u64;
 
     /// Keyboard and mouse.
     fn input(&self) -> Arc<dyn InputSink>;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Backend, QmpError, RunState, Screenshot, encode_png, encode_ppm,
+    Backend, QmpError, RunState, Screen, Screenshot, encode_png, encode_ppm,
     input::{self, KeyValue, QmpInput},
     wire::{self, Request},
 };
@@ -74,6 +74,8 @@ enum Format {
 #[serde(deny_unknown_fields)]
 struct Shot {
     #[serde(default)]
+    device: u32,
+    #[serde(default)]
     head: Option<u32>,
     #[serde(default)]
     cursor: bool,
@@ -108,6 +110,8 @@ struct TypeText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wait {
+    #[serde(default)]
+    device: u32,
     /// Milliseconds without a change of the screen.
     #[serde(default)]
     still: Option<u64>,
@@ -207,14 +211,18 @@ async fn off_loop<T: Send + 'static>(
 }
 
 async fn screendump(backend: &Arc<dyn Backend>, directory: &Path, dump: Screendump) -> Result<Value, QmpError> {
-    if let Some(device) = dump.device {
-        return Err(QmpError::generic(format!(
-            "Invalid parameter 'device': no device {device:?}"
-        )));
-    }
+    let device = match &dump.device {
+        None => 0,
+        Some(id) => device_number(id)
+            .ok_or_else(|| QmpError::generic(format!("Invalid parameter 'device': no device {id:?}")))?,
+    };
+    let screen = Screen {
+        device,
+        head: dump.head,
+    };
     let path = directory.join(dump.filename);
     off_loop(backend, move |backend| {
-        let shot = backend.screenshot(dump.head, false)?;
+        let shot = backend.screenshot(screen, false)?;
         let bytes = match dump.format {
             Format::Ppm => encode_ppm(&shot),
             Format::Png => encode_png(&shot)?,
@@ -226,9 +234,22 @@ async fn screendump(backend: &Arc<dyn Backend>, directory: &Path, dump: Screendu
     .map(|()| json!({}))
 }
 
+/// The number in the id of a display device: `display0` and so on.
+fn device_number(id: &str) -> Option<u32> {
+    let digits = id.strip_prefix("display")?;
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())?
+}
+
 async fn shot(backend: &Arc<dyn Backend>, shot: Shot) -> Result<Value, QmpError> {
+    let screen = Screen {
+        device: shot.device,
+        head: shot.head,
+    };
     off_loop(backend, move |backend| {
-        let picture: Screenshot = backend.screenshot(shot.head, shot.cursor)?;
+        let picture: Screenshot = backend.screenshot(screen, shot.cursor)?;
         let mut reply = json!({
             "width": picture.width,
             "height": picture.height,
@@ -258,14 +279,17 @@ async fn wait(backend: &Arc<dyn Backend>, wait: Wait) -> Result<Value, QmpError>
         _ => return Err(QmpError::generic("give exactly one of 'still' and 'hash'")),
     };
     let still = Duration::from_millis(wait.still.unwrap_or(0));
-    let mut seen = backend.screen_changes();
+    let device = wait.device;
+    let _watch = backend.watch(device)?;
+    let screen = Screen { device, head: None };
+    let mut seen = backend.screen_changes(device);
     let mut since = Instant::now();
     let mut looked = false;
     loop {
         if let Some(target) = target {
             if !looked {
                 looked = true;
-                let hash = off_loop(backend, |backend| Ok(backend.screenshot(None, false)?.hash)).await?;
+                let hash = off_loop(backend, move |backend| Ok(backend.screenshot(screen, false)?.hash)).await?;
                 if hash == target {
                     return Ok(json!({"hash": format!("{hash:016x}")}));
                 }
@@ -274,14 +298,14 @@ async fn wait(backend: &Arc<dyn Backend>, wait: Wait) -> Result<Value, QmpError>
             return Ok(json!({}));
         }
         if Instant::now() >= deadline {
-            let hash = off_loop(backend, |backend| Ok(backend.screenshot(None, false)?.hash)).await?;
+            let hash = off_loop(backend, move |backend| Ok(backend.screenshot(screen, false)?.hash)).await?;
             return Err(QmpError::generic(format!(
                 "the screen did not get there within {} s; its hash is {hash:016x}",
                 wait.timeout
             )));
         }
         tokio::time::sleep(POLL).await;
-        let now = backend.screen_changes();
+        let now = backend.screen_changes(device);
         if now != seen {
             seen = now;
             since = Instant::now();

@@ -18,4 +18,4 @@ mod wire;
 
 pub use backend::{Backend, ChannelInfo, Event, Figures, RunState, SpiceInfo};
 pub use error::{ErrorClass, QmpError};
-pub use screen::{Screenshot, encode_png, encode_ppm};
+pub use screen::{Screen, Screenshot, encode_png, encode_ppm};

@@ -2,6 +2,15 @@
 
 use crate::QmpError;
 
+/// A screen: that of a display device, or the part of it one monitor shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Screen {
+    /// Number of the device, from 0.
+    pub device: u32,
+    /// Number of the monitor, from 0.
+    pub head: Option<u32>,
+}
+
 /// A picture of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Screenshot {

@@ -10,7 +10,7 @@ use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds, Scancode};
 use serde_json::json;
 
 use super::*;
-use crate::{Event, Figures, RunState, Screenshot, SpiceInfo, client::Client};
+use crate::{Event, Figures, RunState, Screen, Screenshot, SpiceInfo, client::Client};
 
 #[derive(Default)]
 struct Keyboard(Mutex<Vec<InputEvent>>);
@@ -74,8 +74,11 @@ impl Backend for Machine {
         Ok(())
     }
 
-    fn screenshot(&self, head: Option<u32>, _cursor: bool) -> Result<Screenshot, QmpError> {
-        match head {
+    fn screenshot(&self, screen: Screen, _cursor: bool) -> Result<Screenshot, QmpError> {
+        if screen.device != 0 {
+            return Err(QmpError::generic(format!("no device {}", screen.device)));
+        }
+        match screen.head {
             None | Some(0) => Ok(Screenshot {
                 width: 1,
                 height: 1,
@@ -86,7 +89,11 @@ impl Backend for Machine {
         }
     }
 
-    fn screen_changes(&self) -> u64 {
+    fn watch(&self, _device: u32) -> Result<Box<dyn std::any::Any + Send + Sync>, QmpError> {
+        Ok(Box::new(()))
+    }
+
+    fn screen_changes(&self, _device: u32) -> u64 {
         0
     }
 
@@ -228,6 +235,15 @@ fn a_screendump_is_written_relative_to_the_start_directory() {
         .execute("screendump", &json!({"filename": "a", "head": 3}))
         .unwrap_err();
     assert_eq!(error.to_string(), "no head 3");
+    for (device, says) in [
+        ("display1", "no device 1"),
+        ("display", "Invalid parameter 'device': no device \"display\""),
+        ("vga", "Invalid parameter 'device': no device \"vga\""),
+    ] {
+        let arguments = json!({"filename": "a", "device": device});
+        let error = client.execute("screendump", &arguments).unwrap_err();
+        assert_eq!(error.to_string(), says);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use caraway_base::{
-    address_space::{AddressSpace, MapError},
+    address_space::{AddressSpace, MapError, Space},
     bus::BusDevice,
     irq::{IrqLine, MsiAllocator},
     lifecycle::Lifecycle,
@@ -213,7 +213,20 @@ impl MachineBuilder {
     /// # Errors
     /// When the place is taken or the function cannot be.
     pub fn add_pci(&mut self, device: u8, function: Arc<dyn PciFunction>) -> Result<(), BuildError> {
-        Ok(self.board.pci.plug(device, function)?)
+        self.add_pci_function(device, 0, function)
+    }
+
+    /// Plugs a PCI function in at 00:`device`.`number`: one of up to eight of a device that has a function 0.
+    ///
+    /// # Errors
+    /// When the place is taken or the function cannot be.
+    pub fn add_pci_function(
+        &mut self,
+        device: u8,
+        number: u8,
+        function: Arc<dyn PciFunction>,
+    ) -> Result<(), BuildError> {
+        Ok(self.board.pci.plug_at(device, number, function)?)
     }
 
     /// Adds a device the machine pauses, resumes and resets. They are paused in the order of these calls (so: disks, then
@@ -239,6 +252,21 @@ impl MachineBuilder {
         device: Arc<dyn BusDevice>,
     ) -> Result<(), BuildError> {
         self.platform.place_ports(what, port, length, device)
+    }
+
+    /// Puts a register block at fixed addresses.
+    ///
+    /// # Errors
+    /// When something is there already.
+    pub fn add_registers(
+        &mut self,
+        what: &'static str,
+        addresses: std::ops::Range<u64>,
+        device: Arc<dyn BusDevice>,
+    ) -> Result<(), BuildError> {
+        let length = addresses.end.saturating_sub(addresses.start);
+        self.platform
+            .place(what, Space::Memory, addresses.start, length, device)
     }
 
     /// Watches a descriptor on the `devices` thread for as long as the machine lives, or until the handler has enough.

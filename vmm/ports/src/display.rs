@@ -123,6 +123,28 @@ pub enum DisplayCommand {
     Reset,
 }
 
+/// Bytes of the capabilities a guest is told of.
+pub const CLIENT_CAPABILITY_BYTES: usize = 58;
+
+/// Who looks at a display.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audience {
+    /// Whether anybody does, a client or someone who waits for a picture.
+    pub watched: bool,
+    /// With a client there, what all of them can do: display capability i is bit i%8 of byte i/8.
+    pub clients: Option<[u8; CLIENT_CAPABILITY_BYTES]>,
+}
+
+/// A display device as its viewer sees it. A guest may show a picture by writing to memory instead of by commands; such a
+/// picture is brought to the viewer at a steady rate while somebody looks, and when it is asked for.
+pub trait DisplaySource: Send + Sync {
+    /// The audience has changed. Called from any thread, one call at a time; must not call the viewer.
+    fn audience(&self, audience: Audience);
+
+    /// Brings the canvas up to date with the guest's memory; waits for that, but not for long. Not for async tasks.
+    fn refresh(&self);
+}
+
 /// A viewer of one display device. All calls come from the display worker of that device, or from a thread that holds
 /// that worker parked, so that the order of calls is the order of the commands.
 pub trait DisplaySink: Send + Sync {

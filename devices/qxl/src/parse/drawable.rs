@@ -1,18 +1,19 @@
 //! Drawables (ABI 11).
 
 use caraway_ports::{
-    drawing::{Clip, Composite, DrawOp, Drawable, Image, ImageData, Rop, ScaleMode, Source, Transform},
+    drawing::{Clip, DrawOp, Drawable, Image, ImageData, Rop, ScaleMode, Source},
     geometry::{Point, Rect},
 };
 
-use super::{Guest, Malformed, fields::Fields};
+use super::{
+    Guest, Malformed,
+    composite::composite,
+    envelope::{self, Envelope},
+    fields::Fields,
+};
 
-/// Bytes of a drawable.
-const SIZE: usize = 191;
 /// All bits a rop descriptor has.
 const ROP_BITS: u16 = 0x7ff;
-/// Operator, filters, repeats and component alpha of a composite.
-const COMPOSITE_BITS: u32 = 0x7_ffff;
 
 /// What the parser asks about live surfaces.
 pub(crate) trait SurfaceSizes {
@@ -20,13 +21,13 @@ pub(crate) trait SurfaceSizes {
     fn size_of(&self, surface: u32) -> Option<(u32, u32)>;
 }
 
-/// The fields every type has.
-struct Frame<'a, S> {
-    surfaces: &'a S,
-    surface: u32,
-    bbox: Rect,
+/// The fields every type needs.
+pub(super) struct Frame<'a, S> {
+    pub(super) surfaces: &'a S,
+    pub(super) surface: u32,
+    pub(super) bbox: Rect,
     /// The area of the destination that serves as the source where the source is absent.
-    self_area: Option<Rect>,
+    pub(super) self_area: Option<Rect>,
 }
 
 /// Parses the drawable at `address`. `None`: nothing to draw.
@@ -35,22 +36,24 @@ pub(crate) fn parse(
     address: u64,
     surfaces: &impl SurfaceSizes,
 ) -> Result<Option<Drawable>, Malformed> {
-    let bytes: [u8; SIZE] = guest.read(address, 0)?;
-    let mut fields = Fields::new("drawable", &bytes);
-    fields.skip(8)?; // release info
-    let surface = fields.u32()?;
-    fields.skip(1)?; // effect, a hint
-    let kind = fields.u8()?;
-    let self_bitmap = fields.u8()? != 0;
-    let self_area = fields.rect()?;
-    let bbox = fields.rect()?;
-    let (clip_kind, clip_data) = (fields.u32()?, fields.u64()?);
-    let mm_time = fields.u32()?;
-    // Which other surfaces are read is said by the images; commands run in order, so the hints add nothing.
-    fields.skip(3 * 4 + 3 * 16)?;
+    let mut bytes = [0; envelope::SIZE];
+    let Envelope {
+        surface,
+        kind,
+        self_area,
+        bbox,
+        clip: (clip_kind, clip_data),
+        mm_time,
+        reads,
+        mut payload,
+    } = Envelope::read(guest, address, &mut bytes)?;
     let size = surfaces
         .size_of(surface)
         .ok_or(Malformed::value("drawable surface", surface))?;
+    // Which surfaces are read is said by the images, and commands run in order; but those named must be there.
+    for id in reads.into_iter().flatten() {
+        surfaces.size_of(id).ok_or(Malformed::value("surface read", id))?;
+    }
     check_inside("drawable box", &bbox, size)?;
     if bbox.is_empty() || kind == 0 {
         return Ok(None);
@@ -63,14 +66,14 @@ pub(crate) fn parse(
         surfaces,
         surface,
         bbox,
-        self_area: self_bitmap.then_some(self_area),
+        self_area,
     };
     Ok(Some(Drawable {
         surface,
         bbox,
         clip,
         mm_time,
-        op: operation(guest, kind, &mut fields, &frame)?,
+        op: operation(guest, kind, &mut payload, &frame)?,
     }))
 }
 
@@ -138,7 +141,11 @@ fn operation(
             true_color: fields.u32()?,
         },
         13 => {
-            let flags = u8::try_from(fields.u16()? & 3).unwrap_or(0);
+            let flags = if guest.layout().is_compat() {
+                0
+            } else {
+                u8::try_from(fields.u16()? & 3).unwrap_or(0)
+            };
             let alpha = fields.u8()?;
             DrawOp::AlphaBlend {
                 source: SourceParts::read(fields)?.resolve(guest, frame, NEAREST)?,
@@ -146,7 +153,7 @@ fn operation(
                 alpha,
             }
         }
-        14 => composite(guest, fields, surfaces)?,
+        14 if !guest.layout().is_compat() => composite(guest, fields, frame)?,
         other => return Err(Malformed::value("drawable type", other)),
     })
 }
@@ -197,21 +204,28 @@ impl SourceParts {
 
     /// The part `self_area` of the destination is the image; its coordinates start there.
     fn own_content(&self, self_area: Rect, frame: &Frame<'_, impl SurfaceSizes>) -> Result<(Image, Rect), Malformed> {
-        let (width, height) = frame
-            .surfaces
-            .size_of(frame.surface)
-            .ok_or(Malformed::value("drawable surface", frame.surface))?;
-        check_inside("self bitmap area", &self_area, (width, height))?;
+        let image = frame.own_image(&self_area)?;
         check_inside("source area", &self.area, (self_area.width(), self_area.height()))?;
-        let image = Image {
+        Ok((image, self.area.translate(self_area.left, self_area.top)))
+    }
+}
+
+impl<S: SurfaceSizes> Frame<'_, S> {
+    /// The destination as an image, for the use of `self_area` of it.
+    pub(super) fn own_image(&self, self_area: &Rect) -> Result<Image, Malformed> {
+        let (width, height) = self
+            .surfaces
+            .size_of(self.surface)
+            .ok_or(Malformed::value("drawable surface", self.surface))?;
+        check_inside("self bitmap area", self_area, (width, height))?;
+        Ok(Image {
             id: 0,
             cache: false,
             high_bits_set: false,
             width,
             height,
-            data: ImageData::Surface(frame.surface),
-        };
-        Ok((image, self.area.translate(self_area.left, self_area.top)))
+            data: ImageData::Surface(self.surface),
+        })
     }
 }
 
@@ -278,56 +292,4 @@ fn text(guest: &mut Guest<'_>, fields: &mut Fields<'_>, surfaces: &impl SurfaceS
         fore_mode: rop(fields)?,
         back_mode: rop(fields)?,
     })
-}
-
-fn composite(
-    guest: &mut Guest<'_>,
-    fields: &mut Fields<'_>,
-    surfaces: &impl SurfaceSizes,
-) -> Result<DrawOp, Malformed> {
-    let flags = composite_flags(fields.u32()?)?;
-    let src = guest.picture(fields.u64()?, surfaces)?;
-    let src_transform = transform(guest, fields.u64()?)?;
-    let mask = match fields.u64()? {
-        0 => None,
-        address => Some(guest.picture(address, surfaces)?),
-    };
-    Ok(DrawOp::Composite(Box::new(Composite {
-        flags,
-        src,
-        src_transform,
-        mask,
-        mask_transform: transform(guest, fields.u64()?)?,
-        src_origin: fields.point16()?,
-        mask_origin: fields.point16()?,
-    })))
-}
-
-/// Known operators and filters only (pixman's numbers, 0 to 4); what means nothing is cleared.
-fn composite_flags(flags: u32) -> Result<u32, Malformed> {
-    if !matches!(flags & 0xff, 0x00..=0x0d | 0x30..=0x3e) {
-        return Err(Malformed::value("composite operator", flags & 0xff));
-    }
-    let known_filter = |flags: u32, shift: u32| match flags >> shift & 7 {
-        0..=4 => flags,
-        _ => flags & !(7 << shift),
-    };
-    Ok(known_filter(known_filter(flags & COMPOSITE_BITS, 8), 11))
-}
-
-fn transform(guest: &Guest<'_>, address: u64) -> Result<Option<Transform>, Malformed> {
-    if address == 0 {
-        return Ok(None);
-    }
-    let bytes: [u8; 24] = guest.read(address, 0)?;
-    let mut fields = Fields::new("transform", &bytes);
-    let mut matrix = [0; 6];
-    for element in &mut matrix {
-        *element = fields.i32()?;
-    }
-    let [t00, t01, _, t10, t11, _] = matrix.map(i64::from);
-    if t00 * t11 == t01 * t10 {
-        return Err(Malformed::value("transform determinant", 0_u8));
-    }
-    Ok(Some(Transform(matrix)))
 }

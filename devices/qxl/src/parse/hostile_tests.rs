@@ -153,6 +153,7 @@ fn one_command_copies_no_more_than_its_budget() {
             region: crate::memory::Region::Ram,
             offset: 0,
             size: 16 * MIB,
+            bias: 0,
         }),
     );
     let mut guest = Guest::new(&rig.core.memory, &slots);

@@ -131,7 +131,10 @@ impl Guest<'_> {
         let count = fields.u16()?.min(COLOURS_MAX);
         let colours = self.read_vec(address, 10, 4 * u64::from(count))?;
         let mut fields = Fields::new("palette", &colours);
-        let entries = (0..count).map(|_| fields.u32()).collect::<Result<_, _>>()?;
+        let layout = self.layout;
+        let entries = (0..count)
+            .map(|_| fields.u32().map(|colour| layout.colour(colour)))
+            .collect::<Result<_, _>>()?;
         Ok(Palette { unique, entries })
     }
 
@@ -161,7 +164,7 @@ impl Guest<'_> {
         let mut fields = Fields::new("brush", bytes);
         match fields.u32()? {
             0 => Ok(Brush::None),
-            1 => Ok(Brush::Solid(fields.u32()?)),
+            1 => Ok(Brush::Solid(self.layout.colour(fields.u32()?))),
             2 => Ok(Brush::Pattern {
                 image: self.picture(fields.u64()?, surfaces)?,
                 pos: fields.point()?,

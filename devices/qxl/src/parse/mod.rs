@@ -2,7 +2,9 @@
 //! checked is the copy. A structure that cannot be is [`Malformed`]; the command it belongs to is dropped and released.
 
 mod chunks;
+mod composite;
 pub(crate) mod drawable;
+mod envelope;
 pub(crate) mod fields;
 mod image;
 mod shapes;
@@ -36,11 +38,44 @@ impl Malformed {
     }
 }
 
+/// How the guest lays out commands and says colours (ABI 17).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// As drivers do since there are slots.
+    #[default]
+    Native,
+    /// As the first drivers did: other drawables, one surface.
+    Compat,
+    /// The same; solid brushes and palettes are x1r5g5b5.
+    Compat16,
+}
+
+impl Layout {
+    /// The layout in a SET_MODE mode of 16 or 32 bits.
+    pub(crate) const fn of_bits(bits: u32) -> Self {
+        if bits == 16 { Self::Compat16 } else { Self::Compat }
+    }
+
+    pub(crate) const fn is_compat(self) -> bool {
+        !matches!(self, Self::Native)
+    }
+
+    /// A colour as 0x00RRGGBB; the high bits of five fill the low ones of eight.
+    const fn colour(self, colour: u32) -> u32 {
+        if !matches!(self, Self::Compat16) {
+            return colour;
+        }
+        let (red, green, blue) = (colour >> 10 & 0x1f, colour >> 5 & 0x1f, colour & 0x1f);
+        (red << 3 | red >> 2) << 16 | (green << 3 | green >> 2) << 8 | (blue << 3 | blue >> 2)
+    }
+}
+
 /// Guest memory as one command may see it, with what it may still copy.
 #[derive(Debug)]
 pub(crate) struct Guest<'a> {
     memory: &'a GuestMemory,
     slots: &'a SlotTable,
+    layout: Layout,
     budget: u64,
 }
 
@@ -49,8 +84,18 @@ impl<'a> Guest<'a> {
         Self {
             memory,
             slots,
+            layout: Layout::Native,
             budget: COMMAND_BUDGET,
         }
+    }
+
+    /// The same memory, read as a driver of this layout means it.
+    pub(crate) const fn with_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
+    pub(crate) const fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Where `length` bytes at `address` are.
@@ -94,6 +139,8 @@ impl<'a> Guest<'a> {
     }
 }
 
+#[cfg(test)]
+mod compat_tests;
 #[cfg(test)]
 mod drawable_tests;
 #[cfg(test)]

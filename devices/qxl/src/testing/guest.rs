@@ -281,7 +281,9 @@ impl Driver {
                 ids.push(id);
                 assert!(ids.len() < 10_000, "the chain ends");
                 let offset = body_of(id) & 0xffff_ffff_ffff;
-                id = self.rig.ram().load_u64(offset).unwrap();
+                let mut next = [0; 8];
+                self.rig.ram().read(offset, &mut next).unwrap();
+                id = u64::from_le_bytes(next);
             }
         }
         ids
@@ -324,4 +326,26 @@ pub(crate) fn copy_of(image: u64, width: i32, height: i32) -> Packed {
         .u16(8)
         .u8(1)
         .no_mask()
+}
+
+/// The guest-physical address, as the compatibility mode wants it, of something placed in slot 1.
+pub(crate) const fn physical(address: u64) -> u64 {
+    BAR0 + (address & 0xffff_ffff)
+}
+
+/// A drawable in the layout of the first drivers; `own` is the offset of its self bitmap, of which `bbox` is the area.
+pub(crate) fn compat_drawable(id: u64, kind: u8, bbox: [i32; 4], own: u16, payload: &Packed) -> Packed {
+    let mut packed = Packed::new()
+        .u64(id)
+        .u8(1)
+        .u8(kind)
+        .u16(own)
+        .rect(bbox)
+        .rect(bbox)
+        .zeros(12)
+        .u32(1234)
+        .bytes(&payload.0);
+    assert!(packed.0.len() <= 128);
+    packed.0.resize(128, 0);
+    packed
 }

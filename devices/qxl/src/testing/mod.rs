@@ -75,6 +75,7 @@ impl Rig {
     }
 
     pub(crate) fn with(config: QxlConfig) -> Self {
+        let config = config.checked().unwrap();
         let memory = Qxl::allocate(&config).unwrap();
         let sink = Arc::new(TestSink::default());
         let device = Qxl::assemble(config, memory, sink.clone()).unwrap();

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use caraway_display::{Display, Encoder, Item, Outgoing, ViewerCaps};
+use caraway_ports::display::CLIENT_CAPABILITY_BYTES;
 use caraway_protocol::{
     Message,
     caps::{Caps, DisplayCap},
@@ -117,5 +118,14 @@ fn viewer_caps(caps: &Caps) -> ViewerCaps {
         composite: caps.has(DisplayCap::Composite),
         a8_surface: caps.has(DisplayCap::A8Surface),
         monitors: caps.has(DisplayCap::MonitorsConfig),
+        all: caps_for_guest(caps),
     }
+}
+
+/// Capability i is bit i%8 of byte i/8; what is past the end no guest can be told of.
+fn caps_for_guest(caps: &Caps) -> [u8; CLIENT_CAPABILITY_BYTES] {
+    let mut bytes = [0; CLIENT_CAPABILITY_BYTES];
+    let words = caps.words().iter().flat_map(|word| word.to_le_bytes());
+    bytes.iter_mut().zip(words).for_each(|(byte, given)| *byte = given);
+    bytes
 }

@@ -56,6 +56,9 @@ pub(crate) struct ScreenshotArgs {
     /// pixels' blue, green, red
     #[arg(long, conflicts_with = "json")]
     pub(crate) hash: bool,
+    /// Number of the display device, from 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) device: u32,
     /// Only this monitor's part of the screen, from 0
     #[arg(long, value_name = "N")]
     pub(crate) head: Option<u32>,
@@ -182,6 +185,9 @@ impl Button {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("goal").required(true))]
 pub(crate) struct WaitArgs {
+    /// Number of the display device, from 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) device: u32,
     /// The checksum the screen is to have, as `screenshot --hash` prints it
     #[arg(long, value_name = "HEX", group = "goal", value_parser = super::screen::parse_hash)]
     pub(crate) hash: Option<u64>,

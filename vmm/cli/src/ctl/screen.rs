@@ -22,7 +22,12 @@ pub(super) fn screenshot(vm: &mut Vm, args: &ScreenshotArgs) -> anyhow::Result<(
     let output = output_file(vm, args)?;
     let reply = vm.execute(
         "x-caraway-shot",
-        &json!({"head": args.head, "cursor": args.cursor, "hash_only": output.is_none()}),
+        &json!({
+            "device": args.device,
+            "head": args.head,
+            "cursor": args.cursor,
+            "hash_only": output.is_none(),
+        }),
     )?;
     let hash = one_line(text(&reply, "hash")?);
     let to_stdout = output.as_deref() == Some(Path::new("-"));
@@ -69,7 +74,7 @@ fn output_file(vm: &mut Vm, args: &ScreenshotArgs) -> anyhow::Result<Option<Path
 
 /// Waits for a picture; prints the checksum that was waited for.
 pub(super) fn wait(vm: &mut Vm, args: &WaitArgs) -> anyhow::Result<()> {
-    let mut arguments = json!({"timeout": args.timeout});
+    let mut arguments = json!({"device": args.device, "timeout": args.timeout});
     if let Some(hash) = args.hash {
         arguments["hash"] = format!("{hash:016x}").into();
     }

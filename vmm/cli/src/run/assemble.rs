@@ -13,7 +13,7 @@ use caraway_canvas::Limits;
 use caraway_config::{Kernel, Located, OnReboot, VmSpec};
 use caraway_display::Display;
 use caraway_machine::{self as machine, BootFile, MachineBuilder, MachineSpec, SerialSpec, Signals};
-use caraway_ports::display::DisplaySink;
+use caraway_ports::display::{DisplaySink, DisplaySource};
 use caraway_qxl::{Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
 use caraway_virtio::{Block, VirtioPci};
@@ -24,8 +24,9 @@ use crate::output::chain;
 /// The guest of the demo VM, an ELF with a PVH note.
 static DEMO_GUEST: &[u8] = include_bytes!(env!("DEMO_GUEST"));
 
-/// PCI device number of the display.
+/// PCI device numbers of the first display, and of the further ones, which are functions of one.
 const DISPLAY_SLOT: u8 = 1;
+const FURTHER_DISPLAYS_SLOT: u8 = 2;
 /// PCI device number of the first disk; the others follow.
 const FIRST_DISK_SLOT: u8 = 4;
 
@@ -41,13 +42,18 @@ pub(super) fn on_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
-/// Sets up the machine and plugs in its disks and its display.
-pub(super) fn assemble(spec: &VmSpec, environment: Environment) -> Result<(MachineBuilder, Arc<Display>), Failure> {
+/// Sets up the machine and plugs in its disks and its displays.
+pub(super) fn assemble(
+    spec: &VmSpec,
+    environment: Environment,
+) -> Result<(MachineBuilder, Vec<Arc<Display>>), Failure> {
     let mut builder =
         MachineBuilder::new(machine_spec(spec, environment)?).map_err(|error| Failure::of_build(error, spec))?;
     plug_disks(&mut builder, spec)?;
-    let display = plug_display(&mut builder, spec)?;
-    Ok((builder, display))
+    let displays = (0..spec.display.devices)
+        .map(|index| plug_display(&mut builder, spec, index))
+        .collect::<Result<_, _>>()?;
+    Ok((builder, displays))
 }
 
 fn machine_spec(spec: &VmSpec, environment: Environment) -> Result<MachineSpec, Failure> {
@@ -115,18 +121,28 @@ fn plug_disks(builder: &mut MachineBuilder, spec: &VmSpec) -> Result<(), Failure
     Ok(())
 }
 
-fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec) -> Result<Arc<Display>, Failure> {
+/// Plugs display number `index` in: 00:01.0, then 00:02.0, 00:02.1 and so on.
+fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Result<Arc<Display>, Failure> {
     let display = Display::new(Limits::default());
-    let sizes = spec.display;
+    let advanced = &spec.display.advanced;
     let config = QxlConfig {
-        sizes: QxlSizes::new(sizes.vgamem, sizes.ram, sizes.vram, None).context("cannot make the display")?,
-        ..QxlConfig::default()
+        index: index.into(),
+        primary: index == 0,
+        revision: advanced.revision,
+        heads: spec.display.heads,
+        sizes: QxlSizes::new(advanced.vgamem, advanced.ram, advanced.vram, None).context("cannot make the display")?,
     };
     let sink: Arc<dyn DisplaySink> = display.clone();
     let qxl = Qxl::new(config, sink).context("cannot make the display")?;
+    let (device, function) = match index.checked_sub(1) {
+        None => (DISPLAY_SLOT, 0),
+        Some(further) => (FURTHER_DISPLAYS_SLOT, further),
+    };
     builder
-        .add_pci(DISPLAY_SLOT, qxl.clone())
+        .add_pci_function(device, function, qxl.clone())
         .map_err(|error| Failure::of_build(error, spec))?;
+    let source: Arc<dyn DisplaySource> = qxl.clone();
+    display.set_source(Arc::downgrade(&source));
     builder.add_lifecycle(qxl);
     Ok(display)
 }

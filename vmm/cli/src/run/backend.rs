@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use caraway_control::{Backend, Event, Figures, QmpError, RunState, Screenshot, SpiceInfo};
+use caraway_control::{Backend, Event, Figures, QmpError, RunState, Screen, Screenshot, SpiceInfo};
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
 use caraway_ports::input::InputSink;
@@ -50,13 +50,20 @@ impl Events {
 pub(super) struct VmBackend {
     pub(super) name: String,
     pub(super) machine: MachineHandle,
-    pub(super) display: Arc<Display>,
+    pub(super) displays: Vec<Arc<Display>>,
     pub(super) input: Arc<dyn InputSink>,
     pub(super) clients: Arc<Clients>,
     pub(super) events: Arc<Events>,
 }
 
 impl VmBackend {
+    fn display(&self, device: u32) -> Result<&Arc<Display>, QmpError> {
+        usize::try_from(device)
+            .ok()
+            .and_then(|device| self.displays.get(device))
+            .ok_or_else(|| QmpError::generic(format!("Invalid parameter 'device': no display device {device}")))
+    }
+
     fn call(&self, command: Command) -> Result<(), QmpError> {
         self.machine.call(command).map(drop).map_err(|error| failed(&error))
     }
@@ -104,11 +111,13 @@ impl Backend for VmBackend {
         self.call(Command::Quit { flush: true })
     }
 
-    fn screenshot(&self, head: Option<u32>, cursor: bool) -> Result<Screenshot, QmpError> {
-        let picture = self.display.picture(head, cursor).ok_or_else(|| {
+    fn screenshot(&self, screen: Screen, cursor: bool) -> Result<Screenshot, QmpError> {
+        let display = self.display(screen.device)?;
+        display.refresh();
+        let picture = display.picture(screen.head, cursor).ok_or_else(|| {
             QmpError::generic(format!(
                 "Invalid parameter 'head': no head {}",
-                head.unwrap_or_default()
+                screen.head.unwrap_or_default()
             ))
         })?;
         Ok(Screenshot {
@@ -119,8 +128,12 @@ impl Backend for VmBackend {
         })
     }
 
-    fn screen_changes(&self) -> u64 {
-        self.display.changes()
+    fn watch(&self, device: u32) -> Result<Box<dyn std::any::Any + Send + Sync>, QmpError> {
+        Ok(Box::new(self.display(device)?.watch()))
+    }
+
+    fn screen_changes(&self, device: u32) -> u64 {
+        self.display(device).map_or(0, |display| display.changes())
     }
 
     fn input(&self) -> Arc<dyn InputSink> {
@@ -144,8 +157,8 @@ impl Backend for VmBackend {
             resets: status.as_ref().map_or(0, |status| status.resets),
             unclaimed_reads: status.as_ref().map_or(0, |status| status.unclaimed_reads),
             unclaimed_writes: status.as_ref().map_or(0, |status| status.unclaimed_writes),
-            canvas_bytes: self.display.canvas_bytes(),
-            dropped_drawings: self.display.dropped(),
+            canvas_bytes: self.displays.iter().map(|display| display.canvas_bytes()).sum(),
+            dropped_drawings: self.displays.iter().map(|display| display.dropped()).sum(),
         }
     }
 

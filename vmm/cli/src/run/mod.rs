@@ -96,14 +96,14 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         serial,
         start_paused: args.paused,
     };
-    let (builder, display) = assemble::assemble(&spec, environment)?;
+    let (builder, displays) = assemble::assemble(&spec, environment)?;
     let input = builder.input();
     let events = Events::new();
     let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref(), spec.spice.ticket.is_some());
     let backend = VmBackend {
         name: run_dir.name().to_owned(),
         machine: builder.handle(),
-        display: Arc::clone(&display),
+        displays: displays.clone(),
         input: Arc::clone(&input),
         clients: Arc::clone(&clients),
         events: Arc::clone(&events),
@@ -121,7 +121,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             name: run_dir.name().to_owned(),
             uuid: random_uuid(),
             ticket: spec.spice.ticket.as_ref().map(|ticket| ticket.0.clone()),
-            displays: vec![display],
+            displays,
             input,
             observer: Some(clients),
         });

@@ -92,11 +92,14 @@ fn every_command_becomes_its_qmp_commands() {
         (&["mouse", "wheel", "-2"], vec![click("wheel-up"), click("wheel-up")]),
         (
             &["wait-screen", "--still", "200", "--timeout", "9"],
-            one("x-caraway-wait", json!({"still": 200, "timeout": 9})),
+            one("x-caraway-wait", json!({"device": 0, "still": 200, "timeout": 9})),
         ),
         (
             &["wait-screen", "--hash", "0123456789ABCDEF"],
-            one("x-caraway-wait", json!({"hash": "0123456789abcdef", "timeout": 30})),
+            one(
+                "x-caraway-wait",
+                json!({"device": 0, "hash": "0123456789abcdef", "timeout": 30}),
+            ),
         ),
     ] {
         let line: Vec<_> = ["ctl", "web"].iter().chain(line).copied().collect();
@@ -139,12 +142,12 @@ fn a_screenshot_goes_to_a_file_or_standard_output_or_is_only_a_checksum() {
         .caraway(&["ctl", "web", "screenshot", "-o", "-", "--head", "1", "--cursor"])
         .done();
     assert_eq!(said, "PNG");
-    let shot = json!({"head": 1, "cursor": true, "hash_only": false});
+    let shot = json!({"device": 0, "head": 1, "cursor": true, "hash_only": false});
     assert_eq!(vm.requests(), [("x-caraway-shot".to_owned(), shot)]);
 
     let said = world.caraway(&["ctl", "web", "screenshot", "--hash"]).done();
     assert_eq!(said, "0123456789abcdef\n");
-    let shot = json!({"head": null, "cursor": false, "hash_only": true});
+    let shot = json!({"device": 0, "head": null, "cursor": false, "hash_only": true});
     assert_eq!(vm.requests(), [("x-caraway-shot".to_owned(), shot)]);
 
     let said = world

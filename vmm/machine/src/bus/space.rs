@@ -208,8 +208,8 @@ impl MachineSpace {
         Ok(())
     }
 
-    /// The log of a slot is lost with it: what it holds goes to the memory's own bitmap.
-    fn keep_dirty_log(&self, entry: &Entry, slot: u32) {
+    /// Reads and clears the log of a slot. What it holds goes to the memory's own bitmap: nobody else can ask again.
+    fn keep_dirty_log(&self, entry: &Entry, slot: u32) -> Option<Vec<u64>> {
         let Target::Memory {
             memory,
             offset,
@@ -217,21 +217,24 @@ impl MachineSpace {
             ..
         } = &entry.target
         else {
-            return;
+            return None;
         };
-        let pages = match self.host.dirty_log(slot, entry.end - entry.start) {
+        let size = entry.end - entry.start;
+        let pages = match self.host.dirty_log(slot, size) {
             Ok(log) => log,
             Err(error) => {
                 tracing::error!(%error, "dirty log lost; the whole range counts as written");
-                memory.mark_dirty(*offset, entry.end - entry.start);
-                return;
+                memory.mark_dirty(*offset, size);
+                let words = size.div_ceil(64 * PAGE_SIZE);
+                return Some(vec![u64::MAX; usize::try_from(words).unwrap_or(0)]);
             }
         };
-        for (word, bits) in (0_u64..).zip(&pages) {
+        for (word, bits) in (0_u64..).zip(&pages).filter(|(_, bits)| **bits != 0) {
             for bit in (0..64).filter(|bit| bits >> bit & 1 != 0) {
                 memory.mark_dirty(offset + (word * 64 + bit) * PAGE_SIZE, PAGE_SIZE);
             }
         }
+        Some(pages)
     }
 
     fn undo(&self, steps: Vec<Step>) {
@@ -331,16 +334,7 @@ impl AddressSpace for MachineSpace {
         let slot = *ledger.slots.get(&id)?;
         let snapshot = self.buses.snapshot();
         let entry = snapshot.memory.iter().find(|entry| entry.id == id)?;
-        if !matches!(entry.target, Target::Memory { log_dirty: true, .. }) {
-            return None;
-        }
-        match self.host.dirty_log(slot, entry.end - entry.start) {
-            Ok(log) => Some(log),
-            Err(error) => {
-                tracing::error!(%error, "dirty log not read");
-                None
-            }
-        }
+        self.keep_dirty_log(entry, slot)
     }
 }
 

@@ -249,6 +249,16 @@ fn slots_are_used_again() {
 }
 
 #[test]
+fn a_dirty_log_that_is_taken_goes_to_the_memory_too() {
+    let rig = rig();
+    let mapping = rig.memory_at(0xc000_0000, 0x10_0000);
+    let ids = rig.space.change(&[], vec![mapping]).unwrap();
+    *rig.host.dirty.lock().unwrap() = vec![0b100];
+    assert_eq!(rig.space.take_dirty_log(ids[0]), Some(vec![0b100]));
+    assert!(rig.memory.is_dirty(2 * PAGE_SIZE) && !rig.memory.is_dirty(0));
+}
+
+#[test]
 fn the_dirty_log_of_a_removed_mapping_goes_to_the_memory() {
     let rig = rig();
     let ids = rig
