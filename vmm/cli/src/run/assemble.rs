@@ -18,7 +18,7 @@ use caraway_qxl::{Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
 use caraway_virtio::{Block, VirtioPci};
 
-use super::failure::Failure;
+use super::{failure::Failure, recorder::Recorder};
 use crate::output::chain;
 
 /// The guest of the demo VM, an ELF with a PVH note.
@@ -37,6 +37,13 @@ pub(super) struct Environment {
     pub(super) start_paused: bool,
 }
 
+/// A display, and what stands between it and its device.
+#[derive(Clone)]
+pub(super) struct Screen {
+    pub(super) display: Arc<Display>,
+    pub(super) recorder: Arc<Recorder>,
+}
+
 /// Whether the serial console is on the terminal the program was started from.
 pub(super) fn on_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
@@ -46,14 +53,14 @@ pub(super) fn on_terminal() -> bool {
 pub(super) fn assemble(
     spec: &VmSpec,
     environment: Environment,
-) -> Result<(MachineBuilder, Vec<Arc<Display>>), Failure> {
+) -> Result<(MachineBuilder, Vec<Screen>), Failure> {
     let mut builder =
         MachineBuilder::new(machine_spec(spec, environment)?).map_err(|error| Failure::of_build(error, spec))?;
     plug_disks(&mut builder, spec)?;
-    let displays = (0..spec.display.devices)
+    let screens = (0..spec.display.devices)
         .map(|index| plug_display(&mut builder, spec, index))
         .collect::<Result<_, _>>()?;
-    Ok((builder, displays))
+    Ok((builder, screens))
 }
 
 fn machine_spec(spec: &VmSpec, environment: Environment) -> Result<MachineSpec, Failure> {
@@ -122,8 +129,9 @@ fn plug_disks(builder: &mut MachineBuilder, spec: &VmSpec) -> Result<(), Failure
 }
 
 /// Plugs display number `index` in: 00:01.0, then 00:02.0, 00:02.1 and so on.
-fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Result<Arc<Display>, Failure> {
+fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Result<Screen, Failure> {
     let display = Display::new(Limits::default());
+    let recorder = Recorder::new(Arc::clone(&display));
     let advanced = &spec.display.advanced;
     let config = QxlConfig {
         index: index.into(),
@@ -132,7 +140,7 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
         heads: spec.display.heads,
         sizes: QxlSizes::new(advanced.vgamem, advanced.ram, advanced.vram, None).context("cannot make the display")?,
     };
-    let sink: Arc<dyn DisplaySink> = display.clone();
+    let sink: Arc<dyn DisplaySink> = recorder.clone();
     let qxl = Qxl::new(config, sink).context("cannot make the display")?;
     let (device, function) = match index.checked_sub(1) {
         None => (DISPLAY_SLOT, 0),
@@ -144,5 +152,5 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
     let source: Arc<dyn DisplaySource> = qxl.clone();
     display.set_source(Arc::downgrade(&source));
     builder.add_lifecycle(qxl);
-    Ok(display)
+    Ok(Screen { display, recorder })
 }
