@@ -153,7 +153,11 @@ impl Contents {
                 "fill"
             }
             Op::Opaque {
-                source, brush, rop, mask, ..
+                source,
+                brush,
+                rop,
+                mask,
+                ..
             } => {
                 self.painted(Some(source), Some(brush), Some(*rop), mask);
                 "opaque"

@@ -152,7 +152,11 @@ fn draw(out: &mut impl Write, drawable: &Drawable) -> io::Result<()> {
 fn op(out: &mut impl Write, op: &Op) -> io::Result<()> {
     match op {
         Op::Nop => kind(out, 0),
-        Op::Fill { brush: with, rop, mask: by } => {
+        Op::Fill {
+            brush: with,
+            rop,
+            mask: by,
+        } => {
             kind(out, 1)?;
             brush(out, with)?;
             writeln!(out, "rop_descriptor {rop}")?;
@@ -171,7 +175,18 @@ fn op(out: &mut impl Write, op: &Op) -> io::Result<()> {
             writeln!(out, "rop_descriptor {rop}\nscale_mode {scale}")?;
             mask(out, by)
         }
-        Op::Copy { source: from, rop, scale, mask: by } | Op::Blend { source: from, rop, scale, mask: by } => {
+        Op::Copy {
+            source: from,
+            rop,
+            scale,
+            mask: by,
+        }
+        | Op::Blend {
+            source: from,
+            rop,
+            scale,
+            mask: by,
+        } => {
             kind(out, if matches!(op, Op::Copy { .. }) { 3 } else { 5 })?;
             source(out, from)?;
             writeln!(out, "rop_descriptor {rop}\nscale_mode {scale}")?;

@@ -59,3 +59,11 @@ pub(crate) const BITMAP_DIRECT: u8 = 1;
 /// The first row of a bitmap's data is its top one.
 pub(crate) const BITMAP_TOP_DOWN: u8 = 4;
 
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod reader_tests;
+#[cfg(test)]
+mod round_trip_tests;
+#[cfg(test)]
+mod strategies;

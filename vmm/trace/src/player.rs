@@ -93,7 +93,7 @@ impl Player {
     /// The display commands a record stands for; most requests stand for none.
     pub fn translate(&mut self, what: What) -> Vec<DisplayCommand> {
         let result = match what {
-            What::Request(request) => self.request(&request),
+            What::Request(request) => Ok(self.request(&request)),
             What::Command(Command::Draw(drawable)) => draw::drawable(&drawable, &self.surfaces)
                 .map(|drawable| drawable.map(|drawable| DisplayCommand::Draw(Box::new(drawable))))
                 .map(Vec::from_iter),
@@ -105,10 +105,14 @@ impl Player {
             What::Command(Command::Update(_) | Command::Message(_)) => Ok(Vec::new()),
         };
         result.unwrap_or_else(|reason| {
-            self.dropped += 1;
-            self.last_dropped = Some(reason);
+            self.drop_record(reason);
             Vec::new()
         })
+    }
+
+    const fn drop_record(&mut self, reason: Malformed) {
+        self.dropped += 1;
+        self.last_dropped = Some(reason);
     }
 
     /// Records that were dropped.
@@ -123,31 +127,29 @@ impl Player {
         self.last_dropped
     }
 
-    fn request(&mut self, request: &Request) -> Result<Vec<DisplayCommand>, Malformed> {
-        Ok(match request.number {
-            request::CREATE_PRIMARY | request::CREATE_PRIMARY_ASYNC => {
-                let Some(primary) = &request.primary else {
-                    return Ok(Vec::new());
-                };
-                self.create_primary(primary)?
-            }
-            request::DESTROY_PRIMARY | request::DESTROY_PRIMARY_ASYNC => self.destroy(0).into_iter().collect(),
+    fn request(&mut self, request: &Request) -> Vec<DisplayCommand> {
+        match request.number {
+            request::CREATE_PRIMARY | request::CREATE_PRIMARY_ASYNC => match &request.primary {
+                Some(primary) => self.create_primary(primary),
+                None => Vec::new(),
+            },
+            request::DESTROY_PRIMARY | request::DESTROY_PRIMARY_ASYNC => Vec::from_iter(self.destroy(0)),
             request::DESTROY_SURFACES | request::DESTROY_SURFACES_ASYNC => {
                 self.surfaces.0.clear();
                 vec![DisplayCommand::Reset]
             }
             request::RESET_CURSOR => vec![DisplayCommand::Cursor(CursorCommand::Reset)],
             _ => Vec::new(),
-        })
+        }
     }
 
     fn destroy(&mut self, id: u32) -> Option<DisplayCommand> {
         self.surfaces.0.remove(&id).map(|_| DisplayCommand::DestroySurface(id))
     }
 
-    fn create_primary(&mut self, primary: &Primary) -> Result<Vec<DisplayCommand>, Malformed> {
+    fn create_primary(&mut self, primary: &Primary) -> Vec<DisplayCommand> {
         // A screen that is there still has been left behind by a guest that changes modes.
-        let destroyed = self.destroy(0);
+        let mut commands = Vec::from_iter(self.destroy(0));
         let geometry = Geometry {
             id: 0,
             width: primary.width,
@@ -156,16 +158,11 @@ impl Player {
             format: primary.format,
         };
         let data = (primary.flags & KEEP_DATA != 0).then_some(&primary.data);
-        let created = self.create(&geometry, data);
-        if created.is_err() {
-            // The old screen is gone all the same.
-            if let (Some(command), Err(reason)) = (destroyed, &created) {
-                self.dropped += 1;
-                self.last_dropped = Some(*reason);
-                return Ok(vec![command]);
-            }
+        match self.create(&geometry, data) {
+            Ok(command) => commands.push(command),
+            Err(reason) => self.drop_record(reason),
         }
-        Ok(vec![created?])
+        commands
     }
 
     fn surface(&mut self, surface: &Surface) -> Result<DisplayCommand, Malformed> {
@@ -252,7 +249,9 @@ impl Geometry {
         let packed = if stride == row && self.stride > 0 {
             data.clone()
         } else {
-            let rows = data.chunks_exact(stride).map(|line| line.get(..row).unwrap_or_default());
+            let rows = data
+                .chunks_exact(stride)
+                .map(|line| line.get(..row).unwrap_or_default());
             let mut packed = Vec::with_capacity(row.saturating_mul(height));
             if self.stride < 0 {
                 rows.rev().for_each(|line| packed.extend_from_slice(line));
@@ -271,3 +270,6 @@ impl Geometry {
     }
 }
 
+#[cfg(test)]
+#[path = "player_tests.rs"]
+mod tests;

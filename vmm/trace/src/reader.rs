@@ -65,10 +65,8 @@ impl<R: BufRead> TraceReader<R> {
             return Ok(None);
         }
         scanner.begin_record();
-        let [counter, what, kind, time] = scanner.numbers::<u64, 4>(
-            "event",
-            &["event counter", "event kind", "event type", "event time"],
-        )?;
+        let [counter, what, kind, time] =
+            scanner.numbers::<u64, 4>("event", &["event counter", "event kind", "event type", "event time"])?;
         if counter != u64::from(self.next) {
             return Err(scanner.value_error("event counter", counter));
         }
@@ -139,10 +137,19 @@ impl<R: BufRead> Scanner<R> {
     }
 
     fn primary(&mut self) -> Result<Primary, TraceError> {
-        let [width, height, stride, format] =
-            self.numbers::<u32, 4>("", &["primary width", "primary height", "primary stride", "primary format"])?;
-        let [position, mouse_mode, flags, kind] =
-            self.numbers::<u32, 4>("", &["primary position", "primary mouse mode", "primary flags", "primary type"])?;
+        let [width, height, stride, format] = self.numbers::<u32, 4>(
+            "",
+            &["primary width", "primary height", "primary stride", "primary format"],
+        )?;
+        let [position, mouse_mode, flags, kind] = self.numbers::<u32, 4>(
+            "",
+            &[
+                "primary position",
+                "primary mouse mode",
+                "primary flags",
+                "primary type",
+            ],
+        )?;
         let stride = stride.cast_signed();
         Ok(Primary {
             width,

@@ -189,19 +189,61 @@ pub struct ClipRects {
 #[expect(missing_docs, reason = "as the device's structures, whose documentation they have")]
 pub enum Op {
     Nop,
-    Fill { brush: Brush, rop: u16, mask: Mask },
-    Opaque { source: Source, brush: Brush, rop: u16, scale: u8, mask: Mask },
-    Copy { source: Source, rop: u16, scale: u8, mask: Mask },
-    CopyBits { position: Point },
-    Blend { source: Source, rop: u16, scale: u8, mask: Mask },
-    Blackness { mask: Mask },
-    Whiteness { mask: Mask },
-    Invers { mask: Mask },
-    Rop3 { source: Source, brush: Brush, rop3: u8, scale: u8, mask: Mask },
+    Fill {
+        brush: Brush,
+        rop: u16,
+        mask: Mask,
+    },
+    Opaque {
+        source: Source,
+        brush: Brush,
+        rop: u16,
+        scale: u8,
+        mask: Mask,
+    },
+    Copy {
+        source: Source,
+        rop: u16,
+        scale: u8,
+        mask: Mask,
+    },
+    CopyBits {
+        position: Point,
+    },
+    Blend {
+        source: Source,
+        rop: u16,
+        scale: u8,
+        mask: Mask,
+    },
+    Blackness {
+        mask: Mask,
+    },
+    Whiteness {
+        mask: Mask,
+    },
+    Invers {
+        mask: Mask,
+    },
+    Rop3 {
+        source: Source,
+        brush: Brush,
+        rop3: u8,
+        scale: u8,
+        mask: Mask,
+    },
     Stroke(Box<Stroke>),
     Text(Box<Text>),
-    Transparent { source: Source, src_color: u32, true_color: u32 },
-    AlphaBlend { flags: u16, alpha: u8, source: Source },
+    Transparent {
+        source: Source,
+        src_color: u32,
+        true_color: u32,
+    },
+    AlphaBlend {
+        flags: u16,
+        alpha: u8,
+        source: Source,
+    },
     Composite(Box<Composite>),
 }
 

@@ -138,7 +138,7 @@ impl<R: BufRead> Scanner<R> {
         }
     }
 
-    pub(crate) fn value_error(&self, field: &'static str, value: impl ToString) -> TraceError {
+    pub(crate) fn value_error(&self, field: &'static str, value: impl std::fmt::Display) -> TraceError {
         self.error(ErrorKind::Value {
             field,
             value: Excerpt::of(value.to_string().as_bytes()),
@@ -378,7 +378,11 @@ impl<R: BufRead> Scanner<R> {
         if bytes > self.record_left {
             return Err(self.error(ErrorKind::Budget {
                 what: "record",
-                bytes: self.limits.record.saturating_sub(self.record_left).saturating_add(bytes),
+                bytes: self
+                    .limits
+                    .record
+                    .saturating_sub(self.record_left)
+                    .saturating_add(bytes),
                 limit: self.limits.record,
             }));
         }

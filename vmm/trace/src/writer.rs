@@ -105,7 +105,12 @@ fn primary(spec: &SurfaceSpec) -> Option<Primary> {
     let data = match &spec.pixels {
         Some(pixels) => memory(pixels, stride)?,
         // The data is always there.
-        None => Bytes::from(vec![0; usize::try_from(stride).ok()?.checked_mul(usize::try_from(spec.height).ok()?)?]),
+        None => Bytes::from(vec![
+            0;
+            usize::try_from(stride)
+                .ok()?
+                .checked_mul(usize::try_from(spec.height).ok()?)?
+        ]),
     };
     Some(Primary {
         width: spec.width,

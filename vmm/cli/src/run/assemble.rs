@@ -50,10 +50,7 @@ pub(super) fn on_terminal() -> bool {
 }
 
 /// Sets up the machine and plugs in its disks and its displays.
-pub(super) fn assemble(
-    spec: &VmSpec,
-    environment: Environment,
-) -> Result<(MachineBuilder, Vec<Screen>), Failure> {
+pub(super) fn assemble(spec: &VmSpec, environment: Environment) -> Result<(MachineBuilder, Vec<Screen>), Failure> {
     let mut builder =
         MachineBuilder::new(machine_spec(spec, environment)?).map_err(|error| Failure::of_build(error, spec))?;
     plug_disks(&mut builder, spec)?;

@@ -42,7 +42,11 @@ fn played(name: &str) -> Arc<Display> {
     for event in TraceReader::new(input, caraway_trace::Limits::default()).unwrap() {
         player.play(event.unwrap().what, display.as_ref());
     }
-    assert_eq!(display.dropped(), 0, "the canvas takes all that the player lets through");
+    assert_eq!(
+        display.dropped(),
+        0,
+        "the canvas takes all that the player lets through"
+    );
     display
 }
 

@@ -34,7 +34,11 @@ pub(super) fn drawable(drawable: &record::Drawable, surfaces: &Surfaces) -> Resu
     if matches!(&clip, Clip::Rects(rects) if rects.is_empty()) {
         return Ok(None);
     }
-    let frame = Frame { drawable, surfaces, size };
+    let frame = Frame {
+        drawable,
+        surfaces,
+        size,
+    };
     Ok(Some(Drawable {
         surface,
         bbox,
@@ -72,7 +76,11 @@ impl Frame<'_> {
         Ok(match &self.drawable.op {
             // It draws nothing and was left out.
             Op::Nop => return Err(Malformed::new("drawable type", 0)),
-            Op::Fill { brush: with, rop: how, mask: by } => DrawOp::Fill {
+            Op::Fill {
+                brush: with,
+                rop: how,
+                mask: by,
+            } => DrawOp::Fill {
                 brush: brush(with, surfaces)?,
                 rop: rop(*how),
                 mask: mask(by, surfaces)?,

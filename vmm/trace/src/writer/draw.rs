@@ -2,7 +2,9 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use caraway_ports::{
-    drawing::{Brush, Clip, DrawOp, Drawable, Glyph, GlyphDepth, Image, ImageData, Mask, PathSegment, Source, Transform},
+    drawing::{
+        Brush, Clip, DrawOp, Drawable, Glyph, GlyphDepth, Image, ImageData, Mask, PathSegment, Source, Transform,
+    },
     geometry::{Point, Rect},
 };
 
@@ -71,7 +73,10 @@ fn images(op: &DrawOp) -> Vec<&Image> {
         | DrawOp::AlphaBlend { source, .. } => vec![&source.image],
         DrawOp::Text {
             fore_brush, back_brush, ..
-        } => [pattern(fore_brush), pattern(back_brush)].into_iter().flatten().collect(),
+        } => [pattern(fore_brush), pattern(back_brush)]
+            .into_iter()
+            .flatten()
+            .collect(),
         DrawOp::Composite(parts) => [Some(&parts.src), parts.mask.as_ref()].into_iter().flatten().collect(),
         DrawOp::CopyBits { .. } | DrawOp::Blackness { .. } | DrawOp::Whiteness { .. } | DrawOp::Invers { .. } => {
             Vec::new()
