@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use caraway_config::Listen;
 use clap::{Args, Parser, Subcommand};
@@ -113,8 +113,11 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     pub(crate) timed: bool,
     /// Wait no longer than this between two records
-    #[arg(long, value_name = "SECONDS", conflicts_with = "fast")]
-    pub(crate) max_gap: Option<u64>,
+    #[arg(long, value_name = "SECONDS", conflicts_with = "fast", value_parser = crate::replay::parse_seconds)]
+    pub(crate) max_gap: Option<Duration>,
+    /// Do not begin before a client shows the screen
+    #[arg(long, conflicts_with = "headless")]
+    pub(crate) wait: bool,
     /// Begin again at the end
     #[arg(long = "loop", conflicts_with_all = ["exit", "hash", "png"])]
     pub(crate) repeat: bool,

@@ -2,7 +2,15 @@
 
 mod pace;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use caraway_canvas::Limits;
@@ -14,7 +22,7 @@ use caraway_ports::{
     display::{DisplayCommand, DisplaySink as _},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Server, ServerConfig};
+use caraway_server::{Channel, Observer, Peer, Server, ServerConfig};
 use caraway_trace::{Player, TraceError, TraceReader};
 use tokio::runtime::Runtime;
 
@@ -25,12 +33,17 @@ use crate::{
     run::{random_uuid, runtime, serve_spice, sockets},
 };
 
+/// Type of the SPICE channel that shows a screen.
+const DISPLAY_CHANNEL: u8 = 2;
+/// How often a client is looked for.
+const LOOK: Duration = Duration::from_millis(20);
 /// How long connections may take to end.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// What is served while a recording plays.
 struct Serving {
     runtime: Runtime,
+    shown: Arc<Shown>,
     _socket: sockets::SpiceSocket,
 }
 
@@ -55,16 +68,18 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<u8> {
     } else {
         Some(serve(args, &display)?)
     };
-    let mut passes = 0_u64;
+    if let Some(serving) = serving.as_ref().filter(|_| args.wait) {
+        while !serving.shown.0.load(Ordering::Acquire) {
+            if waiter.wait(Some(LOOK))? {
+                return interrupted(args);
+            }
+        }
+    }
     let played = loop {
         let Some(played) = play(args, reader, &display, &waiter)? else {
-            if passes == 0 && (args.hash || args.png.is_some()) {
-                bail!("ended before the end of the recording");
-            }
             end(serving);
-            return Ok(0);
+            return interrupted(args);
         };
-        passes += 1;
         if !args.repeat {
             break played;
         }
@@ -76,6 +91,14 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<u8> {
         waiter.wait(None)?;
     }
     end(serving);
+    Ok(0)
+}
+
+/// Ended by a signal, which is fine unless the last picture was asked for.
+fn interrupted(args: &ReplayArgs) -> anyhow::Result<u8> {
+    if args.hash || args.png.is_some() {
+        bail!("ended before the end of the recording");
+    }
     Ok(0)
 }
 
@@ -102,11 +125,10 @@ fn play(
     display: &Display,
     waiter: &Waiter<'_>,
 ) -> anyhow::Result<Option<Played>> {
-    let gap = args.max_gap.map(Duration::from_secs);
     let mut pace = if args.fast || args.headless {
         Pace::fast()
     } else {
-        Pace::timed(gap)
+        Pace::timed(args.max_gap)
     };
     let mut played = Played::default();
     let mut first = None;
@@ -132,6 +154,7 @@ fn play(
 fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
     let socket = sockets::spice(args.listen.as_ref().unwrap_or(&Listen::Default))?;
     let runtime = runtime::start()?;
+    let shown = Arc::new(Shown::default());
     let name = args.trace.file_name().unwrap_or_default().to_string_lossy();
     let server = Server::new(ServerConfig {
         name: name.clone().into_owned(),
@@ -139,13 +162,14 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         ticket: None,
         displays: vec![Arc::clone(display)],
         input: Arc::new(Nobody),
-        observer: None,
+        observer: Some(shown.clone()),
     });
     serve_spice(&runtime, &socket, server)?;
     let (name, pid) = (one_line(&name), std::process::id());
     output::print(format!("replay {name} (pid {pid})\n  screen   {}\n", socket.uri()))?;
     Ok(Serving {
         runtime,
+        shown,
         _socket: socket,
     })
 }
@@ -177,6 +201,22 @@ fn show(args: &ReplayArgs, display: &Display, played: &Played) -> anyhow::Result
     output::print(format!(
         "{events} records of {seconds}.{tenths} s, {dropped} dropped; {width}x{height}, hash {hash:016x}\n"
     ))
+}
+
+/// Whether a client has shown the screen.
+#[derive(Debug, Default)]
+struct Shown(AtomicBool);
+
+impl Observer for Shown {
+    fn connected(&self, _server: &Peer, _client: &Peer) {}
+
+    fn initialized(&self, _server: &Peer, _client: &Peer, channel: &Channel) {
+        if channel.kind == DISPLAY_CHANNEL {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    fn disconnected(&self, _server: &Peer, _client: &Peer, _channel: Option<&Channel>) {}
 }
 
 /// Keyboard and mouse of no machine.
@@ -211,4 +251,10 @@ pub(crate) fn parse_listen(text: &str) -> Result<Listen, String> {
         return Err("it can be reached from other machines, and a replay has no ticket: use 127.0.0.1".to_owned());
     }
     Ok(Listen::Tcp(address))
+}
+
+/// A time in seconds, with a fraction if need be.
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "no number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
