@@ -1,7 +1,10 @@
-use caraway_ports::geometry::{Point, Rect};
+use caraway_ports::{
+    drawing::{DrawOp, ImageData},
+    geometry::{Point, Rect},
+};
 
 use super::*;
-use crate::record::{Brush, Chunks, ClipRects, Cursor, Drawable, Mask, NewSurface, Op, Shape};
+use crate::record::{Brush, Chunks, ClipRects, Composite, Cursor, Drawable, Mask, NewSurface, Op, Shape, Source};
 
 fn primary(width: u32, height: u32, stride: i32, flags: u32) -> What {
     let size = stride.unsigned_abs() * height;
@@ -236,6 +239,77 @@ fn what_draws_nothing_is_no_fault() {
         assert!(player.translate(draw(drawable)).is_empty());
     }
     assert_eq!(player.dropped(), 0);
+}
+
+#[test]
+fn an_absent_source_is_the_destination_where_the_drawable_says_so() {
+    let own = |op, self_bitmap| Drawable {
+        self_bitmap,
+        self_bitmap_area: Rect::at(2, 1, 6, 3),
+        op,
+        ..fill(0, Rect::at(0, 0, 4, 2))
+    };
+    let transparent = |left| Op::Transparent {
+        source: Source {
+            image: None,
+            area: Rect::at(left, 0, 4, 2),
+        },
+        src_color: 0,
+        true_color: 0,
+    };
+    let composite = |x| {
+        Op::Composite(Box::new(Composite {
+            flags: 1,
+            src: None,
+            src_transform: None,
+            mask: None,
+            mask_transform: None,
+            src_origin: Point::new(x, 0),
+            mask_origin: Point::default(),
+        }))
+    };
+    let copy = Op::Copy {
+        source: Source {
+            image: None,
+            area: Rect::at(1, 0, 4, 2),
+        },
+        rop: 8,
+        scale: 1,
+        mask: Mask::default(),
+    };
+    let mut player = with_screen();
+    let mut drawn = |op| {
+        let commands = player.translate(draw(own(op, true)));
+        match commands.as_slice() {
+            [DisplayCommand::Draw(drawable)] => drawable.op.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let DrawOp::Transparent { source, .. } = drawn(transparent(1)) else {
+        panic!()
+    };
+    assert_eq!(
+        (source.image.data, source.area),
+        (ImageData::Surface(0), Rect::at(3, 1, 4, 2))
+    );
+    let DrawOp::Composite(parts) = drawn(composite(1)) else {
+        panic!()
+    };
+    assert_eq!(
+        (parts.src.data, parts.src_origin),
+        (ImageData::Surface(0), Point::new(3, 1))
+    );
+
+    for (op, self_bitmap, reason) in [
+        (transparent(1), false, "image = 0"),
+        (transparent(3), true, "source area = 7"),
+        (composite(1), false, "image = 0"),
+        (composite(3), true, "composite source = 7"),
+        // A copy brings its source whatever the drawable says.
+        (copy, true, "image = 0"),
+    ] {
+        assert_eq!(dropped(&mut player, draw(own(op, self_bitmap))), reason);
+    }
 }
 
 #[test]

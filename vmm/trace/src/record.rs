@@ -186,14 +186,12 @@ pub struct ClipRects {
 
 /// A drawing operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "as the device's structures, whose documentation they have")]
 pub enum Op {
+    /// Nothing.
     Nop,
-    Fill {
-        brush: Brush,
-        rop: u16,
-        mask: Mask,
-    },
+    /// Paint with a brush.
+    Fill { brush: Brush, rop: u16, mask: Mask },
+    /// Copy, then combine a brush with it.
     Opaque {
         source: Source,
         brush: Brush,
@@ -201,30 +199,29 @@ pub enum Op {
         scale: u8,
         mask: Mask,
     },
+    /// Combine an image with the destination.
     Copy {
         source: Source,
         rop: u16,
         scale: u8,
         mask: Mask,
     },
-    CopyBits {
-        position: Point,
-    },
+    /// Copy within the surface, from `position`.
+    CopyBits { position: Point },
+    /// As `Copy`.
     Blend {
         source: Source,
         rop: u16,
         scale: u8,
         mask: Mask,
     },
-    Blackness {
-        mask: Mask,
-    },
-    Whiteness {
-        mask: Mask,
-    },
-    Invers {
-        mask: Mask,
-    },
+    /// All zero.
+    Blackness { mask: Mask },
+    /// All one.
+    Whiteness { mask: Mask },
+    /// Invert.
+    Invers { mask: Mask },
+    /// Ternary raster operation.
     Rop3 {
         source: Source,
         brush: Brush,
@@ -232,18 +229,19 @@ pub enum Op {
         scale: u8,
         mask: Mask,
     },
+    /// Lines.
     Stroke(Box<Stroke>),
+    /// Glyphs.
     Text(Box<Text>),
+    /// Copy all but one colour.
     Transparent {
         source: Source,
         src_color: u32,
         true_color: u32,
     },
-    AlphaBlend {
-        flags: u16,
-        alpha: u8,
-        source: Source,
-    },
+    /// Over, times a constant alpha.
+    AlphaBlend { flags: u16, alpha: u8, source: Source },
+    /// Render-style compositing.
     Composite(Box<Composite>),
 }
 

@@ -1,4 +1,5 @@
 //! Recordings of real guests, whose contents were counted by another reader (see `traces/README.md`).
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers are tests too.
 
 use std::{
     fs,

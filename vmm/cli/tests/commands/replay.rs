@@ -143,6 +143,26 @@ fn a_recording_that_was_cut_is_played_as_far_as_it_goes() {
 }
 
 #[test]
+fn data_that_is_only_announced_takes_no_memory() {
+    let world = World::new();
+    // A block as large as one may be, of which three bytes come.
+    world.write(
+        "large.rec",
+        "SPICE_REPLAY 1\nevent 0 0 4 7\nbinary 0 message 268435456:abc",
+    );
+    let outcome = world.shell("ulimit -v 160000 && exec $0 replay large.rec --headless");
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    world.write(
+        "larger.rec",
+        "SPICE_REPLAY 1\nevent 0 0 4 7\nbinary 0 message 268435457:abc",
+    );
+    assert_eq!(
+        world.caraway(&["replay", "larger.rec", "--headless"]).failed(2),
+        "caraway: larger.rec: line 3, byte 29: block of 268435457 bytes, at most 268435456 are read"
+    );
+}
+
+#[test]
 fn options_that_do_not_go_together_are_refused() {
     let world = World::new();
     for arguments in [

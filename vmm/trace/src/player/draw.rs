@@ -2,7 +2,7 @@
 
 use caraway_ports::{
     drawing::{Clip, Composite, DrawOp, Drawable, Image, ImageData, Rop, ScaleMode, Source},
-    geometry::Rect,
+    geometry::{Point, Rect},
 };
 
 use super::{
@@ -16,6 +16,8 @@ use crate::record::{self, Op};
 const ROP_BITS: u16 = 0x7ff;
 /// Operator, filters, repeats and component alpha of a composite.
 const COMPOSITE_BITS: u32 = 0x7_ffff;
+/// The repeat mode of a composite's source.
+const SOURCE_REPEAT: u32 = 3 << 14;
 const INTERPOLATE: u8 = 0;
 const NEAREST: u8 = 1;
 
@@ -169,9 +171,15 @@ impl Frame<'_> {
         if source.image.is_some() || !self.drawable.self_bitmap {
             return self.own_source(source, scale);
         }
+        let (image, self_area) = self.own_image()?;
+        check_inside("source area", &source.area, (self_area.width(), self_area.height()))?;
+        part(image, source.area.translate(self_area.left, self_area.top), scale)
+    }
+
+    /// The surface drawn on as an image, and the area of it that is the source.
+    fn own_image(&self) -> Result<(Image, Rect), Malformed> {
         let self_area = self.drawable.self_bitmap_area;
         check_inside("self bitmap area", &self_area, self.size)?;
-        check_inside("source area", &source.area, (self_area.width(), self_area.height()))?;
         let image = Image {
             id: 0,
             cache: false,
@@ -180,7 +188,7 @@ impl Frame<'_> {
             height: self.size.1,
             data: ImageData::Surface(self.drawable.surface),
         };
-        part(image, source.area.translate(self_area.left, self_area.top), scale)
+        Ok((image, self_area))
     }
 
     /// The source of an operation that brings one.
@@ -217,18 +225,40 @@ impl Frame<'_> {
     }
 
     fn composite(&self, composite: &record::Composite) -> Result<DrawOp, Malformed> {
+        let flags = composite_flags(composite.flags)?;
+        let src_transform = shapes::transform(composite.src_transform.as_ref())?;
+        let plain = src_transform.is_none() && flags & SOURCE_REPEAT == 0;
+        let (src, src_origin) = if composite.src.is_none() && self.drawable.self_bitmap && plain {
+            self.own_composite_source(composite.src_origin)?
+        } else {
+            (picture(composite.src.as_ref(), self.surfaces)?, composite.src_origin)
+        };
         Ok(DrawOp::Composite(Box::new(Composite {
-            flags: composite_flags(composite.flags)?,
-            src: picture(composite.src.as_ref(), self.surfaces)?,
-            src_transform: shapes::transform(composite.src_transform.as_ref())?,
+            flags,
+            src,
+            src_transform,
             mask: match &composite.mask {
                 None => None,
                 mask => Some(picture(mask.as_ref(), self.surfaces)?),
             },
             mask_transform: shapes::transform(composite.mask_transform.as_ref())?,
-            src_origin: composite.src_origin,
+            src_origin,
             mask_origin: composite.mask_origin,
         })))
+    }
+
+    /// The destination as the source, where that is the same as a copy of the area: the box reads nothing around it.
+    /// Origins have 16 bits everywhere.
+    fn own_composite_source(&self, origin: Point) -> Result<(Image, Point), Malformed> {
+        let bbox = &self.drawable.bbox;
+        let (image, self_area) = self.own_image()?;
+        let read = Rect::at(origin.x, origin.y, bbox.width(), bbox.height());
+        check_inside("composite source", &read, (self_area.width(), self_area.height()))?;
+        let moved = read.translate(self_area.left, self_area.top);
+        if i16::try_from(moved.left).is_err() || i16::try_from(moved.top).is_err() {
+            return Err(Malformed::new("composite origin", moved.left));
+        }
+        Ok((image, Point::new(moved.left, moved.top)))
     }
 }
 
