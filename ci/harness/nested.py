@@ -85,7 +85,7 @@ class NestedVm:
         config["spice"] = {"listen": "0.0.0.0:5900", "insecure": True}
         config["serial"] = {"log": str(self._log)}
         path = self.folder / "linux.toml"
-        path.write_text(_toml(config), encoding="utf-8")
+        path.write_text(toml(config), encoding="utf-8")
         command = [
             str(CHECKOUT / "ci" / "nested"), "--timeout", "1200", "--forward", f"{self.port}:5900", "--",
             "sh", "-c", SCRIPT, "sh", str(self._program), str(path), str(self.folder),
@@ -155,7 +155,7 @@ class NestedVm:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _toml(config: dict) -> str:
+def toml(config: dict) -> str:
     """Scalars first, then tables and arrays of tables, as TOML wants it."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in config.items() if not isinstance(value, dict | list)]
     for key, value in config.items():

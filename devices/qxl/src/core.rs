@@ -17,6 +17,8 @@ pub(crate) use self::{
     jobs::{ClientNews, Completion, Job, Request, Ticket, Work},
     modes::CompatScreen,
 };
+use caraway_vga::Vga;
+
 use crate::{
     QxlConfig,
     counters::{Counter, Counters},
@@ -26,6 +28,7 @@ use crate::{
     lock,
     memory::{GuestMemory, SLOT_COUNT, SlotTable},
     ports,
+    vga::VgaFront,
 };
 
 /// Port commands that may wait. A driver has one or two in flight; a guest gets here only by letting many virtual CPUs
@@ -110,11 +113,15 @@ pub(crate) struct Core {
     pub(crate) header: RamHeader,
     pub(crate) interrupts: Interrupts,
     pub(crate) counters: Arc<Counters>,
+    /// The screen without a driver, on the primary device.
+    pub(crate) vga: Option<VgaFront>,
     front: Mutex<Front>,
+    /// Of what is said about a guest's mistakes that break nothing.
+    note_limit: Mutex<RateLimit>,
 }
 
 impl Core {
-    pub(crate) fn new(config: QxlConfig, memory: GuestMemory) -> Self {
+    pub(crate) fn new(config: QxlConfig, memory: GuestMemory, vga: Option<Vga>) -> Self {
         let counters = Arc::new(Counters::default());
         let header = RamHeader::new(memory.ram.clone(), config.sizes.ram_header());
         Self {
@@ -132,6 +139,8 @@ impl Core {
                 log_limit: RateLimit::new(Instant::now()),
                 bug_limit: RateLimit::new(Instant::now()),
             }),
+            vga: vga.map(VgaFront::new),
+            note_limit: Mutex::new(RateLimit::new(Instant::now())),
             config,
             memory,
             header,
@@ -218,6 +227,24 @@ impl Core {
         self.interrupts.raise(interrupts::ERROR);
     }
 
+    /// Says what was dropped or ignored, where somebody listens and not too often: the guest makes as many as it likes.
+    pub(crate) fn note(&self, what: &str, reason: &dyn std::fmt::Display) {
+        if tracing::enabled!(tracing::Level::DEBUG) && lock(&self.note_limit).allow(Instant::now()) {
+            tracing::debug!(device = self.config.index, %reason, "{what}");
+        }
+    }
+
+    /// Says that a virtual CPU went on before its port command was done.
+    pub(crate) fn port_timed_out(&self) {
+        self.counters.add(Counter::Timeouts);
+        if lock(&self.note_limit).allow(Instant::now()) {
+            tracing::warn!(
+                device = self.config.index,
+                "a port command takes longer than a virtual CPU waits"
+            );
+        }
+    }
+
     /// Lets a line of guest text through to the log, or not.
     pub(crate) fn log_guest_text(&self, read: impl FnOnce() -> Vec<u8>) {
         if !lock(&self.front).log_limit.allow(Instant::now()) {
@@ -274,6 +301,12 @@ impl Core {
             }
             return PortEffect::NONE;
         }
+        // Before anything is changed: what is said here and what the worker does must not part.
+        if ports::may_pile_up(port) && front.jobs.len() >= JOBS_MAX {
+            let bug = GuestBug(format!("port {port} written while {JOBS_MAX} commands wait"));
+            self.freeze(&mut front, &bug);
+            return PortEffect::NONE;
+        }
         let asynchronous = ports::is_asynchronous(port);
         if asynchronous {
             if let Some(other) = front.current_async {
@@ -288,7 +321,7 @@ impl Core {
             Ok(Action::Done) if asynchronous => self.cancel(front),
             Ok(Action::Done) => PortEffect::NONE,
             Ok(Action::Wake) => PortEffect::WAKE,
-            Ok(Action::Queue(request)) => self.submit(&mut front, request, port),
+            Ok(Action::Queue(request)) => Self::submit(&mut front, request, port),
             Err(bug) => {
                 self.freeze(&mut front, &bug);
                 if asynchronous {
@@ -308,14 +341,9 @@ impl Core {
         PortEffect::NONE
     }
 
-    fn submit(&self, front: &mut Front, request: Request, port: u8) -> PortEffect {
+    fn submit(front: &mut Front, request: Request, port: u8) -> PortEffect {
         let (completion, ticket) = if ports::is_asynchronous(port) {
-            // There is only one at a time.
             (Completion::Interrupt(front.async_count), None)
-        } else if front.jobs.len() >= JOBS_MAX {
-            let bug = GuestBug(format!("port {port} written while {JOBS_MAX} commands wait"));
-            self.freeze(front, &bug);
-            return PortEffect::NONE;
         } else if ports::is_synchronous(port) {
             let ticket = Arc::new(Ticket::default());
             (Completion::Ticket(Arc::clone(&ticket)), Some(ticket))

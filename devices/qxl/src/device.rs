@@ -1,14 +1,23 @@
 //! The device as the machine sees it: a PCI function, a display thread, and the life cycle between them.
 
 use std::{
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use caraway_base::{address_space::Doorbell, bus::Outcome, lifecycle::Lifecycle, memory::SharedMemory};
-use caraway_pci::function::{BarKind, BarSpec, PciFunction, PciIdentity, PciInterrupts};
+use caraway_base::{
+    address_space::{DirtyLog, Doorbell},
+    bus::Outcome,
+    lifecycle::Lifecycle,
+    memory::SharedMemory,
+};
+use caraway_pci::function::{BarKind, BarSpec, EXPANSION_ROM, PciFunction, PciIdentity, PciInterrupts};
 use caraway_ports::display::{Audience, DisplaySink, DisplaySource};
+use caraway_vga::{Vga, VgaArgs};
 use vmm_sys_util::{
     epoll::{ControlOperation, Epoll, EpollEvent, EventSet},
     eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd},
@@ -16,11 +25,12 @@ use vmm_sys_util::{
 
 use crate::{
     QxlConfig, QxlCounters, QxlError,
-    core::{ClientNews, Core, PortEffect},
+    core::{ClientNews, Core, Mode, PortEffect},
     counters::Counter,
     lock,
     memory::GuestMemory,
     monitors::{ClientHead, MAX_HEADS},
+    option_rom::{OPTION_ROM_SIZE, OptionRom},
     ports,
     rom::{CLIENT_CAPABILITY_BYTES, ROM_SIZE, Rom},
     worker::{Step, Worker},
@@ -32,11 +42,14 @@ const PORT_WAIT: Duration = Duration::from_secs(5);
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_millis(640);
 
+/// Time from one picture of the VGA core to the next while somebody looks.
+const FRAME: Duration = Duration::from_millis(33);
+
 /// A QXL device with its display thread.
 ///
 /// What its revisions have: 1 the ports 0 to 7 and a page of VRAM, 2 slots, surfaces and the ports 8 to 15, 3
 /// asynchronous commands and the ports 16 to 23, 4 port 24 and news of clients ([`Qxl::set_client`],
-/// [`Qxl::request_monitors`]), 5 a screen that stays when the guest writes VGA registers ([`Qxl::vga_written`]).
+/// [`Qxl::request_monitors`]), 5 a screen that stays when the guest writes VGA registers ([`Qxl::vga_ports`]).
 #[derive(Debug)]
 pub struct Qxl {
     shared: Arc<Shared>,
@@ -46,13 +59,19 @@ pub struct Qxl {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) core: Arc<Core>,
-    /// Held by the display thread step by step, and by whoever found it parked.
+    /// Held by the display thread step by step, by whoever found it parked, and for a picture of the VGA core.
     pub(crate) worker: Mutex<Worker>,
     rom: SharedMemory,
     /// Rung by doorbells and by port writes.
     wake: Arc<EventFd>,
     control: Mutex<Control>,
     changed: Condvar,
+    /// Somebody looks at the screen.
+    watched: AtomicBool,
+    /// Where the clock of blinking began.
+    started: Instant,
+    /// What the expansion ROM holds.
+    option_rom: Option<OptionRom>,
 }
 
 #[derive(Debug, Default)]
@@ -68,9 +87,22 @@ impl Qxl {
     /// # Errors
     /// When the configuration cannot be or the host refuses memory, an event descriptor or the thread.
     pub fn new(config: QxlConfig, sink: Arc<dyn DisplaySink>) -> Result<Arc<Self>, QxlError> {
+        Self::with_option_rom(config, None, sink)
+    }
+
+    /// As [`Qxl::new`], with a VGA BIOS in the expansion ROM.
+    ///
+    /// # Errors
+    /// As [`Qxl::new`].
+    pub fn with_option_rom(
+        config: QxlConfig,
+        option_rom: Option<OptionRom>,
+        sink: Arc<dyn DisplaySink>,
+    ) -> Result<Arc<Self>, QxlError> {
         let config = config.checked()?;
         let memory = Self::allocate(&config)?;
-        let device = Self::assemble(config, memory, sink)?;
+        let vga = fresh_vga(&config, &memory);
+        let device = Self::assemble_with(config, memory, vga, option_rom, sink)?;
         device.shared.core.header.reset();
         device.start(false)?;
         Ok(Arc::new(device))
@@ -83,13 +115,27 @@ impl Qxl {
         })
     }
 
-    /// Puts the parts together for a checked configuration; nothing runs yet and the RAM header is as it was.
+    /// [`Qxl::assemble_with`] without a record and without a VGA BIOS.
+    #[cfg(test)]
     pub(crate) fn assemble(
         config: QxlConfig,
         memory: GuestMemory,
         sink: Arc<dyn DisplaySink>,
     ) -> Result<Self, QxlError> {
-        let core = Arc::new(Core::new(config, memory));
+        let vga = fresh_vga(&config, &memory);
+        Self::assemble_with(config, memory, vga, None, sink)
+    }
+
+    /// Puts the parts together for a checked configuration; nothing runs yet and the RAM header is as it was. `vga` is
+    /// there for the primary device.
+    pub(crate) fn assemble_with(
+        config: QxlConfig,
+        memory: GuestMemory,
+        vga: Option<Vga>,
+        option_rom: Option<OptionRom>,
+        sink: Arc<dyn DisplaySink>,
+    ) -> Result<Self, QxlError> {
+        let core = Arc::new(Core::new(config, memory, vga));
         let rom_memory = SharedMemory::allocate("qxl-rom", ROM_SIZE)?;
         let rom = Rom::new(rom_memory.clone(), config.index, config.sizes);
         let wake = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK).map_err(|source| QxlError::Host {
@@ -103,6 +149,9 @@ impl Qxl {
             wake: Arc::new(wake),
             control: Mutex::default(),
             changed: Condvar::new(),
+            watched: AtomicBool::new(false),
+            started: Instant::now(),
+            option_rom,
         });
         Ok(Self {
             shared,
@@ -132,7 +181,7 @@ impl Qxl {
         Ok(())
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -172,28 +221,18 @@ impl Qxl {
         self.shared.wake();
         true
     }
+}
 
-    /// The guest wrote one of the VGA registers (ports 3b4, 3b5, 3ba, 3c0 to 3cf, 3d4, 3d5, 3da) while it may have a
-    /// screen of its own. Up to revision 4 the screen is the VGA core's from then on, which is so when this returns;
-    /// revision 5 and devices that are not the VGA device take no notice.
-    pub fn vga_written(&self) {
-        let effect = self.shared.core.vga_written();
-        self.finish(&effect);
-    }
+/// The VGA core of a primary device, as after power-on.
+fn fresh_vga(config: &QxlConfig, memory: &GuestMemory) -> Option<Vga> {
+    config.primary.then(|| Vga::new(vga_args(config, memory)))
+}
 
-    fn finish(&self, effect: &PortEffect) {
-        if effect.wake {
-            self.shared.wake();
-        }
-        if let Some(ticket) = &effect.ticket
-            && !ticket.wait(PORT_WAIT)
-        {
-            self.shared.core.counters.add(Counter::Timeouts);
-            tracing::warn!(
-                device = self.shared.core.config.index,
-                "a port command takes longer than a virtual CPU waits"
-            );
-        }
+/// What the VGA core works on.
+pub(crate) fn vga_args(config: &QxlConfig, memory: &GuestMemory) -> VgaArgs {
+    VgaArgs {
+        memory: memory.ram.clone(),
+        vgamem: config.sizes.vgamem(),
     }
 }
 
@@ -250,6 +289,18 @@ impl Bell {
 }
 
 impl Shared {
+    /// Does what a port write asks of the vCPU that made it.
+    pub(crate) fn finish(&self, effect: &PortEffect) {
+        if effect.wake {
+            self.wake();
+        }
+        if let Some(ticket) = &effect.ticket
+            && !ticket.wait(PORT_WAIT)
+        {
+            self.core.port_timed_out();
+        }
+    }
+
     fn wake(&self) {
         // Fails only when the counter is full, and then the thread is awake.
         let _ = self.wake.write(1);
@@ -258,6 +309,7 @@ impl Shared {
     /// The display thread.
     fn run(&self, bell: &Bell) {
         let mut look = FIRST_LOOK;
+        let mut next_frame = self.started;
         loop {
             match self.attend() {
                 Attention::Stop => return,
@@ -268,9 +320,10 @@ impl Shared {
             match step {
                 Step::Busy => look = FIRST_LOOK,
                 Step::Idle { unreturned } => {
-                    let limit = (unreturned && look <= LAST_LOOK).then_some(look);
+                    let returned = (unreturned && look <= LAST_LOOK).then_some(look);
                     look = look.saturating_mul(2).min(2 * LAST_LOOK);
-                    bell.wait(limit);
+                    let frame = self.frame(&mut next_frame);
+                    bell.wait(returned.into_iter().chain(frame).min());
                     // Nothing there to read when the time was over.
                     if self.wake.read().is_ok() {
                         look = FIRST_LOOK;
@@ -278,6 +331,23 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Draws the VGA core's picture when it is time to; how long it is until the next time.
+    fn frame(&self, next: &mut Instant) -> Option<Duration> {
+        if !self.watched.load(Ordering::Acquire) || !lock(&self.worker).shows_vga() {
+            return None;
+        }
+        let now = Instant::now();
+        if now >= *next {
+            *next = now + FRAME;
+            self.refresh();
+        }
+        Some(next.saturating_duration_since(now))
+    }
+
+    fn refresh(&self) {
+        lock(&self.worker).refresh_vga(self.started.elapsed());
     }
 
     /// Parks while the machine wants this device still.
@@ -357,6 +427,9 @@ impl PciFunction for Qxl {
         if sizes.vram64() > sizes.vram32() {
             bars.push(memory(4, sizes.vram64(), true, &core.memory.vram, false));
         }
+        if let Some(rom) = &self.shared.option_rom {
+            bars.push(memory(EXPANSION_ROM, OPTION_ROM_SIZE, false, rom.memory(), true));
+        }
         bars
     }
 
@@ -387,11 +460,17 @@ impl PciFunction for Qxl {
         match (bar, u8::try_from(offset), data) {
             (3, Ok(port), [value]) => {
                 let effect = self.shared.core.port_write(port, *value);
-                self.finish(&effect);
+                self.shared.finish(&effect);
             }
             _ => self.shared.core.counters.add(Counter::IgnoredAccesses),
         }
         Outcome::Done
+    }
+
+    fn bar_logged(&self, bar: u8, log: Option<DirtyLog>) {
+        if let (0, Some(vga)) = (bar, &self.shared.core.vga) {
+            vga.logged(log);
+        }
     }
 
     fn bar_moved(&self, bar: u8, address: Option<u64>) {
@@ -401,12 +480,17 @@ impl PciFunction for Qxl {
 
 impl DisplaySource for Qxl {
     fn audience(&self, audience: Audience) {
+        self.shared.watched.store(audience.watched, Ordering::Release);
         let capabilities = audience.clients.unwrap_or([0; CLIENT_CAPABILITY_BYTES]);
         self.set_client(audience.clients.is_some(), &capabilities);
     }
 
-    /// A native driver's picture is in the viewer already.
-    fn refresh(&self) {}
+    /// A driver's picture is in the viewer already, the VGA core's may not be.
+    fn refresh(&self) {
+        if self.shared.core.front().mode == Mode::Vga {
+            self.shared.refresh();
+        }
+    }
 }
 
 impl Lifecycle for Qxl {
@@ -434,8 +518,12 @@ impl Lifecycle for Qxl {
         self.shared.core.interrupts.update();
     }
 
-    /// As the reset port. What is in RAM and VRAM outside the RAM header stays, as it does on a machine reset.
+    /// As the reset port, and the VGA core's registers too. What is in RAM and VRAM outside the RAM header stays, as it
+    /// does on a machine reset.
     fn reset(&self) {
+        if let Some(vga) = &self.shared.core.vga {
+            vga.lock().reset();
+        }
         self.shared.core.reset();
         lock(&self.shared.worker).run_jobs();
     }

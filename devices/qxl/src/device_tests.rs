@@ -264,7 +264,7 @@ fn ports_read_as_ones_and_wide_writes_mean_nothing() {
     guest.device.bar_write(2, 0, &[0]);
     guest.device.bar_write(3, 256 + u64::from(ports::RESET), &[0]);
     assert_eq!(guest.device.counters().ignored_accesses, 5);
-    assert_eq!(guest.device.shared.core.front().mode, crate::core::Mode::Native);
+    assert_eq!(guest.device.shared.core.front().mode, Mode::Native);
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_synchronous_port_returns_after_five_seconds_and_the_work_goes_on() {
     guest.push(1, 0x77);
     guest.ring();
     guest.gate.await_visitor();
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     guest.out(ports::DESTROY_PRIMARY, 0);
     assert!(start.elapsed() >= PORT_WAIT);
     assert_eq!(guest.device.counters().timeouts, 1);

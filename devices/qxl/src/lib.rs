@@ -20,6 +20,7 @@ mod interrupts;
 mod memory;
 mod modes;
 mod monitors;
+mod option_rom;
 mod parse;
 mod ports;
 mod revision;
@@ -28,8 +29,11 @@ mod rom;
 mod sizes;
 mod state;
 mod surfaces;
+mod vga;
 mod worker;
 
+#[cfg(test)]
+mod double_fetch_tests;
 #[cfg(test)]
 mod linux_driver_tests;
 #[cfg(test)]
@@ -48,6 +52,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use counters::QxlCounters;
 pub use device::Qxl;
 pub use monitors::ClientHead;
+pub use option_rom::OptionRom;
 pub use rom::CLIENT_CAPABILITY_BYTES;
 pub use sizes::QxlSizes;
 pub use state::{QxlArgs, QxlState};
@@ -72,6 +77,12 @@ pub enum QxlError {
     /// A device has at least one head and at most 64.
     #[error("heads = {0}: 1 to 64 are possible")]
     Heads(u16),
+    /// The expansion ROM cannot be.
+    #[error("not a VGA BIOS: {reason}")]
+    OptionRom {
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// The host has no memory.
     #[error(transparent)]
     Memory(#[from] caraway_base::memory::MemoryError),

@@ -7,6 +7,8 @@ use caraway_ports::{
     drawing::{Brush, DrawOp, SurfaceFormat},
 };
 
+use proptest::prelude::*;
+
 use crate::{
     Qxl, QxlArgs, QxlConfig,
     core::Mode,
@@ -263,6 +265,7 @@ fn a_saved_mode_goes_on_where_it_was() {
             sink: std::sync::Arc::new(crate::testing::sink::TestSink::default()),
             ram: driver.rig.ram().clone(),
             vram: driver.rig.vram().clone(),
+            option_rom: None,
         };
         let state = driver.rig.device.save();
         let sink = std::sync::Arc::new(crate::testing::sink::TestSink::default());
@@ -345,10 +348,12 @@ fn a_vga_register_takes_the_screen_up_to_revision_4_and_leaves_slots_rings_and_m
             DisplayCommand::Draw(_),
             DisplayCommand::DestroySurface(0),
             DisplayCommand::Cursor(CursorCommand::Reset),
+            DisplayCommand::Monitors { heads, .. },
         ] = &said[..]
         else {
             panic!("{said:?}")
         };
+        assert!(heads.is_empty(), "one head that covers the screen");
         assert_eq!(
             driver.rig.vram().load_u32(0).unwrap(),
             0x42,
@@ -399,7 +404,10 @@ fn a_vga_register_ends_compatibility_and_undefined_mode_too() {
     assert_eq!(mode(&driver), Mode::Vga);
     assert!(matches!(
         driver.rig.sink.take()[..],
-        [DisplayCommand::Cursor(CursorCommand::Reset)]
+        [
+            DisplayCommand::Cursor(CursorCommand::Reset),
+            DisplayCommand::Monitors { .. }
+        ]
     ));
 }
 
@@ -471,4 +479,53 @@ fn heads_are_forgotten_when_the_vga_core_takes_the_screen() {
     write_vga(&mut driver);
     driver.create_primary(640, 480, 2560, slot(2, 0), 0);
     assert_eq!(heads(&driver), Some(Vec::new()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Any order of ports, VGA registers, commands and turns of the worker: once the worker has come to rest both sides
+    /// of the device agree, a mode has the screen and the layout that belong to it, and a reset heals everything.
+    #[test]
+    fn any_order_of_modes_leaves_a_device_whose_parts_agree(
+        revision in 1_u8..=5,
+        primary in any::<bool>(),
+        acts in proptest::collection::vec((0_u8..40, 0_u8..6, any::<bool>()), 0..60),
+    ) {
+        let mut driver = Driver::new(Rig::with(QxlConfig { revision, primary, ..config() }));
+        for (act, value, rest) in acts {
+            driver.set_slot_argument(BAR0, BAR0 + 12 * MIB);
+            driver.set_primary_argument(64, 64, 256, slot(u64::from(value % 3), 0), 0);
+            match act {
+                32..36 => drop(driver.rig.core.vga_written()),
+                36.. => {
+                    let ring = offset::COMMAND_RING + offset::RING_PRODUCER;
+                    let producer = driver.rig.header().load(ring).wrapping_add(u32::from(value));
+                    driver.rig.header().store(ring, producer);
+                }
+                port => drop(driver.rig.out_only(port, value)),
+            }
+            if rest {
+                driver.rig.run();
+            }
+        }
+        driver.rig.run();
+        let (now, slots) = {
+            let front = driver.rig.core.front();
+            (front.mode, front.slots.clone())
+        };
+        {
+            let worker = driver.rig.worker();
+            prop_assert_eq!(&worker.slots, &slots);
+            prop_assert_eq!(worker.layout.is_compat(), now == Mode::Compat);
+            prop_assert_eq!(worker.consuming, now != Mode::Vga);
+            let screen = matches!(now, Mode::Native | Mode::Compat);
+            prop_assert!(screen || !worker.surfaces.contains(0));
+        }
+        prop_assert!(primary || now != Mode::Vga);
+        driver.rig.out(ports::RESET, 0);
+        driver.rig.out(ports::SET_MODE, MODE_32);
+        fill(&mut driver, 1, 0x42);
+        prop_assert_eq!(driver.rig.sink.pixel(0, 0, 0), 0x42);
+    }
 }

@@ -39,6 +39,12 @@ pub(crate) const fn is_synchronous(port: u8) -> bool {
     )
 }
 
+/// Whether a guest could let commands wait one behind the other: there is one asynchronous command at a time, and a mode
+/// takes the place of all that waits.
+pub(crate) const fn may_pile_up(port: u8) -> bool {
+    port != SET_MODE && (is_synchronous(port) || port == OUT_OF_MEMORY)
+}
+
 /// Whether the command is carried out in VGA mode.
 pub(crate) const fn works_in_vga_mode(port: u8) -> bool {
     matches!(

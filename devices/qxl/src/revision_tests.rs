@@ -43,6 +43,7 @@ fn the_first_revision_has_a_page_of_vram() {
         sink: rig.sink.clone(),
         ram: rig.ram().clone(),
         vram: caraway_base::memory::SharedMemory::allocate("vram", vram).unwrap(),
+        option_rom: None,
     };
     assert!(Qxl::restore(args(4096), rig.device.save()).is_ok());
     assert!(Qxl::restore(args(16 << 20), rig.device.save()).is_err());
@@ -142,6 +143,7 @@ fn a_record_with_clients_is_none_of_a_revision_without() {
             sink: rig.sink.clone(),
             ram: memory.ram,
             vram: memory.vram,
+            option_rom: None,
         };
         Qxl::restore(args, rig.device.save().of_revision(revision))
     };

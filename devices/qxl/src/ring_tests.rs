@@ -275,6 +275,17 @@ fn flush_release_publishes_at_once_and_with_an_interrupt() {
 }
 
 #[test]
+fn flushing_before_anything_was_pushed_does_nothing() {
+    for port in [ports::FLUSH_RELEASE, ports::OUT_OF_MEMORY, ports::FLUSH_SURFACES_ASYNC] {
+        let mut driver = Driver::with_primary();
+        driver.rig.take_pending();
+        driver.rig.out(port, 0);
+        assert_eq!(driver.rig.take_pending() & !interrupts::IO_COMMAND, 0, "port {port}");
+        assert!(driver.collect_addresses().is_empty() && !driver.rig.frozen());
+    }
+}
+
+#[test]
 fn out_of_memory_is_ignored_while_the_guest_has_something_to_collect() {
     let mut driver = Driver::with_primary();
     let first = driver.fill(1, 0, [0, 0, 4, 4], 1);

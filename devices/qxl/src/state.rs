@@ -8,16 +8,19 @@ use caraway_base::{
     state::{Migratable, StateError},
 };
 use caraway_ports::display::DisplaySink;
+use caraway_vga::{Vga, VgaState};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Qxl, QxlConfig,
     core::Mode,
     cursor::{CursorState, SavedCursor},
+    device::vga_args,
     lock,
     memory::{GuestMemory, Location, SlotTable},
     modes,
     monitors::MonitorsConfig,
+    option_rom::OptionRom,
     parse::Layout,
     ring::{Batch, CommandRing, Held, ReleaseRing},
     rom::ClientBlock,
@@ -37,6 +40,8 @@ pub struct QxlArgs {
     /// Contents of BAR 1 and 4, as many bytes as [`QxlSizes::for_revision`](crate::QxlSizes::for_revision) gives
     /// `vram64`.
     pub vram: SharedMemory,
+    /// The VGA BIOS; with one, the saved device had one too.
+    pub option_rom: Option<OptionRom>,
 }
 
 impl std::fmt::Debug for QxlArgs {
@@ -64,6 +69,8 @@ pub struct QxlState {
     update_id: u32,
     rom_mode: u32,
     client: ClientBlock,
+    /// The VGA core of a primary device.
+    vga: Option<VgaState>,
 }
 
 /// What two devices must agree in.
@@ -116,6 +123,9 @@ impl QxlState {
         }
         if self.mode == Mode::Vga && !config.primary {
             return Err(invalid("mode", self.mode));
+        }
+        if self.vga.is_some() != config.primary {
+            return Err(invalid("vga", self.vga.is_some()));
         }
         if !self.slots.fits(memory) {
             return Err(invalid("slots", &self.slots));
@@ -183,9 +193,9 @@ impl Migratable for Qxl {
     type State = QxlState;
     type Args = QxlArgs;
     const KIND: &'static str = "qxl";
-    /// 2: the compatibility mode, with the bias of its slot.
-    const VERSION: u16 = 2;
-    const OLDEST: u16 = 2;
+    /// 2: the compatibility mode, with the bias of its slot. 3: the VGA core.
+    const VERSION: u16 = 3;
+    const OLDEST: u16 = 3;
 
     fn save(&self) -> QxlState {
         let shared = self.shared();
@@ -211,6 +221,7 @@ impl Migratable for Qxl {
             update_id: worker.rom.update_id(),
             rom_mode: worker.rom.mode(),
             client: worker.rom.client().clone(),
+            vga: shared.core.vga.as_ref().map(|vga| vga.lock().save()),
         }
     }
 
@@ -221,7 +232,13 @@ impl Migratable for Qxl {
         };
         let config = args.config.checked().map_err(|error| invalid("config", error))?;
         state.check(&config, &memory)?;
-        let device = Self::assemble(config, memory, args.sink).map_err(|error| invalid("config", error))?;
+        let vga = state
+            .vga
+            .clone()
+            .map(|vga| Vga::restore(vga_args(&config, &memory), vga))
+            .transpose()?;
+        let device = Self::assemble_with(config, memory, vga, args.option_rom, args.sink)
+            .map_err(|error| invalid("config", error))?;
         {
             let mut worker = lock(&device.shared().worker);
             let mut front = device.shared().core.front();

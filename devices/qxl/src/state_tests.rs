@@ -34,6 +34,7 @@ fn args() -> QxlArgs {
         sink: Arc::new(TestSink::default()),
         ram: memory.ram,
         vram: memory.vram,
+        option_rom: None,
     }
 }
 
@@ -133,6 +134,7 @@ fn migrated(driver: &Driver) -> Driver {
         sink: sink.clone(),
         ram: copy_of(driver.rig.ram()),
         vram: copy_of(driver.rig.vram()),
+        option_rom: None,
     };
     let device: Qxl = records.take("00:01.0", args).unwrap();
     records.finish().unwrap();
@@ -402,6 +404,19 @@ fn records_that_no_device_can_have_written_are_refused() {
             bias: 0,
         })
     )));
+    assert!(refused(|state| state.rom_mode = 148));
+    assert!(!refused(|state| (state.mode, state.rom_mode) = (Mode::Compat, 1)));
+    assert!(refused(|state| (state.mode, state.rom_mode) = (Mode::Compat, u32::MAX)));
+    let biased = |region, bias| Slot {
+        region,
+        offset: 0,
+        size: MIB,
+        bias,
+    };
+    assert!(!refused(|state| state.slots.set(0, Some(biased(Region::Ram, 1 << 32)))));
+    assert!(refused(|state| state.slots.set(0, Some(biased(Region::Ram, 1 << 48)))));
+    assert!(refused(|state| state.slots.set(0, Some(biased(Region::Vram, 1 << 32)))));
+    assert!(refused(|state| state.slots.set(3, Some(biased(Region::Ram, 4096)))));
     assert!(refused(|state| {
         let mut ring = ReleaseRing::new(0, None);
         let rig = Rig::new();
@@ -436,6 +451,7 @@ fn memory_of_another_size_is_refused() {
         let args = QxlArgs {
             ram: SharedMemory::allocate("ram", ram * MIB).unwrap(),
             vram: SharedMemory::allocate("vram", vram * MIB).unwrap(),
+            option_rom: None,
             ..args()
         };
         assert!(Qxl::restore(args, state.clone()).is_err(), "{ram} {vram}");

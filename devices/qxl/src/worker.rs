@@ -22,6 +22,7 @@ use crate::{
     ring::{CommandRing, Held, ReleaseRing, RingCorrupt},
     rom::Rom,
     surfaces::{Backing, Surface, SurfaceTable},
+    vga::VgaScreen,
 };
 
 /// What a step found to do.
@@ -53,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) surfaces: SurfaceTable,
     pub(crate) cursor: CursorState,
     pub(crate) monitors: Option<MonitorsConfig>,
+    /// The picture without a driver.
+    pub(crate) vga: VgaScreen,
 }
 
 /// The viewer; only there because trait objects are not `Debug`.
@@ -70,6 +73,7 @@ impl Worker {
     pub(crate) fn new(core: Arc<Core>, rom: Rom, sink: Arc<dyn DisplaySink>) -> Self {
         let consuming = core.config.idle_mode() != Mode::Vga;
         Self {
+            vga: VgaScreen::new(&core.memory.ram),
             core,
             sink: SinkHandle(sink),
             rom,
@@ -282,6 +286,7 @@ impl Worker {
         self.cursor = CursorState::default();
         self.monitors = None;
         self.submit(DisplayCommand::Reset);
+        self.vga.hidden();
         self.rom.restore();
         self.commands = CommandRing::command(0);
         self.cursor_commands = CommandRing::cursor(0);
@@ -290,7 +295,7 @@ impl Worker {
         self.core.interrupts.update();
     }
 
-    fn submit(&self, command: DisplayCommand) {
+    pub(crate) fn submit(&self, command: DisplayCommand) {
         self.sink.0.submit(command);
     }
 
@@ -325,6 +330,9 @@ impl Worker {
             None
         };
         self.submit(DisplayCommand::CreateSurface(surface.spec(id, pixels)));
+        if id == 0 {
+            self.vga.hidden();
+        }
         self.surfaces.insert(id, surface);
     }
 

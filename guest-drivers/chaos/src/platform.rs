@@ -7,9 +7,9 @@ use crate::random::Random;
 
 const WIDTHS: [Width; 3] = [Width::B1, Width::B2, Width::B4];
 
-/// First port and number of ports: DMA, PICs, PIT, i8042 and speaker, RTC, POST, fast reset, VGA, serial ports, fw_cfg,
+/// First port and number of ports: DMA, PICs, PIT, i8042 and speaker, RTC, POST, fast reset, dispi, VGA, serial ports, fw_cfg,
 /// power management, PCI config, and everything below the PCI window.
-const BLOCKS: [(u16, u32); 15] = [
+const BLOCKS: [(u16, u32); 16] = [
     (0x00, 0x20),
     (0x20, 0x02),
     (0x40, 0x04),
@@ -18,6 +18,7 @@ const BLOCKS: [(u16, u32); 15] = [
     (0x80, 0x20),
     (0xb2, 0x02),
     (0xf0, 0x10),
+    (0x1ce, 0x04),
     (0x1f0, 0x08),
     (0x3b0, 0x30),
     (0x3f8, 0x08),

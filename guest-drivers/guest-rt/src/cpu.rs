@@ -1,7 +1,7 @@
 //! The services of ring 0: port I/O, one access or many at once, and waiting for events.
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A tick of the timer ([`crate::irq::start_ticks`]).
 pub const EVENT_TICK: u32 = 1;
@@ -11,8 +11,12 @@ pub const EVENT_KEYBOARD: u32 = 2;
 pub const EVENT_MOUSE: u32 = 4;
 /// The first serial port has interrupted.
 pub const EVENT_SERIAL: u32 = 8;
-/// Pending bits of the QXL device appear as events from this bit on.
+/// Pending bits of the first QXL device appear as events from this bit on.
 pub const EVENT_QXL_SHIFT: u32 = 8;
+/// QXL devices the interrupt entry looks at.
+pub const QXL_DEVICES: usize = 4;
+/// Pending bits of a QXL device; those of the next one follow.
+const QXL_BITS: u32 = 6;
 
 // Shared with ring0.s, which sets bits, counts ticks and reads where the QXL device is.
 
@@ -23,14 +27,68 @@ static GUEST_EVENTS: AtomicU32 = AtomicU32::new(0);
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 static GUEST_TICKS: AtomicU64 = AtomicU64::new(0);
-/// Address of the QXL device's int_pending; 0 while there is none.
+/// Interrupts of PCI lines, and those among them that were nobody's: right after an owner's, or not.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
-static GUEST_QXL_PENDING: AtomicU64 = AtomicU64::new(0);
-/// Number of the QXL device's UPDATE_IRQ port.
+static GUEST_PCI_INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 // SAFETY: as above.
 #[unsafe(no_mangle)]
-static GUEST_QXL_IRQ_PORT: AtomicU16 = AtomicU16::new(0);
+static GUEST_PCI_ECHOES: AtomicU64 = AtomicU64::new(0);
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+static GUEST_PCI_UNCLAIMED: AtomicU64 = AtomicU64::new(0);
+/// The QXL devices that are looked at.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+static GUEST_QXL: [QxlEntry; QXL_DEVICES] = [const { QxlEntry::new() }; QXL_DEVICES];
+
+/// Where the interrupt entry finds a QXL device. ring0.s knows this layout.
+#[derive(Debug)]
+#[repr(C)]
+struct QxlEntry {
+    /// Address of int_pending; 0 while there is no device.
+    pending: AtomicU64,
+    /// Number of the UPDATE_IRQ port.
+    port: AtomicU32,
+    /// Event bit of pending bit 0.
+    shift: AtomicU32,
+}
+
+impl QxlEntry {
+    const fn new() -> Self {
+        Self {
+            pending: AtomicU64::new(0),
+            port: AtomicU32::new(0),
+            shift: AtomicU32::new(EVENT_QXL_SHIFT),
+        }
+    }
+}
+
+/// Event bit of pending bit 0 of QXL device number `device`.
+pub const fn qxl_shift(device: usize) -> u32 {
+    EVENT_QXL_SHIFT + QXL_BITS * device as u32
+}
+
+/// Interrupts of PCI lines so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PciInterrupts {
+    /// All of them.
+    pub all: u64,
+    /// Those right after a device's own for which none had anything pending. A host that ends interrupts when it delivers
+    /// them makes one of each interrupt, because the line is still up then.
+    pub echoes: u64,
+    /// The other ones for which no device had anything pending.
+    pub unclaimed: u64,
+}
+
+/// Interrupts of PCI lines so far.
+pub fn pci_interrupts() -> PciInterrupts {
+    PciInterrupts {
+        all: GUEST_PCI_INTERRUPTS.load(Ordering::Acquire),
+        echoes: GUEST_PCI_ECHOES.load(Ordering::Acquire),
+        unclaimed: GUEST_PCI_UNCLAIMED.load(Ordering::Acquire),
+    }
+}
 
 const SERVICE_IN8: u32 = 0;
 const SERVICE_IN16: u32 = 1;
@@ -165,8 +223,12 @@ pub fn halt() -> ! {
     }
 }
 
-/// Has the interrupt entry collect and acknowledge the QXL device's interrupts. 0 for `pending` stops that.
-pub(crate) fn attach_qxl(pending: u64, update_irq_port: u16) {
-    GUEST_QXL_IRQ_PORT.store(update_irq_port, Ordering::Release);
-    GUEST_QXL_PENDING.store(pending, Ordering::Release);
+/// Has the interrupt entry collect and acknowledge the interrupts of QXL device number `device`. 0 for `pending` stops
+/// that.
+pub(crate) fn attach_qxl(device: usize, pending: u64, update_irq_port: u16) {
+    if let Some(entry) = GUEST_QXL.get(device) {
+        entry.port.store(update_irq_port.into(), Ordering::Release);
+        entry.shift.store(qxl_shift(device), Ordering::Release);
+        entry.pending.store(pending, Ordering::Release);
+    }
 }

@@ -24,6 +24,7 @@
 .set COMMAND_LINE_LIMIT, 1023
 .set SERVICES,    8
 .set PORT_OPERATIONS, 6
+.set QXL_DEVICES, 4
 
 # ---- PVH note: owner "Xen", type 18 (32-bit physical entry). Some loaders read eight bytes of descriptor.
 .section .note.pvh, "a", @note
@@ -282,25 +283,43 @@ ring0_interrupt:
     add rsp, 16
     iretq
 
-    # PCI lines are level-triggered: take the pending bits of the QXL device and have it drop the line
+    # PCI lines are level-triggered and shared: take the pending bits of every QXL device and have it drop the line
     # (write to its UPDATE_IRQ port) before the end of interrupt.
-3:  mov rcx, [rip + GUEST_QXL_PENDING]
+3:  push rsi
+    push rdi
+    inc qword ptr [rip + GUEST_PCI_INTERRUPTS]
+    lea rsi, [rip + GUEST_QXL]
+    xor edi, edi                    # what any of them had pending
+5:  mov rcx, [rsi]
     test rcx, rcx
-    jz 4f
+    jz 6f
     xor edx, edx
     xchg [rcx], edx
-    mov ecx, edx
-    movzx edx, word ptr [rip + GUEST_QXL_IRQ_PORT]
+    or edi, edx
+    mov ecx, [rsi + 12]
+    shl edx, cl
+    lock or dword ptr [rip + GUEST_EVENTS], edx
+    movzx edx, word ptr [rsi + 8]
     out dx, al
-    test ecx, ecx
+6:  add rsi, 16
+    lea rcx, [rip + GUEST_QXL + QXL_DEVICES * 16]
+    cmp rsi, rcx
+    jb 5b
+    test edi, edi
+    pop rdi
+    pop rsi
     jz 4f
     mov dword ptr [rip + ring0_unclaimed], 0
-    shl ecx, 8
-    lock or dword ptr [rip + GUEST_EVENTS], ecx
     jmp 2b
 
-    # Nobody's: bear with a late fall of the line, but mask one that stays up.
-4:  inc dword ptr [rip + ring0_unclaimed]
+    # Nobody's: bear with a late fall of the line, but mask one that stays up. The first one after an owner's is counted
+    # apart: some hosts end an interrupt when they deliver it, see the line up still, and deliver it once more.
+4:  lea rcx, [rip + GUEST_PCI_ECHOES]
+    cmp dword ptr [rip + ring0_unclaimed], 0
+    je 7f
+    lea rcx, [rip + GUEST_PCI_UNCLAIMED]
+7:  inc qword ptr [rcx]
+    inc dword ptr [rip + ring0_unclaimed]
     cmp dword ptr [rip + ring0_unclaimed], UNCLAIMED_LIMIT
     jb 2b
     mov dword ptr [rip + ring0_unclaimed], 0
@@ -435,7 +454,7 @@ ring0_operations:
 ring0_pin_events:
     .long 1, 2, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0
 ring0_unclaimed:
-    .long 0
+    .long 1                         # nothing was claimed yet
 ring0_dead_text:
     .ascii "ring 0 fault: vector error rip cr2 ="
 ring0_dead_text_end:

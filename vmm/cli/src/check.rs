@@ -9,7 +9,7 @@ use caraway_storage::{RawFile, StorageError};
 use crate::{
     args::CheckArgs,
     output::{self, chain},
-    run::failure::of_boot,
+    run::{assemble::load_option_rom, failure::of_boot},
 };
 
 /// Guests have fewer physical address bits; how many is a matter of the host, not of the configuration.
@@ -30,6 +30,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
 pub(crate) fn check_named(spec: &VmSpec) -> Result<(), ConfigError> {
     check_boot(spec)?;
     check_disks(spec)?;
+    check_option_rom(spec)?;
     check_log(spec)
 }
 
@@ -63,6 +64,13 @@ fn check_boot(spec: &VmSpec) -> Result<(), ConfigError> {
         rsdp: 0,
     })
     .map_err(|error| of_boot(&error, spec))
+}
+
+fn check_option_rom(spec: &VmSpec) -> Result<(), ConfigError> {
+    match &spec.display.advanced.option_rom {
+        Some(path) => load_option_rom(path).map(drop),
+        None => Ok(()),
+    }
 }
 
 fn check_disks(spec: &VmSpec) -> Result<(), ConfigError> {

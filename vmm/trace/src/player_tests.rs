@@ -4,7 +4,9 @@ use caraway_ports::{
 };
 
 use super::*;
-use crate::record::{Brush, Chunks, ClipRects, Composite, Cursor, Drawable, Mask, NewSurface, Op, Shape, Source};
+use crate::record::{
+    Brush, Chunks, ClipRects, Composite, Cursor, Drawable, Image, Mask, NewSurface, Op, PixelSource, Shape, Source,
+};
 
 fn primary(width: u32, height: u32, stride: i32, flags: u32) -> What {
     let size = stride.unsigned_abs() * height;
@@ -309,6 +311,45 @@ fn an_absent_source_is_the_destination_where_the_drawable_says_so() {
         (copy, true, "image = 0"),
     ] {
         assert_eq!(dropped(&mut player, draw(own(op, self_bitmap))), reason);
+    }
+}
+
+#[test]
+fn a_quic_image_of_more_pixels_than_a_command_may_bring_is_dropped() {
+    let copy = |width: u32, height: u32| {
+        let header = [u32::from_le_bytes(*b"QUIC"), 0, 4, width, height];
+        let data: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let image = Image {
+            id: 0,
+            flags: 0,
+            width,
+            height,
+            pixels: PixelSource::Quic {
+                size: 20,
+                data: Chunks {
+                    data: data.into(),
+                    more: 0,
+                },
+            },
+        };
+        draw(Drawable {
+            op: Op::Copy {
+                source: Source {
+                    image: Some(image),
+                    area: Rect::at(0, 0, 1, 1),
+                },
+                rop: 8,
+                scale: 1,
+                mask: Mask::default(),
+            },
+            ..fill(0, Rect::at(0, 0, 1, 1))
+        })
+    };
+    let mut player = with_screen();
+    assert_eq!(player.translate(copy(8192, 8192)).len(), 1);
+    for (width, height) in [(8192, 8192 + 64), (0x4000, 0x8000), (u32::MAX, u32::MAX), (0, 8)] {
+        let reason = format!("QUIC width = {width}");
+        assert_eq!(dropped(&mut player, copy(width, height)), reason);
     }
 }
 

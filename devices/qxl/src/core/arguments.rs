@@ -79,7 +79,7 @@ impl Core {
             .map_err(|reason| GuestBug(format!("primary surface: {reason}")))?;
         if front.mode == Mode::Native {
             self.counters.add(Counter::ReplacedPrimaries);
-            tracing::debug!(device = self.config.index, "primary surface created over a live one");
+            self.note("primary surface replaced", &"the guest did not destroy the old one");
         }
         front.mode = Mode::Native;
         Ok(Action::Queue(Request::CreatePrimary { backing, keep_data }))
@@ -93,7 +93,7 @@ impl Core {
             Ok(Some(config)) => Action::Queue(Request::Monitors(config)),
             Ok(None) => Action::Done,
             Err(reason) => {
-                tracing::debug!(device = self.config.index, %reason, "monitors configuration ignored");
+                self.note("monitors configuration ignored", &reason);
                 Action::Done
             }
         }

@@ -8,7 +8,7 @@ use caraway_ports::{
 use crate::testing::guest::{Driver, Frame, Packed, copy_of, image_of, slot};
 
 /// Draws a drawable of this type and gives what the viewer was told; `None` when it was dropped.
-fn drawn(driver: &mut Driver, kind: u8, payload: &Packed) -> Option<DrawOp> {
+pub(super) fn drawn(driver: &mut Driver, kind: u8, payload: &Packed) -> Option<DrawOp> {
     framed(
         driver,
         &Frame {
@@ -19,7 +19,7 @@ fn drawn(driver: &mut Driver, kind: u8, payload: &Packed) -> Option<DrawOp> {
     )
 }
 
-fn framed(driver: &mut Driver, frame: &Frame, payload: &Packed) -> Option<DrawOp> {
+pub(super) fn framed(driver: &mut Driver, frame: &Frame, payload: &Packed) -> Option<DrawOp> {
     let before = driver.rig.core.counters.read();
     let body = driver.draw(frame, payload);
     let after = driver.rig.core.counters.read();
@@ -33,7 +33,7 @@ fn framed(driver: &mut Driver, frame: &Frame, payload: &Packed) -> Option<DrawOp
     draw.map(|drawable| drawable.op)
 }
 
-fn dropped(driver: &mut Driver, frame: &Frame, payload: &Packed) -> bool {
+pub(super) fn dropped(driver: &mut Driver, frame: &Frame, payload: &Packed) -> bool {
     let before = driver.rig.core.counters.read().dropped;
     let op = framed(driver, frame, payload);
     op.is_none() && driver.rig.core.counters.read().dropped == before + 1
@@ -728,6 +728,13 @@ fn images_of_surfaces_and_quic_streams_are_checked() {
     ] {
         let image = driver.place(&quic(size, &stream));
         assert!(copied(&mut driver, image, 1, 1).is_none());
+    }
+    // A few bytes that stand for more pixels than a command may bring.
+    for (width, height) in [(8192, 8192 + 64), (0x4000, 0x8000), (u32::MAX, u32::MAX)] {
+        let mut image = quic(28, &stream(4, width, height));
+        image.0[0x0a..0x12].copy_from_slice(&Packed::new().u32(width).u32(height).0);
+        let image = driver.place(&image);
+        assert!(copied(&mut driver, image, 1, 1).is_none(), "{width}x{height}");
     }
     for kind in [2, 100, 101, 102, 103, 105, 106, 107, 108, 109, 255] {
         let mut image = image_of(1, 1, 4, slot(1, 0));

@@ -152,9 +152,12 @@ impl Guest<'_> {
             return Err(Malformed::value("QUIC header", magic));
         }
         let same = (header.u32()?, header.u32()?) == (width, height);
-        if !same || width == 0 || height == 0 || u64::from(width) * u64::from(height) > (1 << 29) - 1 {
+        let pixels = u64::from(width) * u64::from(height);
+        if !same || pixels == 0 {
             return Err(Malformed::value("QUIC width", width));
         }
+        // A few bytes may stand for any number of pixels, which are made where it is drawn.
+        self.charge(pixels.saturating_mul(4))?;
         Ok(ImageData::Quic(Bytes::from(stream)))
     }
 

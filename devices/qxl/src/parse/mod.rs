@@ -145,3 +145,7 @@ mod compat_tests;
 mod drawable_tests;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod pointer_tests;
+#[cfg(test)]
+mod reads_tests;

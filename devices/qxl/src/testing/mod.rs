@@ -3,6 +3,7 @@
 
 pub(crate) mod guest;
 pub(crate) mod sink;
+mod whole;
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard},

@@ -10,6 +10,7 @@ use caraway_ports::{
     geometry::Rect,
 };
 
+use super::whole::assert_whole;
 use crate::lock;
 
 #[derive(Debug, Default)]
@@ -124,6 +125,7 @@ fn source(before: &Canvas, drawable: &Drawable, x: i32, y: i32, bytes: usize) ->
 
 impl DisplaySink for TestSink {
     fn submit(&self, command: DisplayCommand) {
+        assert_whole(&command);
         let mut surfaces = lock(&self.surfaces);
         match &command {
             DisplayCommand::CreateSurface(spec) => {

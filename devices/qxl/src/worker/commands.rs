@@ -54,12 +54,15 @@ impl Worker {
 
     fn drop_command(&self, what: &'static str, reason: Malformed) {
         self.core.counters.add(Counter::Dropped);
-        tracing::debug!(device = self.core.config.index, what, %reason, "command dropped");
+        self.core.note(what, &reason);
     }
 
     pub(super) fn cursor_command(&mut self, item: RingItem) {
         if item.kind == command::NOP || item.kind > command::SURFACE {
-            return self.drop_command("cursor ring", Malformed::value("command type", item.kind));
+            return self.drop_command(
+                "cursor ring command dropped",
+                Malformed::value("command type", item.kind),
+            );
         }
         let Some(held) = self.hold(item.body) else { return };
         if item.kind == command::CURSOR {
@@ -69,10 +72,13 @@ impl Worker {
                     self.cursor.apply(&command);
                     self.submit(DisplayCommand::Cursor(command));
                 }
-                Err(reason) => self.drop_command("cursor", reason),
+                Err(reason) => self.drop_command("cursor command dropped", reason),
             }
         } else {
-            self.drop_command("cursor ring", Malformed::value("command type", item.kind));
+            self.drop_command(
+                "cursor ring command dropped",
+                Malformed::value("command type", item.kind),
+            );
         }
         self.give_back(held);
     }
@@ -82,7 +88,7 @@ impl Worker {
             command::NOP => return,
             command::DRAW..=command::SURFACE => {}
             // Whether it has a release cell is anybody's guess.
-            other => return self.drop_command("command ring", Malformed::value("command type", other)),
+            other => return self.drop_command("command dropped", Malformed::value("command type", other)),
         }
         let Some(held) = self.hold(item.body) else { return };
         let outcome = match item.kind {
@@ -96,7 +102,7 @@ impl Worker {
             Ok(None) => {}
             Ok(Some(held)) => self.give_back(held),
             Err(reason) => {
-                self.drop_command("command ring", reason);
+                self.drop_command("command dropped", reason);
                 self.give_back(held);
             }
         }

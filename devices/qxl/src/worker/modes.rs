@@ -1,5 +1,7 @@
 //! The worker's half of the mode changes in [`crate::core`]'s `modes`.
 
+use caraway_ports::display::DisplayCommand;
+
 use super::Worker;
 use crate::{core::CompatScreen, parse::Layout, surfaces::Surface};
 
@@ -25,5 +27,9 @@ impl Worker {
         self.consuming = false;
         self.layout = Layout::Native;
         self.monitors = None;
+        self.submit(DisplayCommand::Monitors {
+            heads: Vec::new(),
+            max: self.core.config.heads,
+        });
     }
 }

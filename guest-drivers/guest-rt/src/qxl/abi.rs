@@ -71,6 +71,8 @@ pub const PORT_UPDATE_AREA_ASYNC: u16 = 16;
 pub const PORT_MEMSLOT_ADD_ASYNC: u16 = 17;
 /// As [`PORT_CREATE_PRIMARY`], finished by interrupt.
 pub const PORT_CREATE_PRIMARY_ASYNC: u16 = 18;
+/// Writes every surface back to guest memory, finished by interrupt.
+pub const PORT_FLUSH_SURFACES_ASYNC: u16 = 22;
 /// Takes a monitors configuration, finished by interrupt.
 pub const PORT_MONITORS_CONFIG_ASYNC: u16 = 24;
 /// Ports of the I/O BAR.

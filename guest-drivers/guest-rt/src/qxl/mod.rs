@@ -15,7 +15,7 @@ use core::fmt;
 use crate::cpu::{self, out8};
 use crate::pci;
 use abi::{
-    DEVICE, FORMAT_32_XRGB, MIN_REVISION, PORT_CREATE_PRIMARY_ASYNC, PORT_MEMSLOT_ADD_ASYNC,
+    DEVICE, FORMAT_32_XRGB, MIN_REVISION, PORT_CREATE_PRIMARY_ASYNC, PORT_FLUSH_SURFACES_ASYNC, PORT_MEMSLOT_ADD_ASYNC,
     PORT_MONITORS_CONFIG_ASYNC, PORT_NOTIFY_COMMAND, PORT_NOTIFY_CURSOR, PORT_NOTIFY_OOM, PORT_RESET,
     PORT_UPDATE_AREA_ASYNC, PORT_UPDATE_IRQ, RAM_COMMAND_RING, RAM_CREATE_SURFACE, RAM_CURSOR_RING, RAM_HEADER_SIZE,
     RAM_INT_MASK, RAM_INT_PENDING, RAM_MAGIC, RAM_MEM_SLOT, RAM_MONITORS_CONFIG, RAM_RELEASE_RING, RAM_UPDATE_AREA,
@@ -27,15 +27,20 @@ pub use command::{Area, CursorShape, Pixels};
 use memory::CommandMemory;
 use ring::{CommandRing, ReleaseRing};
 
-/// Event: the device took from a full command ring or pushed to the release ring.
-pub const EVENT_DISPLAY: u32 = 1 << cpu::EVENT_QXL_SHIFT;
-/// Event: the device took from a full cursor ring.
-pub const EVENT_CURSOR: u32 = 2 << cpu::EVENT_QXL_SHIFT;
-/// Event: an asynchronous port command has finished.
-const EVENT_IO: u32 = 4 << cpu::EVENT_QXL_SHIFT;
-/// Event: the device found a protocol violation.
-const EVENT_ERROR: u32 = 8 << cpu::EVENT_QXL_SHIFT;
-const INTERRUPT_MASK: u32 = 0x0f;
+/// Event of the first device: it took from a full command ring or pushed to the release ring.
+pub const EVENT_DISPLAY: u32 = DISPLAY << cpu::EVENT_QXL_SHIFT;
+/// Event of the first device: it took from a full cursor ring.
+pub const EVENT_CURSOR: u32 = CURSOR << cpu::EVENT_QXL_SHIFT;
+
+/// The command ring was full and is not, or the release ring got something.
+const DISPLAY: u32 = 1;
+/// The cursor ring was full and is not.
+const CURSOR: u32 = 2;
+/// An asynchronous port command has finished.
+const IO: u32 = 4;
+/// The device found a protocol violation.
+const ERROR: u32 = 8;
+const INTERRUPT_MASK: u32 = DISPLAY | CURSOR | IO | ERROR;
 
 /// Ticks until an asynchronous command, a full ring or a lack of memory counts as an error.
 const PATIENCE_TICKS: u64 = 300;
@@ -82,6 +87,8 @@ impl fmt::Display for QxlError {
 /// The device, with slots added; a primary exists from [`Qxl::create_primary`] on.
 #[derive(Debug)]
 pub struct Qxl {
+    /// Which of the devices the interrupt entry looks at.
+    number: usize,
     ports: u16,
     ram: Bar,
     rom: Bar,
@@ -99,7 +106,12 @@ pub struct Qxl {
 impl Qxl {
     /// Finds the device, resets it and adds its memory slots: 1 for the RAM BAR up to the header, 2 for the surfaces.
     pub fn open() -> Result<Self, QxlError> {
-        let function = pci::find(VENDOR, DEVICE).ok_or(QxlError::NotFound)?;
+        Self::open_at(pci::find(VENDOR, DEVICE).ok_or(QxlError::NotFound)?, 0)
+    }
+
+    /// As [`Qxl::open`], for the device at a place on the bus. `number` tells devices apart that are open at the same
+    /// time, below [`cpu::QXL_DEVICES`].
+    pub fn open_at(function: pci::Function, number: usize) -> Result<Self, QxlError> {
         if function.revision() < MIN_REVISION {
             return Err(QxlError::Revision(function.revision()));
         }
@@ -118,6 +130,7 @@ impl Qxl {
         }
         let memory = CommandMemory::new(pages, header).ok_or(QxlError::Layout)?;
         let mut qxl = Self {
+            number,
             ports,
             ram,
             rom,
@@ -137,15 +150,16 @@ impl Qxl {
 
     /// Brings the device back to where [`Qxl::open`] left it: no primary, nothing drawn.
     pub fn reset(&mut self) -> Result<(), QxlError> {
-        cpu::attach_qxl(0, 0);
+        cpu::attach_qxl(self.number, 0, 0);
         self.port(PORT_RESET, 0);
         if self.ram.read32(self.header) != RAM_MAGIC {
             return Err(QxlError::Layout);
         }
         self.memory.release_all();
         self.size = (0, 0);
-        cpu::take(EVENT_DISPLAY | EVENT_CURSOR | EVENT_IO | EVENT_ERROR);
+        cpu::take(self.event(INTERRUPT_MASK));
         cpu::attach_qxl(
+            self.number,
             self.ram.address(self.header + RAM_INT_PENDING),
             self.ports + PORT_UPDATE_IRQ,
         );
@@ -265,12 +279,12 @@ impl Qxl {
 
     fn push_drawable(&mut self, at: usize) -> Result<(), QxlError> {
         let address = self.slot_ram | at as u64;
-        self.push(PORT_NOTIFY_COMMAND, address, command::COMMAND_DRAW, EVENT_DISPLAY)
+        self.push(PORT_NOTIFY_COMMAND, address, command::COMMAND_DRAW, self.event(DISPLAY))
     }
 
     fn push_cursor(&mut self, at: usize) -> Result<(), QxlError> {
         let address = self.slot_ram | at as u64;
-        self.push(PORT_NOTIFY_CURSOR, address, command::COMMAND_CURSOR, EVENT_CURSOR)
+        self.push(PORT_NOTIFY_CURSOR, address, command::COMMAND_CURSOR, self.event(CURSOR))
     }
 
     fn push(&mut self, notify: u16, address: u64, kind: u32, event: u32) -> Result<(), QxlError> {
@@ -289,7 +303,7 @@ impl Qxl {
             }
             patience.check(QxlError::RingStuck)?;
             cpu::wait(event | cpu::EVENT_TICK);
-            if cpu::take(EVENT_ERROR) != 0 {
+            if cpu::take(self.event(ERROR)) != 0 {
                 return Err(QxlError::Violation);
             }
         }
@@ -307,8 +321,8 @@ impl Qxl {
             }
             patience.check(QxlError::NoMemory)?;
             self.port(PORT_NOTIFY_OOM, 0);
-            cpu::wait(EVENT_DISPLAY | cpu::EVENT_TICK);
-            if cpu::take(EVENT_ERROR) != 0 {
+            cpu::wait(self.event(DISPLAY) | cpu::EVENT_TICK);
+            if cpu::take(self.event(ERROR)) != 0 {
                 return Err(QxlError::Violation);
             }
         }
@@ -317,18 +331,43 @@ impl Qxl {
     /// Runs an asynchronous port command to its end.
     fn run(&mut self, port: u16, value: u8) -> Result<(), QxlError> {
         let patience = Patience::new();
-        cpu::take(EVENT_IO);
+        self.begin(port, value);
+        self.await_end(port, patience)
+    }
+
+    /// Writes back every surface, of which there may be none: something for the device's thread to do that ends with an
+    /// interrupt. To be followed by [`Qxl::await_flush`].
+    pub fn begin_flush(&self) {
+        self.begin(PORT_FLUSH_SURFACES_ASYNC, 0);
+    }
+
+    /// Waits for the interrupt that ends what [`Qxl::begin_flush`] began.
+    pub fn await_flush(&self) -> Result<(), QxlError> {
+        self.await_end(PORT_FLUSH_SURFACES_ASYNC, Patience::new())
+    }
+
+    fn begin(&self, port: u16, value: u8) {
+        cpu::take(self.event(IO));
         self.port(port, value);
+    }
+
+    fn await_end(&self, port: u16, patience: Patience) -> Result<(), QxlError> {
+        let (io, error) = (self.event(IO), self.event(ERROR));
         loop {
-            let events = cpu::wait(EVENT_IO | EVENT_ERROR | cpu::EVENT_TICK);
-            if events & EVENT_ERROR != 0 {
+            let events = cpu::wait(io | error | cpu::EVENT_TICK);
+            if events & error != 0 {
                 return Err(QxlError::Violation);
             }
-            if events & EVENT_IO != 0 {
+            if events & io != 0 {
                 return Ok(());
             }
             patience.check(QxlError::Timeout(port))?;
         }
+    }
+
+    /// The event of pending bits of this device.
+    const fn event(&self, bits: u32) -> u32 {
+        bits << cpu::qxl_shift(self.number)
     }
 
     fn port(&self, number: u16, value: u8) {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::IsTerminal as _,
+    io::{IsTerminal as _, Read as _},
     os::unix::net::UnixListener,
     path::PathBuf,
     sync::Arc,
@@ -10,11 +10,11 @@ use std::{
 
 use anyhow::Context as _;
 use caraway_canvas::Limits;
-use caraway_config::{Kernel, Located, OnReboot, VmSpec};
+use caraway_config::{ConfigError, Kernel, Located, OnReboot, VmSpec};
 use caraway_display::Display;
 use caraway_machine::{self as machine, BootFile, MachineBuilder, MachineSpec, SerialSpec, Signals};
 use caraway_ports::display::{DisplaySink, DisplaySource};
-use caraway_qxl::{Qxl, QxlConfig, QxlSizes};
+use caraway_qxl::{OptionRom, Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
 use caraway_virtio::{Block, VirtioPci};
 
@@ -27,6 +27,8 @@ static DEMO_GUEST: &[u8] = include_bytes!(env!("DEMO_GUEST"));
 /// PCI device numbers of the first display, and of the further ones, which are functions of one.
 const DISPLAY_SLOT: u8 = 1;
 const FURTHER_DISPLAYS_SLOT: u8 = 2;
+/// Bytes of the largest VGA BIOS.
+const OPTION_ROM_MAX: u64 = 64 << 10;
 /// PCI device number of the first disk; the others follow.
 const FIRST_DISK_SLOT: u8 = 4;
 
@@ -138,7 +140,21 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
         sizes: QxlSizes::new(advanced.vgamem, advanced.ram, advanced.vram, None).context("cannot make the display")?,
     };
     let sink: Arc<dyn DisplaySink> = recorder.clone();
-    let qxl = Qxl::new(config, sink).context("cannot make the display")?;
+    let option_rom = match &advanced.option_rom {
+        Some(path) if index == 0 => Some(load_option_rom(path)?),
+        _ => None,
+    };
+    let qxl = Qxl::with_option_rom(config, option_rom, sink).context("cannot make the display")?;
+    for (first, count, ports) in qxl.vga_ports() {
+        builder
+            .add_ports("the VGA ports", first, count, ports)
+            .map_err(|error| Failure::of_build(error, spec))?;
+    }
+    if let Some((addresses, window)) = qxl.vga_window() {
+        builder
+            .add_registers("the VGA window", addresses, window)
+            .map_err(|error| Failure::of_build(error, spec))?;
+    }
     let (device, function) = match index.checked_sub(1) {
         None => (DISPLAY_SLOT, 0),
         Some(further) => (FURTHER_DISPLAYS_SLOT, further),
@@ -150,4 +166,18 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
     display.set_source(Arc::downgrade(&source));
     builder.add_lifecycle(qxl);
     Ok(Screen { display, recorder })
+}
+
+/// Reads the VGA BIOS a configuration names.
+pub(crate) fn load_option_rom(path: &Located<PathBuf>) -> Result<OptionRom, ConfigError> {
+    const KEY: &str = "display.advanced.option_rom";
+    let shown = path.value.display();
+    let mut image = Vec::new();
+    let file =
+        File::open(&path.value).map_err(|error| path.origin.error(format!("{KEY}: cannot open {shown}: {error}")))?;
+    // A byte more than the most there can be tells that it is too large.
+    file.take(OPTION_ROM_MAX + 1)
+        .read_to_end(&mut image)
+        .map_err(|error| path.origin.error(format!("{KEY}: cannot read {shown}: {error}")))?;
+    OptionRom::new(&image).map_err(|error| path.origin.error(format!("{KEY}: {shown}: {error}")))
 }

@@ -3,7 +3,7 @@
 //! The thread that calls [`run`] becomes the machine's state driver; SPICE and control are served by a small runtime
 //! beside it. Everything that can fail - files, sockets, KVM - is tried before the guest's first instruction.
 
-mod assemble;
+pub(crate) mod assemble;
 mod backend;
 mod clients;
 pub(crate) mod failure;

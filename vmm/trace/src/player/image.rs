@@ -8,6 +8,8 @@ use caraway_ports::drawing::{Bitmap, BitmapFormat, Brush, Image, ImageData, Mask
 use super::{Malformed, Surfaces, fields::Fields};
 use crate::{BITMAP_TOP_DOWN, record};
 
+/// Bytes all parts of one command of a device may take.
+const COMMAND_BUDGET: u64 = (256 << 20) + (1 << 20);
 const FLAG_CACHE: u8 = 1;
 const FLAG_HIGH_BITS_SET: u8 = 2;
 /// Colours an index of 8 bits can name.
@@ -113,7 +115,9 @@ fn quic(stream: &Bytes, width: u32, height: u32) -> Result<ImageData, Malformed>
         return Err(Malformed::new("QUIC header", magic));
     }
     let same = (header.u32()?, header.u32()?) == (width, height);
-    if !same || width == 0 || height == 0 || u64::from(width) * u64::from(height) > (1 << 29) - 1 {
+    // A few bytes may stand for any number of pixels, which are made where it is drawn.
+    let bytes = u64::from(width).saturating_mul(height.into()).saturating_mul(4);
+    if !same || bytes == 0 || bytes > COMMAND_BUDGET {
         return Err(Malformed::new("QUIC width", width));
     }
     Ok(ImageData::Quic(stream.clone()))
