@@ -1,7 +1,8 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+use caraway_config::Listen;
 use clap::{Args, Parser, Subcommand};
 
 use crate::ctl::args::CtlCommand;
@@ -27,7 +28,7 @@ Environment:
 Exit codes:
   0  done; for `run`: the guest powered off
   1  failed: the host, the machine, or a VM that refused a command
-  2  wrong command line or configuration, FILE:LINE: message
+  2  wrong command line, configuration or recording, with the place in the file
   `caraway run --help` lists those of a VM's end.";
 
 // What has arguments is described at them: a description here would hide the longer one.
@@ -35,6 +36,7 @@ Exit codes:
 pub(crate) enum Command {
     Run(RunArgs),
     Ctl(CtlArgs),
+    Replay(ReplayArgs),
     Ps(PsArgs),
     Check(CheckArgs),
     /// Print the JSON schema of configurations
@@ -87,6 +89,54 @@ Exit codes:
   0  done
   1  no such VM, or it refused, or it took too long
   2  wrong command line";
+
+/// Play a recording of a QXL device's commands into the SPICE server, without a VM.
+///
+/// Recordings are made by `caraway ctl VM record-qxl FILE`, or by other programs in the format "SPICE_REPLAY 1" of
+/// libspice-server; a file compressed by zstd is read as it is. Prints where the screen is and, at the end of the
+/// recording, what was played; then serves the last picture until SIGINT or SIGTERM.
+#[derive(Debug, Args)]
+#[command(after_long_help = REPLAY_EXIT_CODES)]
+pub(crate) struct ReplayArgs {
+    /// The recording
+    pub(crate) trace: PathBuf,
+    /// Where to listen, ADDRESS:PORT (port 0: any) or unix:PATH; default: the first free port of 127.0.0.1:5900 to 5909
+    #[arg(long, value_name = "WHERE", value_parser = crate::replay::parse_listen)]
+    pub(crate) listen: Option<Listen>,
+    /// Do not serve the screen; implies --fast and --exit
+    #[arg(long, conflicts_with_all = ["listen", "timed", "repeat"])]
+    pub(crate) headless: bool,
+    /// As quickly as possible
+    #[arg(long, conflicts_with = "timed")]
+    pub(crate) fast: bool,
+    /// At the pace it was recorded at (the default)
+    #[arg(long)]
+    pub(crate) timed: bool,
+    /// Wait no longer than this between two records
+    #[arg(long, value_name = "SECONDS", conflicts_with = "fast", value_parser = crate::replay::parse_seconds)]
+    pub(crate) max_gap: Option<Duration>,
+    /// Do not begin before a client shows the screen
+    #[arg(long, conflicts_with = "headless")]
+    pub(crate) wait: bool,
+    /// Begin again at the end
+    #[arg(long = "loop", conflicts_with_all = ["exit", "hash", "png"])]
+    pub(crate) repeat: bool,
+    /// Write the last picture to this PNG file
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) png: Option<PathBuf>,
+    /// Print the last picture's checksum, as `ctl screenshot --hash` does, instead of what was played
+    #[arg(long)]
+    pub(crate) hash: bool,
+    /// End at the end of the recording
+    #[arg(long)]
+    pub(crate) exit: bool,
+}
+
+const REPLAY_EXIT_CODES: &str = "\
+Exit codes:
+  0  played to the end, or ended by a signal
+  1  the host: a port that is taken, a file that cannot be written; or a signal before the picture that was asked for
+  2  wrong command line or recording, FILE: line N, byte M: message";
 
 /// List this user's running VMs.
 ///

@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod input;
 mod quit;
+mod record;
 mod screen;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub(crate) fn ctl(args: &CtlArgs) -> anyhow::Result<u8> {
         Prepared::Quit => quit::quit(vm)?,
         Prepared::Screenshot(args) => screen::screenshot(&mut vm, args)?,
         Prepared::Wait(args) => screen::wait(&mut vm, args)?,
+        Prepared::Record(args) => record::record(&mut vm, args)?,
         Prepared::Keys(args) => input::send_keys(&mut vm, args)?,
         Prepared::Text(text) => input::type_text(&mut vm, &text)?,
         Prepared::Mouse(requests) => input::send_events(&mut vm, &requests)?,
@@ -67,6 +69,7 @@ enum Prepared<'a> {
     Quit,
     Screenshot(&'a args::ScreenshotArgs),
     Wait(&'a args::WaitArgs),
+    Record(&'a args::RecordArgs),
     Keys(&'a args::SendKeyArgs),
     Text(String),
     Mouse(Vec<Value>),
@@ -89,6 +92,7 @@ impl<'a> Prepared<'a> {
             CtlCommand::Quit => Self::Quit,
             CtlCommand::Screenshot(args) => Self::Screenshot(args),
             CtlCommand::WaitScreen(args) => Self::Wait(args),
+            CtlCommand::RecordQxl(args) => Self::Record(args),
             CtlCommand::SendKey(args) => Self::Keys(args),
             CtlCommand::Type(args) => Self::Text(input::text(args)?),
             CtlCommand::Mouse { action } => Self::Mouse(input::mouse(action)),

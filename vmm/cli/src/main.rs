@@ -8,6 +8,7 @@ mod doctor;
 mod logging;
 mod output;
 mod ps;
+mod replay;
 mod run;
 mod rundir;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         // It says by itself what goes wrong: not every ending is an error.
         Command::Run(args) => Ok(run::run(&args)),
         Command::Ctl(args) => ctl::ctl(&args),
+        Command::Replay(args) => replay::replay(&args),
         Command::Ps(args) => ps::ps(&args),
         Command::Check(args) => check::check(&args),
         Command::Schema => check::schema(),

@@ -1,6 +1,6 @@
 //! What the server drives: one virtual machine, seen from its control socket.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use caraway_ports::input::InputSink;
 use serde::Serialize;
@@ -123,6 +123,22 @@ pub struct Figures {
     pub dropped_drawings: u64,
 }
 
+/// A recording of a display device's commands (`x-caraway-record-qxl`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Recording {
+    /// Whether it goes on.
+    pub recording: bool,
+    /// The file.
+    pub filename: String,
+    /// Bytes written to it so far.
+    pub bytes: u64,
+    /// Commands recorded so far.
+    pub events: u64,
+    /// Why it ended early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// One machine. Methods may block for as long as the machine takes; the server calls them off its event loop.
 pub trait Backend: Send + Sync + 'static {
     /// The VM's name.
@@ -175,6 +191,24 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Counts changes of a device's picture; 0 when there is no such device.
     fn screen_changes(&self, device: u32) -> u64;
+
+    /// Begins to record the commands of a display device to a file.
+    ///
+    /// # Errors
+    /// No such device, one that is being recorded already, a file that cannot be made.
+    fn record_qxl(&self, device: u32, path: &Path) -> Result<(), QmpError>;
+
+    /// Ends the recording of a device; the file is complete then.
+    ///
+    /// # Errors
+    /// No such device or recording; one that had ended early.
+    fn record_qxl_stop(&self, device: u32) -> Result<Recording, QmpError>;
+
+    /// How the recording of a device is doing, from its begin to its stop.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    fn recording(&self, device: u32) -> Result<Option<Recording>, QmpError>;
 
     /// Keyboard and mouse.
     fn input(&self) -> Arc<dyn InputSink>;

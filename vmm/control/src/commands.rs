@@ -34,6 +34,9 @@ pub(crate) const NAMES: &[&str] = &[
     "system_powerdown",
     "system_reset",
     "x-caraway-figures",
+    "x-caraway-query-record-qxl",
+    "x-caraway-record-qxl",
+    "x-caraway-record-qxl-stop",
     "x-caraway-shot",
     "x-caraway-type",
     "x-caraway-wait",
@@ -99,6 +102,21 @@ struct InputSendEvent {
     #[serde(default)]
     head: Option<i64>,
     events: Vec<QmpInput>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordQxl {
+    filename: PathBuf,
+    #[serde(default)]
+    device: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfDevice {
+    #[serde(default)]
+    device: u32,
 }
 
 #[derive(Deserialize)]
@@ -177,6 +195,22 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
                 ));
             }
             input::send_events(backend.input().as_ref(), &events).map(|()| json!({}))
+        }
+        "x-caraway-record-qxl" => {
+            let RecordQxl { filename, device } = wire::arguments(arguments)?;
+            let path = directory.join(filename);
+            off_loop(backend, move |backend| backend.record_qxl(device, &path))
+                .await
+                .map(|()| json!({}))
+        }
+        "x-caraway-record-qxl-stop" => {
+            let OfDevice { device } = wire::arguments(arguments)?;
+            off_loop(backend, move |backend| Ok(json!(backend.record_qxl_stop(device)?))).await
+        }
+        "x-caraway-query-record-qxl" => {
+            let OfDevice { device } = wire::arguments(arguments)?;
+            let recording = off_loop(backend, move |backend| backend.recording(device)).await?;
+            Ok(recording.map_or_else(|| json!({"recording": false}), |recording| json!(recording)))
         }
         "x-caraway-type" => {
             let TypeText { text } = wire::arguments(arguments)?;

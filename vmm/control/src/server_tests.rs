@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     os::unix::net::UnixStream,
+    path::Path,
     sync::Mutex,
 };
 
@@ -10,7 +11,7 @@ use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds, Scancode};
 use serde_json::json;
 
 use super::*;
-use crate::{Event, Figures, RunState, Screen, Screenshot, SpiceInfo, client::Client};
+use crate::{Event, Figures, Recording, RunState, Screen, Screenshot, SpiceInfo, client::Client};
 
 #[derive(Default)]
 struct Keyboard(Mutex<Vec<InputEvent>>);
@@ -35,6 +36,7 @@ struct Machine {
     running: Mutex<bool>,
     keyboard: Arc<Keyboard>,
     events: broadcast::Sender<Event>,
+    recordings: Mutex<Vec<(u32, PathBuf)>>,
 }
 
 impl Backend for Machine {
@@ -97,6 +99,28 @@ impl Backend for Machine {
         0
     }
 
+    fn record_qxl(&self, device: u32, path: &Path) -> Result<(), QmpError> {
+        self.recordings.lock().unwrap().push((device, path.to_owned()));
+        Ok(())
+    }
+
+    fn record_qxl_stop(&self, device: u32) -> Result<Recording, QmpError> {
+        self.recording(device)?
+            .ok_or_else(|| QmpError::generic("this display is not being recorded"))
+    }
+
+    fn recording(&self, device: u32) -> Result<Option<Recording>, QmpError> {
+        let recordings = self.recordings.lock().unwrap();
+        let found = recordings.iter().find(|(of, _)| *of == device);
+        Ok(found.map(|(_, path)| Recording {
+            recording: true,
+            filename: path.display().to_string(),
+            bytes: 15,
+            events: 1,
+            error: None,
+        }))
+    }
+
     fn input(&self) -> Arc<dyn InputSink> {
         self.keyboard.clone()
     }
@@ -138,6 +162,7 @@ impl Harness {
             running: Mutex::new(true),
             keyboard: Arc::clone(&keyboard),
             events: broadcast::channel(16).0,
+            recordings: Mutex::default(),
         });
         let _guard = runtime.enter();
         let listener = UnixListener::bind(folder.path().join("qmp.sock")).unwrap();
@@ -212,6 +237,31 @@ fn stop_and_cont_change_the_status_and_tell_every_client() {
     assert_eq!(b.execute("query-status", &json!({})).unwrap()["status"], "paused");
     a.execute("cont", &json!({})).unwrap();
     assert_eq!(b.event().unwrap()["event"], "RESUME");
+}
+
+#[test]
+fn a_recording_is_begun_watched_and_ended_by_device() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    let of_device = |device: u32| json!({"device": device});
+    assert_eq!(
+        client.execute("x-caraway-query-record-qxl", &json!({})).unwrap(),
+        json!({"recording": false})
+    );
+    let error = client.execute("x-caraway-record-qxl-stop", &of_device(1)).unwrap_err();
+    assert!(error.to_string().contains("not being recorded"), "{error}");
+    client
+        .execute("x-caraway-record-qxl", &json!({"filename": "a.rec", "device": 1}))
+        .unwrap();
+    let path = harness.folder.path().join("a.rec");
+    let expected = json!({"recording": true, "filename": path, "bytes": 15, "events": 1});
+    for command in ["x-caraway-query-record-qxl", "x-caraway-record-qxl-stop"] {
+        assert_eq!(client.execute(command, &of_device(1)).unwrap(), expected);
+    }
+    assert_eq!(
+        client.execute("x-caraway-query-record-qxl", &of_device(0)).unwrap(),
+        json!({"recording": false})
+    );
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(crate) enum CtlCommand {
         action: MouseAction,
     },
     WaitScreen(WaitArgs),
+    RecordQxl(RecordArgs),
     Qmp(QmpArgs),
 }
 
@@ -197,6 +198,24 @@ pub(crate) struct WaitArgs {
     /// Seconds to wait at most
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=LONGEST_WAIT as u64))]
     pub(crate) timeout: u64,
+}
+
+/// Record what the guest's display device is told, for `caraway replay`.
+///
+/// The recording begins with the screen as it is and goes on until --stop or the VM's end. A file that is there is
+/// overwritten. It grows by every pixel the guest draws.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true))]
+pub(crate) struct RecordArgs {
+    /// The file to record to
+    #[arg(group = "what")]
+    pub(crate) file: Option<PathBuf>,
+    /// End the recording and print what was written
+    #[arg(long, group = "what")]
+    pub(crate) stop: bool,
+    /// The display device, from 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) device: u32,
 }
 
 /// Run any QMP command and print its reply.

@@ -21,7 +21,7 @@ use caraway_qxl::{OptionRom, Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
 use caraway_virtio::{Block, VirtioPci};
 
-use super::failure::Failure;
+use super::{failure::Failure, recorder::Recorder};
 use crate::output::chain;
 
 /// The guest of the demo VM, an ELF with a PVH note.
@@ -42,23 +42,27 @@ pub(super) struct Environment {
     pub(super) start_paused: bool,
 }
 
+/// A display, and what stands between it and its device.
+#[derive(Clone)]
+pub(super) struct Screen {
+    pub(super) display: Arc<Display>,
+    pub(super) recorder: Arc<Recorder>,
+}
+
 /// Whether the serial console is on the terminal the program was started from.
 pub(super) fn on_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
 /// Sets up the machine and plugs in its disks and its displays.
-pub(super) fn assemble(
-    spec: &VmSpec,
-    environment: Environment,
-) -> Result<(MachineBuilder, Vec<Arc<Display>>), Failure> {
+pub(super) fn assemble(spec: &VmSpec, environment: Environment) -> Result<(MachineBuilder, Vec<Screen>), Failure> {
     let mut builder =
         MachineBuilder::new(machine_spec(spec, environment)?).map_err(|error| Failure::of_build(error, spec))?;
     plug_disks(&mut builder, spec)?;
-    let displays = (0..spec.display.devices)
+    let screens = (0..spec.display.devices)
         .map(|index| plug_display(&mut builder, spec, index))
         .collect::<Result<_, _>>()?;
-    Ok((builder, displays))
+    Ok((builder, screens))
 }
 
 fn machine_spec(spec: &VmSpec, environment: Environment) -> Result<MachineSpec, Failure> {
@@ -127,8 +131,9 @@ fn plug_disks(builder: &mut MachineBuilder, spec: &VmSpec) -> Result<(), Failure
 }
 
 /// Plugs display number `index` in: 00:01.0, then 00:02.0, 00:02.1 and so on.
-fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Result<Arc<Display>, Failure> {
+fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Result<Screen, Failure> {
     let display = Display::new(Limits::default());
+    let recorder = Recorder::new(Arc::clone(&display));
     let advanced = &spec.display.advanced;
     let config = QxlConfig {
         index: index.into(),
@@ -137,7 +142,7 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
         heads: spec.display.heads,
         sizes: QxlSizes::new(advanced.vgamem, advanced.ram, advanced.vram, None).context("cannot make the display")?,
     };
-    let sink: Arc<dyn DisplaySink> = display.clone();
+    let sink: Arc<dyn DisplaySink> = recorder.clone();
     let option_rom = match &advanced.option_rom {
         Some(path) if index == 0 => Some(load_option_rom(path)?),
         _ => None,
@@ -166,7 +171,7 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
     let source: Arc<dyn DisplaySource> = qxl.clone();
     display.set_source(Arc::downgrade(&source));
     builder.add_lifecycle(qxl);
-    Ok(display)
+    Ok(Screen { display, recorder })
 }
 
 /// The picture a Linux kernel starts with: that of the first display's VGA core.

@@ -1,17 +1,18 @@
 //! The machine as its control socket sees it.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use caraway_control::{Backend, Event, Figures, QmpError, RunState, Screen, Screenshot, SpiceInfo};
+use caraway_control::{Backend, Event, Figures, QmpError, Recording, RunState, Screen, Screenshot, SpiceInfo};
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
 use caraway_ports::input::InputSink;
 use tokio::sync::broadcast;
 
-use super::clients::Clients;
+use super::{assemble::Screen as Device, clients::Clients};
 
 /// Events a control client may be behind; it misses the oldest of more.
 const EVENT_BACKLOG: usize = 256;
@@ -50,18 +51,22 @@ impl Events {
 pub(super) struct VmBackend {
     pub(super) name: String,
     pub(super) machine: MachineHandle,
-    pub(super) displays: Vec<Arc<Display>>,
+    pub(super) screens: Vec<Device>,
     pub(super) input: Arc<dyn InputSink>,
     pub(super) clients: Arc<Clients>,
     pub(super) events: Arc<Events>,
 }
 
 impl VmBackend {
-    fn display(&self, device: u32) -> Result<&Arc<Display>, QmpError> {
+    fn device(&self, device: u32) -> Result<&Device, QmpError> {
         usize::try_from(device)
             .ok()
-            .and_then(|device| self.displays.get(device))
+            .and_then(|device| self.screens.get(device))
             .ok_or_else(|| QmpError::generic(format!("Invalid parameter 'device': no display device {device}")))
+    }
+
+    fn display(&self, device: u32) -> Result<&Arc<Display>, QmpError> {
+        self.device(device).map(|device| &device.display)
     }
 
     fn call(&self, command: Command) -> Result<(), QmpError> {
@@ -136,6 +141,18 @@ impl Backend for VmBackend {
         self.display(device).map_or(0, |display| display.changes())
     }
 
+    fn record_qxl(&self, device: u32, path: &Path) -> Result<(), QmpError> {
+        self.device(device)?.recorder.start(path)
+    }
+
+    fn record_qxl_stop(&self, device: u32) -> Result<Recording, QmpError> {
+        self.device(device)?.recorder.stop()
+    }
+
+    fn recording(&self, device: u32) -> Result<Option<Recording>, QmpError> {
+        Ok(self.device(device)?.recorder.status())
+    }
+
     fn input(&self) -> Arc<dyn InputSink> {
         Arc::clone(&self.input)
     }
@@ -157,8 +174,8 @@ impl Backend for VmBackend {
             resets: status.as_ref().map_or(0, |status| status.resets),
             unclaimed_reads: status.as_ref().map_or(0, |status| status.unclaimed_reads),
             unclaimed_writes: status.as_ref().map_or(0, |status| status.unclaimed_writes),
-            canvas_bytes: self.displays.iter().map(|display| display.canvas_bytes()).sum(),
-            dropped_drawings: self.displays.iter().map(|display| display.dropped()).sum(),
+            canvas_bytes: self.screens.iter().map(|screen| screen.display.canvas_bytes()).sum(),
+            dropped_drawings: self.screens.iter().map(|screen| screen.display.dropped()).sum(),
         }
     }
 

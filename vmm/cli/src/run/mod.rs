@@ -7,8 +7,9 @@ pub(crate) mod assemble;
 mod backend;
 mod clients;
 pub(crate) mod failure;
-mod runtime;
-mod sockets;
+mod recorder;
+pub(crate) mod runtime;
+pub(crate) mod sockets;
 
 use std::{
     io::{self, Write as _},
@@ -25,7 +26,7 @@ use caraway_server::{Listener, Server, ServerConfig};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use self::{
-    assemble::Environment,
+    assemble::{Environment, Screen},
     backend::{Events, VmBackend},
     clients::Clients,
     failure::Failure,
@@ -71,6 +72,7 @@ struct Running {
     /// Told when the machine has ended.
     closing: oneshot::Sender<()>,
     control: JoinHandle<io::Result<()>>,
+    screens: Vec<Screen>,
     _sockets: Sockets,
     /// Removes the VM's folder and frees its name last: fields go in this order, and sockets of the next VM of this name
     /// must not be taken for those of this one.
@@ -96,14 +98,14 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         serial,
         start_paused: args.paused,
     };
-    let (builder, displays) = assemble::assemble(&spec, environment)?;
+    let (builder, screens) = assemble::assemble(&spec, environment)?;
     let input = builder.input();
     let events = Events::new();
     let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref(), spec.spice.ticket.is_some());
     let backend = VmBackend {
         name: run_dir.name().to_owned(),
         machine: builder.handle(),
-        displays: displays.clone(),
+        screens: screens.clone(),
         input: Arc::clone(&input),
         clients: Arc::clone(&clients),
         events: Arc::clone(&events),
@@ -121,7 +123,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             name: run_dir.name().to_owned(),
             uuid: random_uuid(),
             ticket: spec.spice.ticket.as_ref().map(|ticket| ticket.0.clone()),
-            displays,
+            displays: screens.iter().map(|screen| Arc::clone(&screen.display)).collect(),
             input,
             observer: Some(clients),
         });
@@ -146,6 +148,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         events,
         closing,
         control,
+        screens,
         _sockets: sockets,
         _run_dir: run_dir,
     })
@@ -175,7 +178,8 @@ fn bind(spec: &VmSpec, run_dir: &RunDir, headless: bool) -> Result<Sockets, Fail
     })
 }
 
-fn serve_spice(runtime: &Runtime, socket: &SpiceSocket, server: Arc<Server>) -> anyhow::Result<()> {
+/// Lets clients in.
+pub(crate) fn serve_spice(runtime: &Runtime, socket: &SpiceSocket, server: Arc<Server>) -> anyhow::Result<()> {
     let _inside = runtime.enter();
     let listener = match socket {
         SpiceSocket::Tcp(listener, _) => Listener::Tcp(tokio::net::TcpListener::from_std(listener.try_clone()?)?),
@@ -232,7 +236,7 @@ fn announce(info: &Info, ticket: bool) {
 }
 
 /// A random UUID, version 4.
-fn random_uuid() -> [u8; 16] {
+pub(crate) fn random_uuid() -> [u8; 16] {
     let random: u128 = rand::random();
     let version = random & !(0xf000 << 64) | (0x4000 << 64);
     (version & !(0xc000 << 48) | (0x8000 << 48)).to_be_bytes()
@@ -241,6 +245,10 @@ fn random_uuid() -> [u8; 16] {
 impl Running {
     fn run(self) -> Ending {
         let ending = self.machine.run();
+        for screen in &self.screens {
+            // Most are not being recorded; how it went has been logged.
+            screen.recorder.stop().ok();
+        }
         // Control clients have been sent the last events; now their streams end.
         self.events.close();
         // The server may have failed before.

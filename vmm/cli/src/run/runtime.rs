@@ -11,7 +11,7 @@ const SERVER_THREADS: usize = 2;
 const STACK_BYTES: usize = 2 << 20;
 
 /// Starts the runtime.
-pub(super) fn start() -> anyhow::Result<Runtime> {
+pub(crate) fn start() -> anyhow::Result<Runtime> {
     // The runtime panics when it gets no thread, and hangs because of it: so one that may block is asked for as well.
     check_threads(SERVER_THREADS + 1)
         .and_then(|()| {

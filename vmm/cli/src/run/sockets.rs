@@ -19,16 +19,16 @@ const DEFAULT_PORTS: std::ops::RangeInclusive<u16> = 5900..=5909;
 
 /// A bound socket of the SPICE server.
 #[derive(Debug)]
-pub(super) enum SpiceSocket {
+pub(crate) enum SpiceSocket {
     Tcp(TcpListener, SocketAddr),
     Unix(BoundUnix),
 }
 
 /// A Unix socket whose file goes when this does.
 #[derive(Debug)]
-pub(super) struct BoundUnix {
-    pub(super) listener: UnixListener,
-    pub(super) path: PathBuf,
+pub(crate) struct BoundUnix {
+    pub(crate) listener: UnixListener,
+    pub(crate) path: PathBuf,
 }
 
 impl Drop for BoundUnix {
@@ -39,7 +39,7 @@ impl Drop for BoundUnix {
 }
 
 /// Binds what the configuration says.
-pub(super) fn spice(listen: &Listen) -> anyhow::Result<SpiceSocket> {
+pub(crate) fn spice(listen: &Listen) -> anyhow::Result<SpiceSocket> {
     match listen {
         Listen::Unix(path) => Ok(SpiceSocket::Unix(unix(path)?)),
         Listen::Tcp(address) => {
@@ -76,7 +76,7 @@ fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Binds a Unix socket only this user can connect to. A socket file nobody listens on any more is replaced, anything
 /// else at that path is left alone.
-pub(super) fn unix(path: &Path) -> anyhow::Result<BoundUnix> {
+pub(crate) fn unix(path: &Path) -> anyhow::Result<BoundUnix> {
     let shown = || format!("cannot listen on the Unix socket {}", path.display());
     remove_dead(path).with_context(shown)?;
     let listener = UnixListener::bind(path).with_context(shown)?;
@@ -103,7 +103,7 @@ fn remove_dead(path: &Path) -> io::Result<()> {
 
 impl SpiceSocket {
     /// For `remote-viewer` and people.
-    pub(super) fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         match self {
             Self::Tcp(_, address) => format!("spice://{address}"),
             Self::Unix(bound) => format!("spice+unix://{}", bound.path.display()),

@@ -109,6 +109,24 @@ fn every_command_becomes_its_qmp_commands() {
 }
 
 #[test]
+fn a_recording_is_begun_by_its_file_and_told_of_at_its_end() {
+    let world = World::new();
+    let vm = FakeVm::start(&world, "web", agreeable);
+    assert_eq!(world.caraway(&["ctl", "web", "record-qxl", "a.rec"]).done(), "");
+    // The VM may have been started in another directory.
+    let file = fs::canonicalize(world.work()).unwrap().join("a.rec");
+    let begin = json!({"filename": file, "device": 0});
+    assert_eq!(vm.requests(), [("x-caraway-record-qxl".to_owned(), begin)]);
+    let line = ["ctl", "web", "record-qxl", "--stop", "--device", "1"];
+    assert_eq!(world.caraway(&line).done(), "/tmp/a.rec: 12 records, 1500 bytes\n");
+    let end = ("x-caraway-record-qxl-stop".to_owned(), json!({"device": 1}));
+    assert_eq!(vm.requests(), [end]);
+    for wrong in [&["record-qxl"][..], &["record-qxl", "a.rec", "--stop"]] {
+        assert_eq!(world.caraway(&[&["ctl", "web"], wrong].concat()).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_vm_is_named_by_its_control_socket_as_well() {
     let world = World::new();
     let vm = FakeVm::start(&world, "web", agreeable);

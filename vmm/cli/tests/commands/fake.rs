@@ -101,6 +101,9 @@ pub(crate) fn agreeable(command: &str, arguments: &Value) -> Option<Value> {
         "query-spice" => json!({"enabled": true, "channels": []}),
         "x-caraway-shot" if arguments["hash_only"] == true => json!({"width": 2, "height": 1, "hash": hash}),
         "x-caraway-shot" => json!({"width": 2, "height": 1, "hash": hash, "png": "UE5H"}),
+        "x-caraway-record-qxl-stop" => {
+            json!({"recording": false, "filename": "/tmp/a.rec", "bytes": 1500, "events": 12})
+        }
         "x-caraway-wait" => json!({"hash": hash}),
         _ => json!({}),
     }}))
