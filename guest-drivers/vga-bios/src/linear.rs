@@ -16,12 +16,15 @@ const LINE: usize = 6400;
 pub(crate) fn draw(mode: &VbeMode) -> bool {
     let bytes = mode.bits.div_ceil(8);
     let used = mode.width * bytes;
-    if used as usize > LINE || used > mode.pitch || !used.is_multiple_of(8) {
+    // AX=4f06, BL=1: the length of a line, which may have been changed.
+    let pitch = u32::from(Call::new(0x4f06).bx(1).make().bx);
+    if used as usize > LINE || used > pitch || !used.is_multiple_of(8) {
         return false;
     }
     if mode.bits == 8 {
         video::set_palette(|index| {
-            let scale = |value: u8, most: u32| (u32::from(value) * 255 / most) as u8;
+            // Not up to 255: repeated bits would be the same in a DAC of six bits and of eight.
+            let scale = |value: u8, most: u32| (u32::from(value) * 250 / most) as u8;
             [scale(index >> 5, 7), scale(index >> 2 & 7, 7), scale(index & 3, 3)]
         });
     }
@@ -33,7 +36,7 @@ pub(crate) fn draw(mode: &VbeMode) -> bool {
             pixel.copy_from_slice(value.to_le_bytes().get(..pixel.len()).unwrap_or_default());
         }
         let (words, _) = line.as_chunks::<8>();
-        for (at, word) in (y * mode.pitch..y * mode.pitch + used).step_by(8).zip(words) {
+        for (at, word) in (y * pitch..y * pitch + used).step_by(8).zip(words) {
             target.write(at, u64::from_le_bytes(*word));
         }
     }
@@ -56,7 +59,7 @@ fn colour(x: u32, y: u32, width: u32, height: u32) -> [u8; 3] {
         3 => [0, ramp, 0],
         4 => [0, 0, ramp],
         _ if x % (2 * CHECKS) < CHECKS && (x + y).is_multiple_of(2) => WHITE,
-        _ => [ramp, 255 - ramp, (y * 256 / height) as u8],
+        _ => [ramp, 255 - ramp, 128],
     }
 }
 

@@ -67,8 +67,6 @@ impl Call {
 /// A VBE mode as the BIOS describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct VbeMode {
-    /// Bytes from line to line.
-    pub(crate) pitch: u32,
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) bits: u32,
@@ -126,7 +124,6 @@ pub(crate) fn set_vbe(mode: u16, linear: bool) -> (u16, Option<Screen>) {
         Screen::Planar { width, height }
     } else {
         Screen::Vbe(VbeMode {
-            pitch: field(0x10, Width::B2),
             width,
             height,
             // 15 bits may be called 16 with green five bits wide.
