@@ -87,7 +87,6 @@ SHOTS = [
     vbe("103", DAC),
     vbe("110", RGB555),
     vbe("111", RGB565, watched=True),
-    banked("111", RGB565),
     vbe("112", RGB888),
     vbe("113", RGB555),
     vbe("114", RGB565),

@@ -1,7 +1,7 @@
 //! 16-bit firmware: the first megabyte, where it lives, and calls into it.
 //!
 //! A PC's firmware services and option ROMs run in real mode. [`call`] goes there and comes back; what the code expects
-//! in the first megabyte the guest puts there itself, through [`read`] and [`write`].
+//! in the first megabyte the guest puts there itself, through [`read()`] and [`write()`].
 
 use core::arch::asm;
 

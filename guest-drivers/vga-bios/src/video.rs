@@ -4,8 +4,8 @@ use caraway_guest_rt::mmio::Width;
 use caraway_guest_rt::real_mode::{self, Registers};
 
 /// Where calls find and leave tables: es:di and es:dx of every call.
-pub(crate) const BUFFER: u32 = 0x9000;
-const BUFFER_SEGMENT: u16 = 0x900;
+pub(crate) const BUFFER: u32 = real_mode::RESERVED.end;
+const BUFFER_SEGMENT: u16 = (BUFFER >> 4) as u16;
 
 /// What VBE calls leave in AX when they did what they were asked to.
 const VBE_DONE: u16 = 0x004f;
