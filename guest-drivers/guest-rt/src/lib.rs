@@ -19,10 +19,11 @@ pub mod once;
 pub mod pci;
 pub mod power;
 pub mod qxl;
+pub mod real_mode;
 mod report;
 pub mod serial;
 
-core::arch::global_asm!(include_str!("ring0.s"), options(raw));
+core::arch::global_asm!(include_str!("ring0.s"), include_str!("real_mode.s"), options(raw));
 
 /// Names the function (`fn() -> !`) that ring 3 begins with.
 #[macro_export]

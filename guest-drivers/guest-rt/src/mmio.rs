@@ -32,6 +32,42 @@ impl Width {
             Self::B8 => 8,
         }
     }
+
+    /// Reads at an address. By assembly because it may be unaligned.
+    ///
+    /// # Safety
+    ///
+    /// The address is mapped for ring 3 and holds no object of Rust's.
+    pub(crate) unsafe fn read(self, at: u64) -> u64 {
+        let value: u64;
+        // SAFETY: the caller's promise; a read changes at most a device's state.
+        unsafe {
+            match self {
+                Self::B1 => asm!("movzx {0:e}, byte ptr [{1}]", out(reg) value, in(reg) at),
+                Self::B2 => asm!("movzx {0:e}, word ptr [{1}]", out(reg) value, in(reg) at),
+                Self::B4 => asm!("mov {0:e}, dword ptr [{1}]", out(reg) value, in(reg) at),
+                Self::B8 => asm!("mov {0}, qword ptr [{1}]", out(reg) value, in(reg) at),
+            }
+        }
+        value
+    }
+
+    /// Writes the low bytes of `value` at an address.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::read`].
+    pub(crate) unsafe fn write(self, at: u64, value: u64) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self {
+                Self::B1 => asm!("mov byte ptr [{1}], {0}", in(reg_byte) value as u8, in(reg) at),
+                Self::B2 => asm!("mov word ptr [{1}], {0:x}", in(reg) value, in(reg) at),
+                Self::B4 => asm!("mov dword ptr [{1}], {0:e}", in(reg) value, in(reg) at),
+                Self::B8 => asm!("mov qword ptr [{1}], {0}", in(reg) value, in(reg) at),
+            }
+        }
+    }
 }
 
 /// The address, if the access lies between ECAM's start and the window's end.
@@ -42,19 +78,8 @@ fn pointer(address: u32, width: Width) -> Option<u64> {
 
 /// Reads; nothing outside ECAM and the window.
 pub fn read(address: u32, width: Width) -> Option<u64> {
-    let at = pointer(address, width)?;
-    let value: u64;
-    // SAFETY: mapped one to one by ring0.s, and never RAM: a read changes at most a device's state. By assembly
-    // because the address may be unaligned.
-    unsafe {
-        match width {
-            Width::B1 => asm!("movzx {0:e}, byte ptr [{1}]", out(reg) value, in(reg) at),
-            Width::B2 => asm!("movzx {0:e}, word ptr [{1}]", out(reg) value, in(reg) at),
-            Width::B4 => asm!("mov {0:e}, dword ptr [{1}]", out(reg) value, in(reg) at),
-            Width::B8 => asm!("mov {0}, qword ptr [{1}]", out(reg) value, in(reg) at),
-        }
-    }
-    Some(value)
+    // SAFETY: mapped one to one by ring0.s, and never RAM.
+    pointer(address, width).map(|at| unsafe { width.read(at) })
 }
 
 /// Writes the low bytes of `value`; whether the address lies in ECAM or the window.
@@ -62,14 +87,7 @@ pub fn write(address: u32, width: Width, value: u64) -> bool {
     let Some(at) = pointer(address, width) else {
         return false;
     };
-    // SAFETY: as in `read`; Rust keeps no object of its own there. What the device makes of it is the caller's business.
-    unsafe {
-        match width {
-            Width::B1 => asm!("mov byte ptr [{1}], {0}", in(reg_byte) value as u8, in(reg) at),
-            Width::B2 => asm!("mov word ptr [{1}], {0:x}", in(reg) value, in(reg) at),
-            Width::B4 => asm!("mov dword ptr [{1}], {0:e}", in(reg) value, in(reg) at),
-            Width::B8 => asm!("mov qword ptr [{1}], {0}", in(reg) value, in(reg) at),
-        }
-    }
+    // SAFETY: as in `read`. What the device makes of it is the caller's business.
+    unsafe { width.write(at, value) };
     true
 }

@@ -13,6 +13,9 @@ const COMMAND_INTX_OFF: u32 = 1 << 10;
 const HEADER_TYPE: u8 = 0x0c;
 const MULTI_FUNCTION: u32 = 1 << 23;
 const FIRST_BAR: u8 = 0x10;
+const EXPANSION_ROM: u8 = 0x30;
+const ROM_ENABLE: u32 = 1;
+const ROM_BASE: u32 = !0x7ff;
 const BARS: u8 = 6;
 
 /// A function on bus 0.
@@ -113,6 +116,21 @@ impl Function {
             base,
             size: mask.wrapping_neg(),
         })
+    }
+
+    /// Lets the expansion ROM answer; its base if it has one that has been assigned. With [`Self::enable`].
+    pub fn enable_expansion_rom(self) -> Option<u32> {
+        let base = self.read(EXPANSION_ROM) & ROM_BASE;
+        if base == 0 {
+            return None;
+        }
+        self.write(EXPANSION_ROM, base | ROM_ENABLE);
+        Some(base)
+    }
+
+    /// Takes the expansion ROM out of the address space.
+    pub fn disable_expansion_rom(self) {
+        self.write(EXPANSION_ROM, self.read(EXPANSION_ROM) & ROM_BASE);
     }
 }
 

@@ -3,9 +3,11 @@
 # Some KVM hosts run ring 3 on the processor and interpret ring 0 one instruction at a time, with gaps: no SSE, no
 # int n, no sysret, no bit-count instructions. So this part is small, integer-only, and written in assembly so that
 # no compiler chooses its instructions (guest-drivers/check-ring0 checks them). It offers ring 3 port I/O, also many
-# accesses at once, and a wait for events; it acknowledges interrupts and turns them into event bits.
+# accesses at once, a wait for events, and calls into 16-bit code (real_mode.s); it acknowledges interrupts and turns
+# them into event bits.
 #
-# Selectors: 08 kernel code, 10 kernel data, 18|3 user data, 20|3 user code, 28 TSS.
+# Selectors: 08 kernel code, 10 kernel data, 18|3 user data, 20|3 user code, 28 TSS; on the way to real mode 38 code of
+#            32 bits, 40 code and 48 data of 16 bits.
 # Vectors:   00-1f exceptions, 20-2f the PIC (masked; spurious only), 30-47 IOAPIC pins 0-23, 4f LAPIC spurious.
 
 .set KERNEL_CODE, 0x08
@@ -22,7 +24,7 @@
 .set START_INFO_MAGIC, 0x336ec578
 .set START_INFO_CMDLINE, 24
 .set COMMAND_LINE_LIMIT, 1023
-.set SERVICES,    8
+.set SERVICES,    9
 .set PORT_OPERATIONS, 6
 .set QXL_DEVICES, 4
 
@@ -405,7 +407,8 @@ ring0_stubs:
 .endr
 
 .section .ring0.data, "aw", @progbits
-# Identity map of 4 GiB in 2 MiB pages, open to ring 3 but for the first (the kernel); IOAPIC and LAPIC uncached.
+# Identity map of 4 GiB in 2 MiB pages, open to ring 3 but for the first (the kernel); IOAPIC and LAPIC uncached. The
+# first megabyte, where firmware and the VGA window are, is open to ring 3 at 4 GiB.
 .p2align 12
 ring0_pml4:
     .quad ring0_pdpt + 7
@@ -415,7 +418,8 @@ ring0_pdpt:
     .quad ring0_pd + 0x1007
     .quad ring0_pd + 0x2007
     .quad ring0_pd + 0x3007
-    .fill 508, 8, 0
+    .quad ring0_low_pd + 7
+    .fill 507, 8, 0
 ring0_pd:
     .quad 0x83
 .set page, 1
@@ -427,6 +431,16 @@ ring0_pd:
     .endif
     .set page, page + 1
 .endr
+ring0_low_pd:
+    .quad ring0_low_pt + 7
+    .fill 511, 8, 0
+ring0_low_pt:
+.set page, 0
+.rept 256
+    .quad page * 0x1000 + 7
+    .set page, page + 1
+.endr
+    .fill 256, 8, 0
 
 ring0_gdt:
     .quad 0
@@ -436,6 +450,9 @@ ring0_gdt:
     .quad 0x00affb000000ffff        # 20 user code, 64-bit
 ring0_gdt_tss:
     .quad 0, 0                      # 28 TSS, filled at start
+    .quad 0x00cf9b000000ffff        # 38 code, 32-bit
+    .quad 0x00009b000000ffff        # 40 code, 16-bit, base 0
+    .quad 0x000093000000ffff        # 48 data, 64 KiB, base 0
 ring0_gdt_end:
 ring0_gdtr:
     .word ring0_gdt_end - ring0_gdt - 1
@@ -447,7 +464,7 @@ ring0_idtr:
 .p2align 3
 ring0_services:
     .quad ring0_in8, ring0_in16, ring0_in32, ring0_out8, ring0_out16, ring0_out32, ring0_wait
-    .quad ring0_batch
+    .quad ring0_batch, ring0_real_mode
 ring0_operations:
     .quad ring0_batch_in8, ring0_batch_in16, ring0_batch_in32, ring0_batch_out8, ring0_batch_out16, ring0_batch_out32
 # Event bits of ISA lines by IOAPIC pin: the PIT arrives on pin 2 or, without a source override, on pin 0.
