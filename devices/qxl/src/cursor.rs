@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use caraway_ports::{
-    display::{CursorCommand, CursorShape, CursorType},
+    display::{CursorCommand, CursorShape},
     geometry::Point,
+    layout,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::parse::{ChunkLimit, Chunks, Guest, Malformed, fields::Fields};
-
-/// Largest width and height of a shape.
-const SIDE_MAX: u16 = 512;
+use crate::parse::{ChunkLimit, Chunks, Fields, Guest, Malformed};
 
 /// Parses the cursor command at `address`.
 pub(crate) fn parse(guest: &mut Guest<'_>, address: u64) -> Result<CursorCommand, Malformed> {
@@ -49,13 +47,8 @@ fn shape(guest: &mut Guest<'_>, address: u64) -> Result<CursorShape, Malformed> 
     let (width, height) = (fields.u16()?, fields.u16()?);
     let (hot_x, hot_y) = (fields.u16()?, fields.u16()?);
     let size = u64::from(fields.u32()?);
-    let kind = kind_of(raw).ok_or(Malformed::value("cursor type", raw))?;
-    for side in [width, height] {
-        if !(1..=SIDE_MAX).contains(&side) {
-            return Err(Malformed::value("cursor side", side));
-        }
-    }
-    let needed = data_bytes(kind, width, height);
+    let (kind, needed) = layout::cursor_data(raw, width, height)?;
+    let needed = needed as u64;
     if size < needed {
         return Err(Malformed::value("cursor data size", size));
     }
@@ -70,34 +63,6 @@ fn shape(guest: &mut Guest<'_>, address: u64) -> Result<CursorShape, Malformed> 
         hot_spot: (hot_x.min(width - 1), hot_y.min(height - 1)),
         data: Bytes::from(data),
     })
-}
-
-const fn kind_of(raw: u16) -> Option<CursorType> {
-    Some(match raw {
-        0 => CursorType::Alpha,
-        1 => CursorType::Mono,
-        2 => CursorType::Color4,
-        3 => CursorType::Color8,
-        4 => CursorType::Color16,
-        5 => CursorType::Color24,
-        6 => CursorType::Color32,
-        _ => return None,
-    })
-}
-
-/// Bytes of pixels, palette and AND mask.
-fn data_bytes(kind: CursorType, width: u16, height: u16) -> u64 {
-    let (width, height) = (u64::from(width), u64::from(height));
-    let mask = width.div_ceil(8) * height;
-    match kind {
-        CursorType::Alpha => 4 * width * height,
-        CursorType::Mono => 2 * mask,
-        CursorType::Color4 => width.div_ceil(2) * height + 16 * 4 + mask,
-        CursorType::Color8 => width * height + 256 * 4 + mask,
-        CursorType::Color16 => 2 * width * height + mask,
-        CursorType::Color24 => 3 * width * height + mask,
-        CursorType::Color32 => 4 * width * height + mask,
-    }
 }
 
 /// The cursor as the guest left it, for a viewer that is told everything anew.
@@ -196,11 +161,10 @@ struct SavedShape {
 
 impl SavedShape {
     fn restore(self) -> Option<CursorShape> {
-        let kind = kind_of(self.kind)?;
         let (width, height) = self.size;
-        let sides = (1..=SIDE_MAX).contains(&width) && (1..=SIDE_MAX).contains(&height);
+        let (kind, needed) = layout::cursor_data(self.kind, width, height).ok()?;
         let inside = self.hot_spot.0 < width && self.hot_spot.1 < height;
-        if !sides || !inside || self.data.len() as u64 != data_bytes(kind, width, height) {
+        if !inside || self.data.len() != needed {
             return None;
         }
         Some(CursorShape {

@@ -1,4 +1,4 @@
-use caraway_ports::display::DisplayCommand;
+use caraway_ports::display::{CursorType, DisplayCommand};
 use proptest::prelude::*;
 
 use super::*;
@@ -358,7 +358,7 @@ proptest! {
         prop_assert_eq!(counters.dropped + said.len() as u64, 1);
         for command in said {
             if let CursorCommand::Set { shape, .. } = command {
-                prop_assert_eq!(shape.data.len() as u64, data_bytes(shape.kind, shape.width, shape.height));
+                prop_assert_eq!(shape.data.len() as u64, layout::cursor_data(shape.kind as u16, shape.width, shape.height).unwrap().1 as u64);
                 prop_assert!(shape.hot_spot.0 < shape.width && shape.hot_spot.1 < shape.height);
             }
         }

@@ -3,7 +3,7 @@
 use caraway_ports::{display::Head, geometry::Rect};
 use serde::{Deserialize, Serialize};
 
-use crate::parse::{Guest, Malformed, drawable::SurfaceSizes, fields::Fields};
+use crate::parse::{Fields, Guest, Malformed, drawable::SurfaceSizes};
 
 /// Heads in a monitors configuration and in the client's block of the ROM.
 pub(crate) const MAX_HEADS: usize = 64;

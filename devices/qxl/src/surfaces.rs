@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     memory::{GuestMemory, Location, SlotTable},
-    parse::{Malformed, drawable::SurfaceSizes, fields::Fields},
+    parse::{Fields, Malformed, drawable::SurfaceSizes},
     ring::Held,
     sizes::SURFACE_COUNT,
 };

@@ -10,3 +10,4 @@ pub mod display;
 pub mod drawing;
 pub mod geometry;
 pub mod input;
+pub mod layout;

@@ -2,7 +2,6 @@
 
 mod cursor;
 mod draw;
-mod fields;
 mod image;
 mod shapes;
 
@@ -12,6 +11,7 @@ use bytes::Bytes;
 use caraway_ports::{
     display::{CursorCommand, DisplayCommand, DisplaySink, Pixels, SurfaceSpec},
     drawing::SurfaceFormat,
+    layout::Malformed,
 };
 
 use crate::{
@@ -26,25 +26,6 @@ const SURFACE_COUNT: u32 = 1024;
 const SIDE_MAX: u32 = 16 * 8192;
 /// Bytes of pixels of all surfaces: what a canvas takes.
 const SURFACES_MAX: u64 = 256 << 20;
-
-/// Why a record was left out, as a device drops a malformed command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} = {value}")]
-pub struct Malformed {
-    /// The field.
-    pub field: &'static str,
-    /// Its value.
-    pub value: i64,
-}
-
-impl Malformed {
-    pub(crate) fn new(field: &'static str, value: impl TryInto<i64>) -> Self {
-        Self {
-            field,
-            value: value.try_into().unwrap_or(i64::MAX),
-        }
-    }
-}
 
 /// Plays records into a display. What makes no sense is dropped and counted, as a device drops it: an image that is
 /// not what it says, a box outside its surface, a surface that is not there.
@@ -168,9 +149,9 @@ impl Player {
     fn surface(&mut self, surface: &Surface) -> Result<DisplayCommand, Malformed> {
         let id = surface.id;
         if id == 0 || id >= SURFACE_COUNT {
-            return Err(Malformed::new("surface id", id));
+            return Err(Malformed::value("surface id", id));
         }
-        let not_now = Malformed::new("surface command for", id);
+        let not_now = Malformed::value("surface command for", id);
         let Some(new) = &surface.create else {
             return self.destroy(id).ok_or(not_now);
         };
@@ -193,7 +174,7 @@ impl Player {
             .row_bytes(geometry.width)
             .saturating_mul(u64::from(geometry.height));
         if bytes > SURFACES_MAX.saturating_sub(self.surfaces.bytes()) {
-            return Err(Malformed::new("surface bytes", bytes));
+            return Err(Malformed::value("surface bytes", bytes));
         }
         let pixels = data.map(|data| geometry.pixels(format, data)).transpose()?;
         let Geometry { id, width, height, .. } = *geometry;
@@ -220,26 +201,26 @@ struct Geometry {
 impl Geometry {
     /// The format, once everything fits together.
     fn check(&self) -> Result<SurfaceFormat, Malformed> {
-        let format = SurfaceFormat::from_raw(self.format).ok_or(Malformed::new("surface format", self.format))?;
+        let format = SurfaceFormat::from_raw(self.format).ok_or(Malformed::value("surface format", self.format))?;
         if self.id == 0 && matches!(format, SurfaceFormat::A1 | SurfaceFormat::A8) {
-            return Err(Malformed::new("primary surface format", self.format));
+            return Err(Malformed::value("primary surface format", self.format));
         }
         for side in [self.width, self.height] {
             if !(1..=SIDE_MAX).contains(&side) {
-                return Err(Malformed::new("surface side", side));
+                return Err(Malformed::value("surface side", side));
             }
         }
         let stride = self.stride.unsigned_abs();
         let row_fits = u64::from(stride) >= format.row_bytes(self.width);
         if !stride.is_multiple_of(4) || self.stride == i32::MIN || !row_fits {
-            return Err(Malformed::new("surface stride", self.stride));
+            return Err(Malformed::value("surface stride", self.stride));
         }
         Ok(format)
     }
 
     /// The picture in the surface's memory, the top row first, without padding.
     fn pixels(&self, format: SurfaceFormat, data: &Bytes) -> Result<Pixels, Malformed> {
-        let short = || Malformed::new("bytes of the surface", data.len());
+        let short = || Malformed::value("bytes of the surface", data.len());
         let row = usize::try_from(format.row_bytes(self.width)).map_err(|_| short())?;
         let stride = usize::try_from(self.stride.unsigned_abs()).map_err(|_| short())?;
         let height = usize::try_from(self.height).map_err(|_| short())?;

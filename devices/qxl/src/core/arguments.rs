@@ -6,7 +6,7 @@ use crate::{
     header::offset,
     memory::{Region, SLOT_COUNT, Slot},
     monitors::MonitorsConfig,
-    parse::{Guest, fields::Fields},
+    parse::{Fields, Guest},
     sizes::SURFACE_COUNT,
     surfaces::Backing,
 };

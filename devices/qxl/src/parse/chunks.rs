@@ -1,6 +1,6 @@
 //! Data in chains of chunks (ABI 12.4).
 
-use super::{Guest, Malformed, fields::Fields};
+use super::{Fields, Guest, Malformed};
 use crate::memory::Location;
 
 /// Bytes of a chunk header: size, previous, next.

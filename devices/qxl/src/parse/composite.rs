@@ -3,16 +3,14 @@
 use caraway_ports::{
     drawing::{Composite, DrawOp, Image, Transform},
     geometry::{Point, Rect},
+    layout,
 };
 
 use super::{
-    Guest, Malformed,
-    drawable::{Frame, SurfaceSizes, check_inside},
-    fields::Fields,
+    Fields, Guest, Malformed,
+    drawable::{Frame, SurfaceSizes},
 };
 
-/// Operator, filters, repeats and component alpha.
-const FLAG_BITS: u32 = 0x7_ffff;
 /// The repeat mode of the source among the flags.
 const SOURCE_REPEAT: u32 = 3 << 14;
 
@@ -21,7 +19,7 @@ pub(super) fn composite(
     fields: &mut Fields<'_>,
     frame: &Frame<'_, impl SurfaceSizes>,
 ) -> Result<DrawOp, Malformed> {
-    let flags = known_flags(fields.u32()?)?;
+    let flags = layout::composite_flags(fields.u32()?)?;
     let src = fields.u64()?;
     let src_transform = transform(guest, fields.u64()?)?;
     let mask = match fields.u64()? {
@@ -46,33 +44,14 @@ pub(super) fn composite(
     })))
 }
 
-/// The destination as the source, where that is the same as a copy of the area: the box reads nothing around it. Origins
-/// are 16 bits on their way to the viewer too.
+/// The destination as the source, where that is the same as a copy of the area.
 fn own_content(
     self_area: &Rect,
     origin: Point,
     frame: &Frame<'_, impl SurfaceSizes>,
 ) -> Result<(Image, Point), Malformed> {
     let image = frame.own_image(self_area)?;
-    let read = Rect::at(origin.x, origin.y, frame.bbox.width(), frame.bbox.height());
-    check_inside("composite source", &read, (self_area.width(), self_area.height()))?;
-    let moved = read.translate(self_area.left, self_area.top);
-    if i16::try_from(moved.left).is_err() || i16::try_from(moved.top).is_err() {
-        return Err(Malformed::value("composite origin", i64::from(moved.left)));
-    }
-    Ok((image, Point::new(moved.left, moved.top)))
-}
-
-/// Known operators and filters only (pixman's numbers, 0 to 4); what means nothing is cleared.
-fn known_flags(flags: u32) -> Result<u32, Malformed> {
-    if !matches!(flags & 0xff, 0x00..=0x0d | 0x30..=0x3e) {
-        return Err(Malformed::value("composite operator", flags & 0xff));
-    }
-    let known_filter = |flags: u32, shift: u32| match flags >> shift & 7 {
-        0..=4 => flags,
-        _ => flags & !(7 << shift),
-    };
-    Ok(known_filter(known_filter(flags & FLAG_BITS, 8), 11))
+    Ok((image, layout::own_composite_origin(self_area, origin, &frame.bbox)?))
 }
 
 fn transform(guest: &Guest<'_>, address: u64) -> Result<Option<Transform>, Malformed> {
@@ -80,14 +59,5 @@ fn transform(guest: &Guest<'_>, address: u64) -> Result<Option<Transform>, Malfo
         return Ok(None);
     }
     let bytes: [u8; 24] = guest.read(address, 0)?;
-    let mut fields = Fields::new("transform", &bytes);
-    let mut matrix = [0; 6];
-    for element in &mut matrix {
-        *element = fields.i32()?;
-    }
-    let [t00, t01, _, t10, t11, _] = matrix.map(i64::from);
-    if t00 * t11 == t01 * t10 {
-        return Err(Malformed::value("transform determinant", 0_u8));
-    }
-    Ok(Some(Transform(matrix)))
+    Ok(Some(layout::transform(&bytes)?))
 }

@@ -1,19 +1,16 @@
 //! Drawables (ABI 11).
 
 use caraway_ports::{
-    drawing::{Clip, DrawOp, Drawable, Image, ImageData, Rop, ScaleMode, Source},
+    drawing::{Clip, DrawOp, Drawable, Image, ImageData, Rop, Source},
     geometry::{Point, Rect},
+    layout::{self, NEAREST, check_inside},
 };
 
 use super::{
-    Guest, Malformed,
+    Fields, Guest, Malformed,
     composite::composite,
     envelope::{self, Envelope},
-    fields::Fields,
 };
-
-/// All bits a rop descriptor has.
-const ROP_BITS: u16 = 0x7ff;
 
 /// What the parser asks about live surfaces.
 pub(crate) trait SurfaceSizes {
@@ -75,16 +72,6 @@ pub(crate) fn parse(
         mm_time,
         op: operation(guest, kind, &mut payload, &frame)?,
     }))
-}
-
-/// Refuses a rectangle that is inverted or reaches out of `width` x `height`.
-pub(crate) fn check_inside(name: &'static str, rect: &Rect, (width, height): (u32, u32)) -> Result<(), Malformed> {
-    let ordered = rect.left >= 0 && rect.top >= 0 && rect.left <= rect.right && rect.top <= rect.bottom;
-    let fits = |edge: i32, size: u32| u32::try_from(edge).is_ok_and(|edge| edge <= size);
-    if ordered && fits(rect.right, width) && fits(rect.bottom, height) {
-        return Ok(());
-    }
-    Err(Malformed::value(name, i64::from(rect.right)))
 }
 
 fn operation(
@@ -159,11 +146,8 @@ fn operation(
 }
 
 fn rop(fields: &mut Fields<'_>) -> Result<Rop, Malformed> {
-    Ok(Rop(fields.u16()? & ROP_BITS))
+    Ok(layout::rop(fields.u16()?))
 }
-
-const INTERPOLATE: u8 = 0;
-const NEAREST: u8 = 1;
 
 /// The source fields, which come before others that have to be read first.
 struct SourceParts {
@@ -186,11 +170,7 @@ impl SourceParts {
         frame: &Frame<'_, impl SurfaceSizes>,
         scale: u8,
     ) -> Result<Source, Malformed> {
-        let scale = match scale {
-            INTERPOLATE => ScaleMode::Interpolate,
-            NEAREST => ScaleMode::Nearest,
-            other => return Err(Malformed::value("scale mode", other)),
-        };
+        let scale = layout::scale_mode(scale)?;
         let (image, area) = match (self.image, frame.self_area) {
             (0, Some(self_area)) => self.own_content(self_area, frame)?,
             (address, _) => (guest.picture(address, frame.surfaces)?, self.area),

@@ -2,7 +2,7 @@
 
 use caraway_ports::geometry::Rect;
 
-use super::{Guest, Malformed, fields::Fields};
+use super::{Fields, Guest, Malformed};
 
 /// Bytes of a drawable, in the larger layout.
 pub(super) const SIZE: usize = 191;

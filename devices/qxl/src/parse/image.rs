@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use caraway_ports::drawing::{Bitmap, BitmapFormat, Brush, Image, ImageData, Mask, Palette};
+use caraway_ports::{
+    drawing::{Bitmap, BitmapFormat, Brush, Image, ImageData, Mask, Palette},
+    layout,
+};
 
-use super::{ChunkLimit, Chunks, Guest, Malformed, drawable::SurfaceSizes, fields::Fields};
+use super::{ChunkLimit, Chunks, Fields, Guest, Malformed, drawable::SurfaceSizes};
 
 const IMAGE_BITMAP: u8 = 0;
 const IMAGE_QUIC: u8 = 1;
@@ -140,22 +143,13 @@ impl Guest<'_> {
 
     /// A QUIC stream, passed on as it is once its header agrees with the descriptor.
     fn quic(&mut self, address: u64, width: u32, height: u32) -> Result<ImageData, Malformed> {
-        const MAGIC: u32 = u32::from_le_bytes(*b"QUIC");
         let size = u32::from_le_bytes(self.read(address, DESCRIPTOR)?);
         if u64::from(size) > BYTES_MAX {
             return Err(Malformed::value("QUIC size", size));
         }
         let stream = self.chained(address, DESCRIPTOR + 4, size.into())?;
-        let mut header = Fields::new("QUIC header", &stream);
-        let (magic, version, kind) = (header.u32()?, header.u32()?, header.u32()?);
-        if magic != MAGIC || version != 0 || !(1..=5).contains(&kind) {
-            return Err(Malformed::value("QUIC header", magic));
-        }
-        let same = (header.u32()?, header.u32()?) == (width, height);
+        layout::quic_header(&stream, width, height)?;
         let pixels = u64::from(width) * u64::from(height);
-        if !same || pixels == 0 {
-            return Err(Malformed::value("QUIC width", width));
-        }
         // A few bytes may stand for any number of pixels, which are made where it is drawn.
         self.charge(pixels.saturating_mul(4))?;
         Ok(ImageData::Quic(Bytes::from(stream)))

@@ -5,11 +5,13 @@ mod chunks;
 mod composite;
 pub(crate) mod drawable;
 mod envelope;
-pub(crate) mod fields;
 mod image;
 mod shapes;
 
+pub(crate) use caraway_ports::layout::Fields;
 pub(crate) use chunks::{ChunkLimit, Chunks};
+
+use caraway_ports::layout;
 
 use crate::memory::{GuestMemory, Location, SlotTable};
 
@@ -27,6 +29,15 @@ pub(crate) enum Malformed {
     Short { field: &'static str },
     #[error("{0} bytes are more than a command may take")]
     Budget(u64),
+}
+
+impl From<layout::Malformed> for Malformed {
+    fn from(reason: layout::Malformed) -> Self {
+        match reason {
+            layout::Malformed::Value { field, value } => Self::value(field, value),
+            layout::Malformed::Short { field } => Self::Short { field },
+        }
+    }
 }
 
 impl Malformed {

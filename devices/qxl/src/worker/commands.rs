@@ -1,17 +1,13 @@
 //! Ring commands (ABI 10, 14, 15): taken, done, given back.
 
-use caraway_ports::display::DisplayCommand;
+use caraway_ports::{display::DisplayCommand, layout::check_inside};
 
 use super::Worker;
 use crate::{
     core::GuestBug,
     counters::Counter,
     cursor, interrupts,
-    parse::{
-        Guest, Malformed,
-        drawable::{self, check_inside},
-        fields::Fields,
-    },
+    parse::{Fields, Guest, Malformed, drawable},
     ring::{Held, RingItem},
     sizes::SURFACE_COUNT,
     surfaces::{Geometry, Surface},

@@ -1,8 +1,9 @@
 //! Drawables.
 
 use caraway_ports::{
-    drawing::{Clip, Composite, DrawOp, Drawable, Image, ImageData, Rop, ScaleMode, Source},
+    drawing::{Clip, Composite, DrawOp, Drawable, Image, ImageData, Source},
     geometry::{Point, Rect},
+    layout::{self, NEAREST, check_inside, rop},
 };
 
 use super::{
@@ -12,21 +13,15 @@ use super::{
 };
 use crate::record::{self, Op};
 
-/// All bits a rop descriptor has.
-const ROP_BITS: u16 = 0x7ff;
-/// Operator, filters, repeats and component alpha of a composite.
-const COMPOSITE_BITS: u32 = 0x7_ffff;
 /// The repeat mode of a composite's source.
 const SOURCE_REPEAT: u32 = 3 << 14;
-const INTERPOLATE: u8 = 0;
-const NEAREST: u8 = 1;
 
 /// What a drawable draws; `None`: nothing.
 pub(super) fn drawable(drawable: &record::Drawable, surfaces: &Surfaces) -> Result<Option<Drawable>, Malformed> {
     let surface = drawable.surface;
     let size = surfaces
         .size_of(surface)
-        .ok_or(Malformed::new("drawable surface", surface))?;
+        .ok_or(Malformed::value("drawable surface", surface))?;
     let bbox = drawable.bbox;
     check_inside("drawable box", &bbox, size)?;
     if bbox.is_empty() || matches!(drawable.op, Op::Nop) {
@@ -50,20 +45,6 @@ pub(super) fn drawable(drawable: &record::Drawable, surfaces: &Surfaces) -> Resu
     }))
 }
 
-/// Refuses a rectangle that is inverted or reaches out of `width` x `height`.
-fn check_inside(name: &'static str, rect: &Rect, (width, height): (u32, u32)) -> Result<(), Malformed> {
-    let ordered = rect.left >= 0 && rect.top >= 0 && rect.left <= rect.right && rect.top <= rect.bottom;
-    let fits = |edge: i32, size: u32| u32::try_from(edge).is_ok_and(|edge| edge <= size);
-    if ordered && fits(rect.right, width) && fits(rect.bottom, height) {
-        return Ok(());
-    }
-    Err(Malformed::new(name, rect.right))
-}
-
-const fn rop(descriptor: u16) -> Rop {
-    Rop(descriptor & ROP_BITS)
-}
-
 /// A drawable and the surfaces it may refer to.
 struct Frame<'a> {
     drawable: &'a record::Drawable,
@@ -77,7 +58,7 @@ impl Frame<'_> {
         let surfaces = self.surfaces;
         Ok(match &self.drawable.op {
             // It draws nothing and was left out.
-            Op::Nop => return Err(Malformed::new("drawable type", 0)),
+            Op::Nop => return Err(Malformed::value("drawable type", 0)),
             Op::Fill {
                 brush: with,
                 rop: how,
@@ -201,7 +182,7 @@ impl Frame<'_> {
         Ok(DrawOp::Stroke {
             path: shapes::path(&stroke.path)?,
             style: match &stroke.style {
-                Some(lengths) => shapes::line_style(lengths)?,
+                Some(lengths) => layout::line_style(lengths)?,
                 None => [].into(),
             },
             start_with_gap: stroke.flags & START_WITH_GAP != 0,
@@ -225,8 +206,8 @@ impl Frame<'_> {
     }
 
     fn composite(&self, composite: &record::Composite) -> Result<DrawOp, Malformed> {
-        let flags = composite_flags(composite.flags)?;
-        let src_transform = shapes::transform(composite.src_transform.as_ref())?;
+        let flags = layout::composite_flags(composite.flags)?;
+        let src_transform = composite.src_transform.as_deref().map(layout::transform).transpose()?;
         let plain = src_transform.is_none() && flags & SOURCE_REPEAT == 0;
         let (src, src_origin) = if composite.src.is_none() && self.drawable.self_bitmap && plain {
             self.own_composite_source(composite.src_origin)?
@@ -241,48 +222,25 @@ impl Frame<'_> {
                 None => None,
                 mask => Some(picture(mask.as_ref(), self.surfaces)?),
             },
-            mask_transform: shapes::transform(composite.mask_transform.as_ref())?,
+            mask_transform: composite.mask_transform.as_deref().map(layout::transform).transpose()?,
             src_origin,
             mask_origin: composite.mask_origin,
         })))
     }
 
-    /// The destination as the source, where that is the same as a copy of the area: the box reads nothing around it.
-    /// Origins have 16 bits everywhere.
+    /// The destination as the source, where that is the same as a copy of the area.
     fn own_composite_source(&self, origin: Point) -> Result<(Image, Point), Malformed> {
-        let bbox = &self.drawable.bbox;
         let (image, self_area) = self.own_image()?;
-        let read = Rect::at(origin.x, origin.y, bbox.width(), bbox.height());
-        check_inside("composite source", &read, (self_area.width(), self_area.height()))?;
-        let moved = read.translate(self_area.left, self_area.top);
-        if i16::try_from(moved.left).is_err() || i16::try_from(moved.top).is_err() {
-            return Err(Malformed::new("composite origin", moved.left));
-        }
-        Ok((image, Point::new(moved.left, moved.top)))
+        let origin = layout::own_composite_origin(&self_area, origin, &self.drawable.bbox)?;
+        Ok((image, origin))
     }
 }
 
 fn part(image: Image, area: Rect, scale: u8) -> Result<Source, Malformed> {
-    let scale = match scale {
-        INTERPOLATE => ScaleMode::Interpolate,
-        NEAREST => ScaleMode::Nearest,
-        other => return Err(Malformed::new("scale mode", other)),
-    };
+    let scale = layout::scale_mode(scale)?;
     check_inside("source area", &area, (image.width, image.height))?;
     if area.is_empty() {
-        return Err(Malformed::new("source area", 0));
+        return Err(Malformed::value("source area", 0));
     }
     Ok(Source { image, area, scale })
-}
-
-/// Known operators and filters only (pixman's numbers, 0 to 4); what means nothing is cleared.
-fn composite_flags(flags: u32) -> Result<u32, Malformed> {
-    if !matches!(flags & 0xff, 0x00..=0x0d | 0x30..=0x3e) {
-        return Err(Malformed::new("composite operator", flags & 0xff));
-    }
-    let known_filter = |flags: u32, shift: u32| match flags >> shift & 7 {
-        0..=4 => flags,
-        _ => flags & !(7 << shift),
-    };
-    Ok(known_filter(known_filter(flags & COMPOSITE_BITS, 8), 11))
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use caraway_ports::drawing::{Bitmap, BitmapFormat, Brush, Image, ImageData, Mask, Palette};
+use caraway_ports::{
+    drawing::{Bitmap, BitmapFormat, Brush, Image, ImageData, Mask, Palette},
+    layout,
+};
 
-use super::{Malformed, Surfaces, fields::Fields};
+use super::{Malformed, Surfaces};
 use crate::{BITMAP_TOP_DOWN, record};
 
 /// Bytes all parts of one command of a device may take.
@@ -26,7 +29,7 @@ enum Role {
 
 /// An image whose colours count.
 pub(super) fn picture(image: Option<&record::Image>, surfaces: &Surfaces) -> Result<Image, Malformed> {
-    let image = image.ok_or(Malformed::new("image", 0))?;
+    let image = image.ok_or(Malformed::value("image", 0))?;
     of_role(image, surfaces, Role::Picture)
 }
 
@@ -38,16 +41,16 @@ fn of_role(image: &record::Image, surfaces: &Surfaces, role: Role) -> Result<Ima
         }
         record::PixelSource::Quic { size, data } if role == Role::Picture => {
             if data.data.len() as u64 != u64::from(*size) {
-                return Err(Malformed::new("QUIC size", *size));
+                return Err(Malformed::value("QUIC size", *size));
             }
             let stream = quic(&data.data, image.width, image.height)?;
             (image.width, image.height, stream)
         }
         record::PixelSource::Surface(id) if role == Role::Picture => {
-            let (width, height) = surfaces.size_of(*id).ok_or(Malformed::new("image surface", *id))?;
+            let (width, height) = surfaces.size_of(*id).ok_or(Malformed::value("image surface", *id))?;
             (width, height, ImageData::Surface(*id))
         }
-        _ => return Err(Malformed::new("image type of a mask", 0)),
+        _ => return Err(Malformed::value("image type of a mask", 0)),
     };
     Ok(Image {
         id: image.id,
@@ -62,34 +65,34 @@ fn of_role(image: &record::Image, surfaces: &Surfaces, role: Role) -> Result<Ima
 /// The pixels without the padding of the rows.
 fn bitmap(bitmap: &record::Bitmap, role: Role) -> Result<Bitmap, Malformed> {
     let (width, height, stride) = (bitmap.width, bitmap.height, bitmap.stride);
-    let format = BitmapFormat::from_raw(bitmap.format).ok_or(Malformed::new("bitmap format", bitmap.format))?;
+    let format = BitmapFormat::from_raw(bitmap.format).ok_or(Malformed::value("bitmap format", bitmap.format))?;
     if role == Role::Mask && format.bits_per_pixel() != 1 {
-        return Err(Malformed::new("mask format", bitmap.format));
+        return Err(Malformed::value("mask format", bitmap.format));
     }
     if width == 0 || height == 0 {
-        return Err(Malformed::new("bitmap size", 0));
+        return Err(Malformed::value("bitmap size", 0));
     }
     let row = format.row_bytes(width);
     if u64::from(stride) < row {
-        return Err(Malformed::new("bitmap stride", stride));
+        return Err(Malformed::value("bitmap stride", stride));
     }
     let data = &bitmap.data.data;
     if data.len() as u64 != u64::from(stride) * u64::from(height) {
-        return Err(Malformed::new("bytes of the bitmap", data.len()));
+        return Err(Malformed::value("bytes of the bitmap", data.len()));
     }
     let palette = match (role, format.has_palette(), &bitmap.palette) {
         (Role::Picture, true, Some(palette)) => Some(Arc::new(Palette {
             unique: palette.unique,
             entries: palette.entries.iter().copied().take(COLOURS_MAX).collect(),
         })),
-        (Role::Picture, true, None) => return Err(Malformed::new("palette", 0)),
+        (Role::Picture, true, None) => return Err(Malformed::value("palette", 0)),
         _ => None,
     };
     let rows = if u64::from(stride) == row {
         data.clone()
     } else {
-        let length = usize::try_from(row).map_err(|_| Malformed::new("bitmap width", width))?;
-        let stride = usize::try_from(stride).map_err(|_| Malformed::new("bitmap stride", stride))?;
+        let length = usize::try_from(row).map_err(|_| Malformed::value("bitmap width", width))?;
+        let stride = usize::try_from(stride).map_err(|_| Malformed::value("bitmap stride", stride))?;
         let lines = data.chunks_exact(stride).filter_map(|line| line.get(..length));
         let mut rows = Vec::with_capacity(data.len() / stride * length);
         lines.for_each(|line| rows.extend_from_slice(line));
@@ -99,7 +102,7 @@ fn bitmap(bitmap: &record::Bitmap, role: Role) -> Result<Bitmap, Malformed> {
         format,
         width,
         height,
-        stride: u32::try_from(row).map_err(|_| Malformed::new("bitmap width", width))?,
+        stride: u32::try_from(row).map_err(|_| Malformed::value("bitmap width", width))?,
         top_down: bitmap.flags & BITMAP_TOP_DOWN != 0,
         palette,
         data: rows,
@@ -108,17 +111,11 @@ fn bitmap(bitmap: &record::Bitmap, role: Role) -> Result<Bitmap, Malformed> {
 
 /// A QUIC stream, passed on as it is once its header agrees with the descriptor.
 fn quic(stream: &Bytes, width: u32, height: u32) -> Result<ImageData, Malformed> {
-    const MAGIC: u32 = u32::from_le_bytes(*b"QUIC");
-    let mut header = Fields::new("QUIC header", stream);
-    let (magic, version, kind) = (header.u32()?, header.u32()?, header.u32()?);
-    if magic != MAGIC || version != 0 || !(1..=5).contains(&kind) {
-        return Err(Malformed::new("QUIC header", magic));
-    }
-    let same = (header.u32()?, header.u32()?) == (width, height);
+    layout::quic_header(stream, width, height)?;
     // A few bytes may stand for any number of pixels, which are made where it is drawn.
     let bytes = u64::from(width).saturating_mul(height.into()).saturating_mul(4);
-    if !same || bytes == 0 || bytes > COMMAND_BUDGET {
-        return Err(Malformed::new("QUIC width", width));
+    if bytes > COMMAND_BUDGET {
+        return Err(Malformed::value("QUIC width", width));
     }
     Ok(ImageData::Quic(stream.clone()))
 }
