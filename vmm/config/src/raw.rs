@@ -104,6 +104,10 @@ pub(crate) struct RawDisplayAdvanced {
     /// BAR 1, at most 512 MiB. Default: 64 MiB.
     #[schemars(with = "Option<String>")]
     pub(crate) vram: Option<Spanned<String>>,
+    /// All surface memory, of which BAR 1 shows the first `vram`; more than that adds a 64-bit BAR. At most 8 GiB.
+    /// Default: as `vram`.
+    #[schemars(with = "Option<String>")]
+    pub(crate) vram64: Option<Spanned<String>>,
     /// Interface revision, 1 to 5. Default: 5.
     #[schemars(with = "Option<u32>")]
     pub(crate) revision: Option<Spanned<u32>>,

@@ -297,6 +297,13 @@ fn display(context: &Context<'_>, raw: &RawDisplay) -> Result<Display, ConfigErr
         display.ram.max(least),
     )?;
     display.vram = size("display.advanced.vram", &advanced.vram, MIB, 512 * MIB, display.vram)?;
+    display.vram64 = size(
+        "display.advanced.vram64",
+        &advanced.vram64,
+        display.vram,
+        8192 * MIB,
+        display.vram,
+    )?;
     let revision = count(
         "display.advanced.revision",
         &advanced.revision,

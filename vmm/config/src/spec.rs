@@ -140,6 +140,9 @@ pub struct DisplayAdvanced {
     /// BAR 1.
     #[serde(serialize_with = "serialize_size")]
     pub vram: u64,
+    /// All surface memory; more than BAR 1 has adds a 64-bit BAR.
+    #[serde(serialize_with = "serialize_size")]
+    pub vram64: u64,
     /// Interface revision, 1 to 5.
     pub revision: u8,
     /// The VGA BIOS of the first device.
@@ -273,6 +276,7 @@ impl Default for DisplayAdvanced {
             vgamem: 16 << 20,
             ram: 64 << 20,
             vram: 64 << 20,
+            vram64: 64 << 20,
             revision: 5,
             option_rom: None,
         }

@@ -104,6 +104,10 @@ fn impossible_sizes_name_field_value_and_range() {
         folder.message(&format!("{boot}[display.advanced]\nrevision = 6\n")),
         "DIR/vm.toml:4: display.advanced.revision: 6 is not in 1 to 5"
     );
+    assert_eq!(
+        folder.message(&format!("{boot}[display.advanced]\nvram64 = \"32 MiB\"\n")),
+        "DIR/vm.toml:4: display.advanced.vram64: 32 MiB is not in 64 MiB to 8 GiB"
+    );
 }
 
 #[test]

@@ -140,7 +140,8 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
         primary: index == 0,
         revision: advanced.revision,
         heads: spec.display.heads,
-        sizes: QxlSizes::new(advanced.vgamem, advanced.ram, advanced.vram, None).context("cannot make the display")?,
+        sizes: QxlSizes::new(advanced.vgamem, advanced.ram, advanced.vram, Some(advanced.vram64))
+            .context("cannot make the display")?,
     };
     let sink: Arc<dyn DisplaySink> = recorder.clone();
     let option_rom = match &advanced.option_rom {
