@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod input;
 mod quit;
 mod screen;
+mod snapshot;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub(crate) fn ctl(args: &CtlArgs) -> anyhow::Result<u8> {
         Prepared::Command(command, arguments) => drop(vm.execute(command, &arguments)?),
         Prepared::Status { json } => status(&mut vm, json)?,
         Prepared::Quit => quit::quit(vm)?,
+        Prepared::Snapshot(directory) => snapshot::snapshot(&mut vm, &directory)?,
         Prepared::Screenshot(args) => screen::screenshot(&mut vm, args)?,
         Prepared::Wait(args) => screen::wait(&mut vm, args)?,
         Prepared::Keys(args) => input::send_keys(&mut vm, args)?,
@@ -65,6 +67,8 @@ enum Prepared<'a> {
         json: bool,
     },
     Quit,
+    /// An absolute path: the VM has another directory of its own.
+    Snapshot(String),
     Screenshot(&'a args::ScreenshotArgs),
     Wait(&'a args::WaitArgs),
     Keys(&'a args::SendKeyArgs),
@@ -87,6 +91,7 @@ impl<'a> Prepared<'a> {
             CtlCommand::Reset => simple("system_reset"),
             CtlCommand::Powerdown => simple("system_powerdown"),
             CtlCommand::Quit => Self::Quit,
+            CtlCommand::Snapshot(args) => Self::Snapshot(snapshot::absolute(&args.directory)?),
             CtlCommand::Screenshot(args) => Self::Screenshot(args),
             CtlCommand::WaitScreen(args) => Self::Wait(args),
             CtlCommand::SendKey(args) => Self::Keys(args),

@@ -10,7 +10,7 @@ use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds, Scancode};
 use serde_json::json;
 
 use super::*;
-use crate::{Event, Figures, RunState, Screen, Screenshot, SpiceInfo, client::Client};
+use crate::{Event, Figures, RunState, Screen, Screenshot, Snapshot, SpiceInfo, client::Client};
 
 #[derive(Default)]
 struct Keyboard(Mutex<Vec<InputEvent>>);
@@ -72,6 +72,14 @@ impl Backend for Machine {
 
     fn quit(&self) -> Result<(), QmpError> {
         Ok(())
+    }
+
+    fn snapshot(&self, directory: &std::path::Path) -> Result<Snapshot, QmpError> {
+        std::fs::create_dir(directory).map_err(|error| QmpError::generic(error.to_string()))?;
+        Ok(Snapshot {
+            bytes: 4096,
+            pause_ns: 7,
+        })
     }
 
     fn screenshot(&self, screen: Screen, _cursor: bool) -> Result<Screenshot, QmpError> {
@@ -212,6 +220,23 @@ fn stop_and_cont_change_the_status_and_tell_every_client() {
     assert_eq!(b.execute("query-status", &json!({})).unwrap()["status"], "paused");
     a.execute("cont", &json!({})).unwrap();
     assert_eq!(b.event().unwrap()["event"], "RESUME");
+}
+
+#[test]
+fn a_snapshot_is_made_relative_to_the_start_directory() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    let made = client
+        .execute("x-caraway-snapshot", &json!({"directory": "saved"}))
+        .unwrap();
+    assert_eq!(made, json!({"bytes": 4096, "pause-ns": 7}));
+    assert!(harness.folder.path().join("saved").is_dir());
+    assert!(
+        client
+            .execute("x-caraway-snapshot", &json!({"directory": "saved"}))
+            .is_err()
+    );
+    assert!(client.execute("x-caraway-snapshot", &json!({})).is_err());
 }
 
 #[test]

@@ -197,18 +197,23 @@ impl MachineBuilder {
         })
     }
 
-    /// Makes a device from its record, when the machine is built from saved state; `None` when it is built afresh.
+    /// Whether the machine is built from saved state, and devices from their records.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.incoming.is_some()
+    }
+
+    /// Makes a device from its record.
     ///
     /// # Errors
-    /// When the record is missing or cannot be.
-    pub fn restore<D: Migratable>(
-        &mut self,
-        instance: &str,
-        args: impl FnOnce() -> Result<D::Args, BuildError>,
-    ) -> Result<Option<D>, BuildError> {
+    /// When there is none, or it cannot be.
+    pub fn restore<D: Migratable>(&mut self, instance: &str, args: D::Args) -> Result<D, BuildError> {
         match &mut self.incoming {
-            None => Ok(None),
-            Some(records) => Ok(Some(records.take(instance, args()?)?)),
+            Some(records) => Ok(records.take(instance, args)?),
+            None => Err(BuildError::State(StateError::Missing {
+                kind: D::KIND,
+                instance: instance.to_owned(),
+            })),
         }
     }
 

@@ -7,6 +7,8 @@ use std::{
 
 use caraway_base::state::StateError;
 
+use crate::state_file::STATE;
+
 /// Why a snapshot cannot be written or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -54,6 +56,15 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// A record of the snapshot in `directory` cannot be used.
+    #[must_use]
+    pub fn of_record(directory: &Path, source: StateError) -> Self {
+        Self::Record {
+            path: directory.join(STATE),
+            source,
+        }
+    }
+
     /// For `map_err` on what the host does with a file.
     pub(crate) fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

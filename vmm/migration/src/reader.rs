@@ -7,10 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use caraway_base::{
-    memory::MemoryFile,
-    state::{Records, StateError},
-};
+use caraway_base::{memory::MemoryFile, state::Records};
 use rustix::fs::OFlags;
 
 use crate::{
@@ -131,15 +128,6 @@ impl Snapshot {
     #[must_use]
     pub fn take_records(&mut self) -> Records {
         Records::new(std::mem::take(&mut self.records))
-    }
-
-    /// Says in which file a record that cannot be used is.
-    #[must_use]
-    pub fn record_error(&self, source: StateError) -> SnapshotError {
-        SnapshotError::Record {
-            path: self.state_path(),
-            source,
-        }
     }
 
     /// Ends a restore: every memory must have been loaded.

@@ -31,10 +31,10 @@ pub struct Fact {
 
 impl Fact {
     /// A fact.
-    pub fn new(name: impl Into<String>, value: impl ToString) -> Self {
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            value: value.to_string(),
+            value: value.into(),
         }
     }
 }

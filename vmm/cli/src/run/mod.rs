@@ -7,6 +7,7 @@ mod assemble;
 mod backend;
 mod clients;
 pub(crate) mod failure;
+pub(crate) mod incoming;
 mod runtime;
 mod sockets;
 
@@ -25,10 +26,11 @@ use caraway_server::{Listener, Server, ServerConfig};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use self::{
-    assemble::Environment,
+    assemble::{Assembled, Environment},
     backend::{Events, VmBackend},
     clients::Clients,
     failure::Failure,
+    incoming::Incoming,
     sockets::{BoundUnix, SpiceSocket},
 };
 use crate::{
@@ -48,7 +50,10 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
         caraway_machine::restore_terminal();
         hook(panic);
     }));
-    let ending = start(args).map(Running::run);
+    let from = args.incoming.as_ref().map(Incoming::directory);
+    let ending = start(args)
+        .map_err(|failure| failure.in_snapshot(from))
+        .map(Running::run);
     let (message, code) = match &ending {
         Ok(ending) => (
             ending.message().map(|message| format!("caraway: {message}")),
@@ -95,8 +100,13 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         signals,
         serial,
         start_paused: args.paused,
+        incoming: args.incoming.as_ref(),
     };
-    let (builder, displays) = assemble::assemble(&spec, environment)?;
+    let Assembled {
+        builder,
+        displays,
+        facts,
+    } = assemble::assemble(&spec, environment)?;
     let input = builder.input();
     let events = Events::new();
     let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref(), spec.spice.ticket.is_some());
@@ -104,6 +114,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         name: run_dir.name().to_owned(),
         machine: builder.handle(),
         displays: displays.clone(),
+        facts,
         input: Arc::clone(&input),
         clients: Arc::clone(&clients),
         events: Arc::clone(&events),
