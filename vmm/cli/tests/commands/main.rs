@@ -8,3 +8,4 @@ mod fake;
 mod output;
 mod program;
 mod ps;
+mod snapshot;
