@@ -6,7 +6,7 @@ from .rule import Rule
 
 JOINS = "vmm/cli"
 # What a crate under spice/ must be usable without.
-MACHINE = ("vmm/base", "vmm/machine", "vmm/config", "vmm/control")
+MACHINE = ("vmm/base", "vmm/machine", "vmm/migration", "vmm/config", "vmm/control")
 KVM = ("vm-memory", "vmm-sys-util", "vm-superio", "virtio-queue", "linux-loader", "event-manager")
 
 

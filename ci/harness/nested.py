@@ -23,6 +23,11 @@ SCRIPT = """
 "$1" run "$2" & pid=$!
 while kill -0 $pid 2>/dev/null; do
     if [ -e "$3/terminate" ]; then rm "$3/terminate"; kill -TERM $pid; fi
+    if [ -e "$3/restore" ]; then
+        rm -rf "$3/restore" /tmp/saved
+        "$1" ctl linux snapshot /tmp/saved && "$1" ctl linux quit && wait $pid || exit
+        "$1" run "$2" --incoming file:/tmp/saved & pid=$!
+    fi
     sleep 0.2
 done
 wait $pid
@@ -125,6 +130,16 @@ class NestedVm:
     def terminate(self) -> None:
         """Sends caraway SIGTERM."""
         (self.folder / "terminate").touch()
+
+    def restore(self) -> None:
+        """Has caraway save the machine and end, and another one go on with it."""
+        starts = self._output.read_bytes().count(b"VM linux")
+        (self.folder / "restore").touch()
+        limit = time.monotonic() + BOOT_SECONDS
+        while self._output.read_bytes().count(b"VM linux") == starts:
+            expect(self.process.poll() is None, f"caraway was not restored: {self.errors()}")
+            expect(time.monotonic() < limit, f"caraway was not restored within {BOOT_SECONDS:g} s: {self.errors()}")
+            time.sleep(POLL_SECONDS)
 
     def wait(self, seconds: float = BOOT_SECONDS) -> int:
         """caraway's exit code, when it ends by itself."""

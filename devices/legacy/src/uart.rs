@@ -87,6 +87,8 @@ struct Port {
     queue: VecDeque<u8>,
     /// Input was turned away; `room` is signalled when the queue is empty.
     refused: bool,
+    /// Input waits in the queue: nothing may interrupt.
+    paused: bool,
 }
 
 /// A UART. Offsets 0 to 7 from [`COM1_PORT`].
@@ -109,15 +111,16 @@ impl Uart {
     /// When the host has no eventfd to give.
     pub fn new(args: UartArgs) -> io::Result<Self> {
         let part = Serial::new(LineTrigger(Arc::clone(&args.line)), SinkWriter(Arc::clone(&args.sink)));
-        Self::with(part, VecDeque::new(), args)
+        Self::with(part, VecDeque::new(), args, false)
     }
 
-    fn with(part: Part, queue: VecDeque<u8>, args: UartArgs) -> io::Result<Self> {
+    fn with(part: Part, queue: VecDeque<u8>, args: UartArgs, paused: bool) -> io::Result<Self> {
         Ok(Self {
             port: Mutex::new(Port {
                 part,
                 queue,
                 refused: false,
+                paused,
             }),
             args,
             room: EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?,
@@ -151,6 +154,9 @@ impl Uart {
 
     /// Moves typed bytes into the FIFO once the guest has emptied it. In loop-back mode the part takes none.
     fn refill(&self, port: &mut Port) {
+        if port.paused {
+            return;
+        }
         if port.part.fifo_capacity() == FIFO_SIZE && !port.queue.is_empty() {
             let next: Vec<u8> = port.queue.iter().take(FIFO_SIZE).copied().collect();
             let taken = port.part.enqueue_raw_bytes(&next).unwrap_or(0);
@@ -192,9 +198,15 @@ impl BusDevice for Uart {
 }
 
 impl Lifecycle for Uart {
-    fn pause(&self) {}
+    fn pause(&self) {
+        self.lock().paused = true;
+    }
 
-    fn resume(&self) {}
+    fn resume(&self) {
+        let mut port = self.lock();
+        port.paused = false;
+        self.refill(&mut port);
+    }
 
     fn reset(&self) {
         let mut port = self.lock();
@@ -286,7 +298,7 @@ impl Migratable for Uart {
             SinkWriter(Arc::clone(&args.sink)),
         )
         .map_err(|_| invalid("fifo", format!("{length} bytes")))?;
-        Self::with(part, state.queue.into(), args).map_err(|error| invalid("room event", error.to_string()))
+        Self::with(part, state.queue.into(), args, true).map_err(|error| invalid("room event", error.to_string()))
     }
 }
 

@@ -166,6 +166,11 @@ impl PciBus {
         self.0.settle(functions).map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// Says where BARs may lie, for a bus whose addresses come from a record instead of [`PciBus::assign`].
+    pub fn set_windows(&self, windows: Windows) {
+        self.0.lock().windows = windows;
+    }
+
     /// The device for ports 0xcf8 to 0xcff. Byte accesses to 0xcf9 are not its business and change nothing.
     #[must_use]
     pub fn config_ports(&self) -> Arc<dyn BusDevice> {

@@ -100,6 +100,7 @@ impl Msix {
     pub(crate) fn save(&self) -> MsixState {
         let mut table = self.lock();
         let entries = table.entries.iter_mut().map(|entry| {
+            entry.settle();
             if !entry.live {
                 entry.collect();
             }
@@ -176,6 +177,20 @@ impl Entry {
             pending: false,
             live: false,
             vector,
+        }
+    }
+
+    /// Has every message that was sent arrive. The host may deliver some in the background; taking a route down waits for
+    /// that.
+    fn settle(&mut self) {
+        if !self.live {
+            return;
+        }
+        let [low, high, data, _] = self.words;
+        let address = u64::from(high) << 32 | u64::from(low);
+        if let Err(error) = self.vector.mask().and_then(|()| self.vector.route(address, data)) {
+            self.live = false;
+            tracing::error!(%error, "an MSI-X route was lost");
         }
     }
 

@@ -185,6 +185,13 @@ impl Qxl {
         &self.shared
     }
 
+    /// Contents of BAR 0, and of BARs 1 and 4: what is saved beside the record.
+    #[must_use]
+    pub fn memories(&self) -> (&SharedMemory, &SharedMemory) {
+        let memory = &self.shared.core.memory;
+        (&memory.ram, &memory.vram)
+    }
+
     /// What the device did so far.
     #[must_use]
     pub fn counters(&self) -> QxlCounters {

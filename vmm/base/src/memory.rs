@@ -202,6 +202,47 @@ impl SharedMemory {
     }
 }
 
+/// The file behind a memory, for whoever copies its contents to or from somewhere else while nothing else touches it. Such
+/// copies do not show in the dirty bitmap.
+#[derive(Clone, Debug)]
+pub struct MemoryFile {
+    name: String,
+    size: u64,
+    file: Arc<File>,
+}
+
+impl MemoryFile {
+    /// The file behind `region`, `None` when the region was not made by [`allocate_region`]. The name tells the memories
+    /// of a machine apart: lower-case letters, digits and hyphens.
+    #[must_use]
+    pub fn of(name: impl Into<String>, region: &Region) -> Option<Self> {
+        let backing = region.file_offset().filter(|backing| backing.start() == 0)?;
+        Some(Self {
+            name: name.into(),
+            size: region.size() as u64,
+            file: Arc::clone(backing.arc()),
+        })
+    }
+
+    /// Which memory of the machine.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The contents, from the start of the file.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
 macro_rules! atomics {
     ($($load:ident $store:ident $swap:ident $or:ident $int:ty, $atomic:ty;)*) => { $(
         impl SharedMemory {

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use caraway_config::Listen;
 use clap::{Args, Parser, Subcommand};
 
-use crate::ctl::args::CtlCommand;
+use crate::{ctl::args::CtlCommand, run::incoming::Incoming};
 
 /// Virtual machines on KVM whose screen, keyboard and mouse are served over SPICE.
 ///
@@ -59,6 +59,10 @@ pub(crate) struct RunArgs {
     /// Wait for `caraway ctl VM resume` before the guest's first instruction
     #[arg(long)]
     pub(crate) paused: bool,
+    /// Go on with a saved VM instead of booting: `file:DIRECTORY` is what `caraway ctl VM snapshot DIRECTORY` made. CONFIG
+    /// must describe the same machine; name, ports and sockets may be others
+    #[arg(long, value_name = "URI", value_parser = Incoming::parse)]
+    pub(crate) incoming: Option<Incoming>,
     /// Do not serve the screen
     #[arg(long)]
     pub(crate) headless: bool,
@@ -68,7 +72,7 @@ const ENDINGS: &str = "\
 Exit codes:
   0     the guest powered off
   1     the host or the machine failed
-  2     wrong configuration, or something it names: FILE:LINE: message
+  2     wrong configuration or snapshot, or something they name: FILE:LINE: message
   3     the guest crashed
   4     the guest did not power off in time
   64+n  what the guest wrote to its debug-exit port, if the configuration has one";

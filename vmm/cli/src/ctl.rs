@@ -5,6 +5,7 @@ mod input;
 mod quit;
 mod record;
 mod screen;
+mod snapshot;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub(crate) fn ctl(args: &CtlArgs) -> anyhow::Result<u8> {
         Prepared::Command(command, arguments) => drop(vm.execute(command, &arguments)?),
         Prepared::Status { json } => status(&mut vm, json)?,
         Prepared::Quit => quit::quit(vm)?,
+        Prepared::Snapshot(directory) => snapshot::snapshot(&mut vm, &directory)?,
         Prepared::Screenshot(args) => screen::screenshot(&mut vm, args)?,
         Prepared::Wait(args) => screen::wait(&mut vm, args)?,
         Prepared::Record(args) => record::record(&mut vm, args)?,
@@ -67,6 +69,8 @@ enum Prepared<'a> {
         json: bool,
     },
     Quit,
+    /// An absolute path: the VM has another directory of its own.
+    Snapshot(String),
     Screenshot(&'a args::ScreenshotArgs),
     Wait(&'a args::WaitArgs),
     Record(&'a args::RecordArgs),
@@ -90,6 +94,7 @@ impl<'a> Prepared<'a> {
             CtlCommand::Reset => simple("system_reset"),
             CtlCommand::Powerdown => simple("system_powerdown"),
             CtlCommand::Quit => Self::Quit,
+            CtlCommand::Snapshot(args) => Self::Snapshot(snapshot::absolute(&args.directory)?),
             CtlCommand::Screenshot(args) => Self::Screenshot(args),
             CtlCommand::WaitScreen(args) => Self::Wait(args),
             CtlCommand::RecordQxl(args) => Self::Record(args),

@@ -139,6 +139,16 @@ pub struct Recording {
     pub error: Option<String>,
 }
 
+/// What saving a machine came to (`x-caraway-snapshot`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Snapshot {
+    /// Bytes of its files, holes not counted.
+    pub bytes: u64,
+    /// How long the guest stood still for it, in nanoseconds.
+    pub pause_ns: u64,
+}
+
 /// One machine. Methods may block for as long as the machine takes; the server calls them off its event loop.
 pub trait Backend: Send + Sync + 'static {
     /// The VM's name.
@@ -176,6 +186,12 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Why not.
     fn quit(&self) -> Result<(), QmpError>;
+
+    /// Saves the machine to a directory that is not there yet; it goes on as it was.
+    ///
+    /// # Errors
+    /// Why not; nothing is left of the directory then.
+    fn snapshot(&self, directory: &Path) -> Result<Snapshot, QmpError>;
 
     /// A screen as it is now. Called where waiting is allowed.
     ///

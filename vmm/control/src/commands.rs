@@ -38,6 +38,7 @@ pub(crate) const NAMES: &[&str] = &[
     "x-caraway-record-qxl",
     "x-caraway-record-qxl-stop",
     "x-caraway-shot",
+    "x-caraway-snapshot",
     "x-caraway-type",
     "x-caraway-wait",
 ];
@@ -84,6 +85,12 @@ struct Shot {
     cursor: bool,
     #[serde(default)]
     hash_only: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Snapshot {
+    directory: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +181,11 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
         "quit" => act(backend, arguments, |b| b.quit()).await,
         "screendump" => screendump(backend, directory, wire::arguments(arguments)?).await,
         "x-caraway-shot" => shot(backend, wire::arguments(arguments)?).await,
+        "x-caraway-snapshot" => {
+            let Snapshot { directory: name } = wire::arguments(arguments)?;
+            let path = directory.join(name);
+            off_loop(backend, move |backend| Ok(json!(backend.snapshot(&path)?))).await
+        }
         "x-caraway-wait" => wait(backend, wire::arguments(arguments)?).await,
         "send-key" => {
             let SendKey { keys, hold_time } = wire::arguments(arguments)?;

@@ -16,6 +16,6 @@ mod screen;
 pub mod server;
 mod wire;
 
-pub use backend::{Backend, ChannelInfo, Event, Figures, Recording, RunState, SpiceInfo};
+pub use backend::{Backend, ChannelInfo, Event, Figures, Recording, RunState, Snapshot, SpiceInfo};
 pub use error::{ErrorClass, QmpError};
 pub use screen::{Screen, Screenshot, encode_png, encode_ppm};

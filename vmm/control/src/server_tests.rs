@@ -11,7 +11,7 @@ use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds, Scancode};
 use serde_json::json;
 
 use super::*;
-use crate::{Event, Figures, Recording, RunState, Screen, Screenshot, SpiceInfo, client::Client};
+use crate::{Event, Figures, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo, client::Client};
 
 #[derive(Default)]
 struct Keyboard(Mutex<Vec<InputEvent>>);
@@ -74,6 +74,14 @@ impl Backend for Machine {
 
     fn quit(&self) -> Result<(), QmpError> {
         Ok(())
+    }
+
+    fn snapshot(&self, directory: &Path) -> Result<Snapshot, QmpError> {
+        std::fs::create_dir(directory).map_err(|error| QmpError::generic(error.to_string()))?;
+        Ok(Snapshot {
+            bytes: 4096,
+            pause_ns: 7,
+        })
     }
 
     fn screenshot(&self, screen: Screen, _cursor: bool) -> Result<Screenshot, QmpError> {
@@ -262,6 +270,23 @@ fn a_recording_is_begun_watched_and_ended_by_device() {
         client.execute("x-caraway-query-record-qxl", &of_device(0)).unwrap(),
         json!({"recording": false})
     );
+}
+
+#[test]
+fn a_snapshot_is_made_relative_to_the_start_directory() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    let made = client
+        .execute("x-caraway-snapshot", &json!({"directory": "saved"}))
+        .unwrap();
+    assert_eq!(made, json!({"bytes": 4096, "pause-ns": 7}));
+    assert!(harness.folder.path().join("saved").is_dir());
+    assert!(
+        client
+            .execute("x-caraway-snapshot", &json!({"directory": "saved"}))
+            .is_err()
+    );
+    assert!(client.execute("x-caraway-snapshot", &json!({})).is_err());
 }
 
 #[test]

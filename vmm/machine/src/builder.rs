@@ -2,6 +2,7 @@
 //! the caller plugs in; then [`MachineBuilder::build`] brings it to the kernel's first instruction.
 
 mod board;
+mod incoming;
 mod platform;
 mod timer;
 
@@ -16,11 +17,13 @@ use caraway_base::{
     bus::BusDevice,
     irq::{IrqLine, MsiAllocator},
     lifecycle::Lifecycle,
-    memory::{GuestRam, MemoryError},
+    memory::{GuestRam, MemoryError, MemoryFile, SharedMemory},
+    state::{Migratable, Records, StateError},
 };
 use caraway_pci::{AssignError, PlugError, Windows, function::PciFunction};
 use caraway_ports::input::InputSink;
 use event_manager::EventSet;
+use kvm_bindings::kvm_cpuid_entry2;
 use kvm_ioctls::Cap;
 
 use self::{
@@ -30,12 +33,13 @@ use self::{
 use crate::{
     Machine,
     boot::{BootError, BootVideo},
-    driver::{Command, Driver, Flush, MachineHandle, Message, Parts, Queue},
+    driver::{Command, Driver, Flush, MachineHandle, Memories, Message, Parts, Queue, Saver, ram_files},
     event_loop::{Devices, Handler, Registration, Watchable},
     firmware::{BootFailure, Firmware, PCI_PORTS},
     kvm::{
         KvmError, cpuid,
         reset::{Controllers, PowerOn},
+        vcpu::Vcpu,
     },
     memory::{LayoutError, WINDOW32},
     spec::{MachineSpec, OnReboot, SerialSpec},
@@ -75,6 +79,9 @@ pub enum BuildError {
     /// The BARs do not fit.
     #[error(transparent)]
     Assign(#[from] AssignError),
+    /// The saved state the machine is built from.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Something else the host refused.
     #[error("the host refused {what}")]
     Host {
@@ -98,6 +105,11 @@ impl BuildError {
     }
 }
 
+fn saver<D: Migratable + Send + Sync + 'static>(instance: impl Into<String>, device: Arc<D>) -> Saver {
+    let instance = instance.into();
+    Box::new(move |records| records.put(&instance, &*device))
+}
+
 fn host(what: &'static str) -> impl FnOnce(io::Error) -> BuildError {
     move |source| BuildError::Host { what, source }
 }
@@ -110,8 +122,13 @@ pub struct MachineBuilder {
     options: Options,
     queue: Arc<Queue>,
     first_entry: Arc<OnceLock<Instant>>,
+    controllers: Controllers,
+    /// What is left of the saved state, when there is one.
+    incoming: Option<Records>,
     lifecycles: Vec<Arc<dyn Lifecycle>>,
     flushes: Vec<Flush>,
+    savers: Vec<Saver>,
+    memories: Memories,
 }
 
 /// What of the specification only matters at the end.
@@ -135,8 +152,23 @@ impl MachineBuilder {
     /// # Errors
     /// When the host cannot, or the numbers cannot be.
     pub fn new(spec: MachineSpec) -> Result<Self, BuildError> {
+        Self::start(spec, None)
+    }
+
+    /// Sets up platform and board from the records of a saved machine. The caller does with its devices likewise
+    /// ([`MachineBuilder::restore`]) and fills the memories, all before [`MachineBuilder::build`].
+    ///
+    /// # Errors
+    /// As [`MachineBuilder::new`], and when a record is missing or cannot be.
+    pub fn incoming(spec: MachineSpec, records: Records) -> Result<Self, BuildError> {
+        Self::start(spec, Some(records))
+    }
+
+    fn start(spec: MachineSpec, mut incoming: Option<Records>) -> Result<Self, BuildError> {
         let platform = Platform::new(spec.cpus, spec.memory)?;
-        let board = Board::new(&platform, spec.debug_exit)?;
+        // Before a restored device drives a line.
+        let controllers = Controllers::take(&platform.vm)?;
+        let (board, savers) = Board::new(&platform, spec.debug_exit, &mut incoming)?;
         Ok(Self {
             firmware: Firmware {
                 cpus: spec.cpus,
@@ -157,9 +189,51 @@ impl MachineBuilder {
             first_entry: Arc::new(OnceLock::new()),
             platform,
             board,
+            controllers,
+            incoming,
             lifecycles: Vec::new(),
             flushes: Vec::new(),
+            savers,
+            memories: Vec::new(),
         })
+    }
+
+    /// Whether the machine is built from saved state, and devices from their records.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.incoming.is_some()
+    }
+
+    /// Makes a device from its record.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be.
+    pub fn restore<D: Migratable>(&mut self, instance: &str, args: D::Args) -> Result<D, BuildError> {
+        match &mut self.incoming {
+            Some(records) => Ok(records.take(instance, args)?),
+            None => Err(BuildError::State(StateError::Missing {
+                kind: D::KIND,
+                instance: instance.to_owned(),
+            })),
+        }
+    }
+
+    /// Has a device's record saved with the machine. Records are written in the order of these calls; `instance` tells
+    /// devices of a kind apart.
+    pub fn add_record<D: Migratable + Send + Sync + 'static>(&mut self, instance: impl Into<String>, device: Arc<D>) {
+        self.savers.push(saver(instance, device));
+    }
+
+    /// Has a device's memory saved with the machine, under a name of lower-case letters, digits and hyphens.
+    pub fn add_memory(&mut self, name: impl Into<String>, memory: SharedMemory) {
+        self.memories.push((name.into(), memory));
+    }
+
+    /// The files behind guest RAM, to be filled when the machine is built from saved state.
+    #[must_use]
+    pub fn ram_files(&self) -> Vec<MemoryFile> {
+        // Every region of RAM was made with one.
+        ram_files(self.platform.vm.ram()).into_iter().flatten().collect()
     }
 
     /// The guest's port and memory address spaces.
@@ -288,19 +362,32 @@ impl MachineBuilder {
         self.platform.devices.handle().register(fd, interest, handler)
     }
 
-    /// Assigns BARs, creates the vCPUs, writes the tables and loads the kernel.
+    /// Assigns BARs, creates the vCPUs, writes the tables and loads the kernel; from saved state, all of that is as it was
+    /// saved.
     ///
     /// # Errors
-    /// When the kernel cannot be booted or the host refuses.
-    pub fn build(self) -> Result<Machine, BuildError> {
-        self.board.pci.assign(Windows {
+    /// When the kernel cannot be booted, the saved state is not this machine's or cannot be, or the host refuses.
+    pub fn build(mut self) -> Result<Machine, BuildError> {
+        let windows = Windows {
             ports: u64::from(*PCI_PORTS.start())..u64::from(*PCI_PORTS.end()) + 1,
             low: WINDOW32,
             high: self.platform.layout.window64(),
-        })?;
-        let controllers = Controllers::take(&self.platform.vm)?;
-        let vcpus = self.create_vcpus()?;
-        let start = self.firmware.boot(self.platform.vm.ram())?;
+        };
+        let pci = self.board.pci.clone();
+        self.savers.push(saver("0", Arc::new(pci.clone())));
+        let incoming = self.incoming.take();
+        let restored = incoming.is_some();
+        let (vcpus, start) = match incoming {
+            None => {
+                pci.assign(windows)?;
+                let vcpus = self.create_vcpus(|_, leaves| Ok(leaves))?;
+                (vcpus, Some(self.firmware.boot(self.platform.vm.ram())?))
+            }
+            Some(records) => {
+                pci.set_windows(windows);
+                (self.restore_vcpus(records)?, None)
+            }
+        };
         let queue = Arc::clone(&self.queue);
         let reporter: Reporter = Arc::new(move |report: Report| {
             // A machine that has ended wants no reports.
@@ -317,7 +404,7 @@ impl MachineBuilder {
         )
         .map_err(BootFailure::from)?;
         cpus.park()
-            .and_then(|()| cpus.reset(&start))
+            .and_then(|()| start.map_or(Ok(()), |start| cpus.reset(&start)))
             .map_err(BootFailure::from)?;
 
         let handle = self.handle();
@@ -333,7 +420,7 @@ impl MachineBuilder {
         let driver = Driver::new(Parts {
             cpus,
             vm: self.platform.vm,
-            controllers,
+            controllers: self.controllers,
             firmware: self.firmware,
             devices: self.platform.devices,
             lifecycles,
@@ -347,17 +434,25 @@ impl MachineBuilder {
             on_reboot: self.options.on_reboot,
             stop_timeout: self.options.stop_timeout,
             start_paused: self.options.start_paused,
+            restored,
+            savers: self.savers,
+            memories: self.memories,
         });
         Ok(Machine::new(driver, handle))
     }
 
-    fn create_vcpus(&self) -> Result<Vec<(crate::kvm::vcpu::Vcpu, PowerOn)>, KvmError> {
+    /// Creates the vCPUs; `cpuid` gives what each shows instead of what it would by itself.
+    fn create_vcpus(
+        &self,
+        cpuid: impl Fn(u32, Vec<kvm_cpuid_entry2>) -> Result<Vec<kvm_cpuid_entry2>, BuildError>,
+    ) -> Result<Vec<(Vcpu, PowerOn)>, BuildError> {
         let cpus = self.firmware.cpus;
         let tsc_deadline = self.platform.kvm.has(Cap::TscDeadlineTimer);
         (0..cpus)
             .map(|id| {
-                let vcpu = self.platform.vm.create_vcpu(id)?;
-                vcpu.set_cpuid(&cpuid::leaves(&self.platform.cpuid, id, cpus, tsc_deadline))?;
+                let mut vcpu = self.platform.vm.create_vcpu(id)?;
+                let leaves = cpuid::leaves(&self.platform.cpuid, id, cpus, tsc_deadline);
+                vcpu.set_cpuid(&cpuid(id, leaves)?)?;
                 let power_on = PowerOn::take(&self.platform.kvm, &vcpu)?;
                 Ok((vcpu, power_on))
             })

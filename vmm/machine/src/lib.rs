@@ -34,7 +34,8 @@ mod guest_tests;
 
 pub use builder::{BuildError, MachineBuilder};
 pub use driver::{
-    Command, CommandError, Ending, Event, Flush, MachineHandle, Reply, RunState, STOP_TIMEOUT, Status, Subscriber,
+    Command, CommandError, Ending, Event, Flush, MachineHandle, Reply, RunState, STOP_TIMEOUT, Saved, Status,
+    Subscriber,
 };
 pub use event_loop::{Devices, Handler, Next, Registration, Watchable};
 pub use event_manager::EventSet;

@@ -265,6 +265,10 @@ impl Migratable for I8042 {
 
     fn restore(args: I8042Args, state: Controller) -> Result<Self, StateError> {
         state.check()?;
+        // The levels are old news for the guest; told later, they would look like other interrupts.
+        let (keyboard, mouse) = state.interrupts();
+        args.keyboard.set(keyboard);
+        args.mouse.set(mouse);
         Ok(Self::with(state, args, true))
     }
 }

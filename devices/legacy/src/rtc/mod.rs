@@ -215,6 +215,9 @@ impl Migratable for Rtc {
 
     fn restore(args: RtcArgs, state: Cmos) -> Result<Self, StateError> {
         state.check()?;
-        Ok(Self::with(args, state, true))
+        let rtc = Self::with(args, state, true);
+        // The level is old news for the guest; told later, it would look like another interrupt.
+        rtc.args.line.set(rtc.lock().cmos.interrupts());
+        Ok(rtc)
     }
 }

@@ -31,6 +31,7 @@ pub(crate) enum CtlCommand {
     Powerdown,
     /// End the VM at once, its disks flushed, and wait until it has gone
     Quit,
+    Snapshot(SnapshotArgs),
     Screenshot(ScreenshotArgs),
     SendKey(SendKeyArgs),
     Type(TypeArgs),
@@ -42,6 +43,16 @@ pub(crate) enum CtlCommand {
     WaitScreen(WaitArgs),
     RecordQxl(RecordArgs),
     Qmp(QmpArgs),
+}
+
+/// Save the VM to a directory.
+///
+/// The guest stands still meanwhile and goes on afterwards, if it ran. `caraway run CONFIG --incoming file:DIRECTORY` goes
+/// on with what was saved. Disks are not part of it: they must be as they were.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    /// The directory, which must not be there yet
+    pub(crate) directory: PathBuf,
 }
 
 /// Take a picture of the screen.

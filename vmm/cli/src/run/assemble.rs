@@ -10,18 +10,23 @@ use std::{
 
 use anyhow::Context as _;
 use caraway_canvas::Limits;
-use caraway_config::{ConfigError, Kernel, Located, OnReboot, VmSpec};
+use caraway_config::{ConfigError, Disk, Kernel, Located, OnReboot, VmSpec};
 use caraway_display::Display;
 use caraway_machine::{
-    self as machine, BootFile, MachineBuilder, MachineSpec, SerialSpec, Signals,
+    self as machine, BootFile, BuildError, MachineBuilder, MachineSpec, SerialSpec, Signals,
     boot::{BootVideo, LinearScreen},
 };
+use caraway_migration::{Fact, Snapshot};
 use caraway_ports::display::{DisplaySink, DisplaySource};
 use caraway_qxl::{OptionRom, Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
 use caraway_virtio::{Block, VirtioPci};
 
-use super::{failure::Failure, recorder::Recorder};
+use super::{
+    failure::Failure,
+    incoming::{self, Incoming},
+    recorder::Recorder,
+};
 use crate::output::chain;
 
 /// The guest of the demo VM, an ELF with a PVH note.
@@ -36,10 +41,20 @@ const OPTION_ROM_MAX: u64 = 64 << 10;
 const FIRST_DISK_SLOT: u8 = 4;
 
 /// What of the configuration is decided by how the program was started.
-pub(super) struct Environment {
+pub(super) struct Environment<'a> {
     pub(super) signals: Signals,
     pub(super) serial: UnixListener,
     pub(super) start_paused: bool,
+    /// The saved machine it is to go on with.
+    pub(super) incoming: Option<&'a Incoming>,
+}
+
+/// A machine with everything plugged in.
+pub(super) struct Assembled {
+    pub(super) builder: MachineBuilder,
+    pub(super) screens: Vec<Screen>,
+    /// What machine it is, for those who restore it.
+    pub(super) facts: Vec<Fact>,
 }
 
 /// A display, and what stands between it and its device.
@@ -55,17 +70,32 @@ pub(super) fn on_terminal() -> bool {
 }
 
 /// Sets up the machine and plugs in its disks and its displays.
-pub(super) fn assemble(spec: &VmSpec, environment: Environment) -> Result<(MachineBuilder, Vec<Screen>), Failure> {
-    let mut builder =
-        MachineBuilder::new(machine_spec(spec, environment)?).map_err(|error| Failure::of_build(error, spec))?;
-    plug_disks(&mut builder, spec)?;
+pub(super) fn assemble(spec: &VmSpec, environment: Environment<'_>) -> Result<Assembled, Failure> {
+    let images = spec.disks.iter().map(open_image).collect::<Result<Vec<_>, _>>()?;
+    let facts = incoming::describe(spec, &images);
+    let saved = environment.incoming;
+    let mut saved = saved.map(|saved| saved.open(&facts)).transpose()?;
+    let machine = machine_spec(spec, environment)?;
+    let builder = match &mut saved {
+        None => MachineBuilder::new(machine),
+        Some(saved) => MachineBuilder::incoming(machine, saved.take_records()),
+    };
+    let mut builder = builder.map_err(|error| Failure::of_build(error, spec))?;
+    plug_disks(&mut builder, spec, images)?;
     let screens = (0..spec.display.devices)
-        .map(|index| plug_display(&mut builder, spec, index))
+        .map(|index| plug_display(&mut builder, spec, index, saved.as_mut()))
         .collect::<Result<_, _>>()?;
-    Ok((builder, screens))
+    if let Some(saved) = saved {
+        incoming::finish(saved, &builder)?;
+    }
+    Ok(Assembled {
+        builder,
+        screens,
+        facts,
+    })
 }
 
-fn machine_spec(spec: &VmSpec, environment: Environment) -> Result<MachineSpec, Failure> {
+fn machine_spec(spec: &VmSpec, environment: Environment<'_>) -> Result<MachineSpec, Failure> {
     let kernel = match &spec.boot.kernel {
         Kernel::Demo => machine::Kernel::Static(DEMO_GUEST),
         Kernel::File(path) => machine::Kernel::File(boot_file("boot.kernel", path)?),
@@ -112,26 +142,48 @@ fn open_log(path: &Located<PathBuf>) -> Result<File, Failure> {
     })?)
 }
 
-fn plug_disks(builder: &mut MachineBuilder, spec: &VmSpec) -> Result<(), Failure> {
-    for ((number, slot), disk) in (0..).zip(FIRST_DISK_SLOT..).zip(&spec.disks) {
-        let image = RawFile::open(&disk.path.value, disk.readonly)
-            .map_err(|error| disk.path.origin.error(format!("disk.path: {}", chain(&error))))?;
-        let image: Arc<dyn BlockBackend> = Arc::new(image);
+fn open_image(disk: &Disk) -> Result<Arc<dyn BlockBackend>, Failure> {
+    let image = RawFile::open(&disk.path.value, disk.readonly)
+        .map_err(|error| disk.path.origin.error(format!("disk.path: {}", chain(&error))))?;
+    Ok(Arc::new(image))
+}
+
+fn plug_disks(builder: &mut MachineBuilder, spec: &VmSpec, images: Vec<Arc<dyn BlockBackend>>) -> Result<(), Failure> {
+    for ((number, slot), image) in (0..).zip(FIRST_DISK_SLOT..).zip(images) {
+        let place = pci_place(slot, 0);
         let block =
             Block::new(Arc::clone(&image), &format!("caraway-{number}"), number).context("cannot make a disk")?;
-        let function = VirtioPci::new(Box::new(block), builder.guest_ram()).context("cannot make a disk")?;
+        let (block, ram) = (Box::new(block), builder.guest_ram());
+        let function = if builder.is_restored() {
+            builder
+                .restore::<VirtioPci>(&place, (block, ram))
+                .map_err(|error| Failure::of_build(error, spec))?
+        } else {
+            VirtioPci::new(block, ram).context("cannot make a disk")?
+        };
         let function = Arc::new(function);
         builder
             .add_pci(slot, function.clone())
             .map_err(|error| Failure::of_build(error, spec))?;
+        builder.add_record(place, function.clone());
         builder.add_lifecycle(function);
         builder.add_flush(Box::new(move || image.flush()));
     }
     Ok(())
 }
 
+/// Where a function is, as `lspci` writes it; names its record.
+fn pci_place(device: u8, function: u8) -> String {
+    format!("00:{device:02x}.{function}")
+}
+
 /// Plugs display number `index` in: 00:01.0, then 00:02.0, 00:02.1 and so on.
-fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Result<Screen, Failure> {
+fn plug_display(
+    builder: &mut MachineBuilder,
+    spec: &VmSpec,
+    index: u8,
+    saved: Option<&mut Snapshot>,
+) -> Result<Screen, Failure> {
     let display = Display::new(Limits::default());
     let recorder = Recorder::new(Arc::clone(&display));
     let advanced = &spec.display.advanced;
@@ -143,29 +195,31 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
         sizes: QxlSizes::new(advanced.vgamem, advanced.ram, advanced.vram, Some(advanced.vram64))
             .context("cannot make the display")?,
     };
-    let sink: Arc<dyn DisplaySink> = recorder.clone();
     let option_rom = match &advanced.option_rom {
         Some(path) if index == 0 => Some(load_option_rom(path)?),
         _ => None,
     };
-    let qxl = Qxl::with_option_rom(config, option_rom, sink).context("cannot make the display")?;
-    for (first, count, ports) in qxl.vga_ports() {
-        builder
-            .add_ports("the VGA ports", first, count, ports)
-            .map_err(|error| Failure::of_build(error, spec))?;
-    }
-    if index == 0 {
-        builder.set_boot_video(Arc::new(FirstScreen(Arc::clone(&qxl))));
-    }
-    if let Some((addresses, window)) = qxl.vga_window() {
-        builder
-            .add_registers("the VGA window", addresses, window)
-            .map_err(|error| Failure::of_build(error, spec))?;
-    }
     let (device, function) = match index.checked_sub(1) {
         None => (DISPLAY_SLOT, 0),
         Some(further) => (FURTHER_DISPLAYS_SLOT, further),
     };
+    let place = pci_place(device, function);
+    let names = [format!("display-{index}-ram"), format!("display-{index}-vram")];
+    let sink: Arc<dyn DisplaySink> = recorder.clone();
+    let qxl = match saved {
+        None => Qxl::with_option_rom(config, option_rom, sink).context("cannot make the display")?,
+        Some(saved) => {
+            let args = incoming::display(saved, &names, config, option_rom, sink)?;
+            let qxl = builder.restore(&place, args);
+            Arc::new(qxl.map_err(|error| Failure::of_build(error, spec))?)
+        }
+    };
+    plug_vga(builder, &qxl).map_err(|error| Failure::of_build(error, spec))?;
+    let (ram, vram) = qxl.memories();
+    for (name, memory) in names.into_iter().zip([ram, vram]) {
+        builder.add_memory(name, memory.clone());
+    }
+    builder.add_record(place, qxl.clone());
     builder
         .add_pci_function(device, function, qxl.clone())
         .map_err(|error| Failure::of_build(error, spec))?;
@@ -173,6 +227,18 @@ fn plug_display(builder: &mut MachineBuilder, spec: &VmSpec, index: u8) -> Resul
     display.set_source(Arc::downgrade(&source));
     builder.add_lifecycle(qxl);
     Ok(Screen { display, recorder })
+}
+
+/// Puts the VGA core of the first display where guests look for one.
+fn plug_vga(builder: &mut MachineBuilder, qxl: &Arc<Qxl>) -> Result<(), BuildError> {
+    for (first, count, ports) in qxl.vga_ports() {
+        builder.add_ports("the VGA ports", first, count, ports)?;
+    }
+    if let Some((addresses, window)) = qxl.vga_window() {
+        builder.add_registers("the VGA window", addresses, window)?;
+        builder.set_boot_video(Arc::new(FirstScreen(Arc::clone(qxl))));
+    }
+    Ok(())
 }
 
 /// The picture a Linux kernel starts with: that of the first display's VGA core.

@@ -6,13 +6,17 @@ use std::{
     time::Duration,
 };
 
-use caraway_control::{Backend, Event, Figures, QmpError, Recording, RunState, Screen, Screenshot, SpiceInfo};
+use caraway_control::{
+    Backend, Event, Figures, QmpError, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo,
+};
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
+use caraway_migration::Fact;
 use caraway_ports::input::InputSink;
 use tokio::sync::broadcast;
 
 use super::{assemble::Screen as Device, clients::Clients};
+use crate::output::chain;
 
 /// Events a control client may be behind; it misses the oldest of more.
 const EVENT_BACKLOG: usize = 256;
@@ -52,6 +56,8 @@ pub(super) struct VmBackend {
     pub(super) name: String,
     pub(super) machine: MachineHandle,
     pub(super) screens: Vec<Device>,
+    /// What machine it is, for those who restore it.
+    pub(super) facts: Vec<Fact>,
     pub(super) input: Arc<dyn InputSink>,
     pub(super) clients: Arc<Clients>,
     pub(super) events: Arc<Events>,
@@ -114,6 +120,20 @@ impl Backend for VmBackend {
 
     fn quit(&self) -> Result<(), QmpError> {
         self.call(Command::Quit { flush: true })
+    }
+
+    fn snapshot(&self, directory: &Path) -> Result<Snapshot, QmpError> {
+        let (facts, directory) = (self.facts.clone(), directory.to_owned());
+        let written = self.machine.save(move |saved| {
+            let written = caraway_migration::write(&directory, facts, &saved.memories, saved.records)?;
+            Ok::<_, caraway_migration::SnapshotError>(Snapshot {
+                bytes: written.bytes,
+                pause_ns: u64::try_from(saved.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            })
+        });
+        written
+            .map_err(|error| failed(&error))?
+            .map_err(|error| QmpError::generic(chain(&error)))
     }
 
     fn screenshot(&self, screen: Screen, cursor: bool) -> Result<Screenshot, QmpError> {

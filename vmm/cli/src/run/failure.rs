@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use caraway_base::state::StateError;
 use caraway_config::{ConfigError, Kernel, Origin, VmSpec};
 use caraway_machine::{BootFailure, BuildError, boot::BootError};
+use caraway_migration::SnapshotError;
 
 use crate::{
     output::{chain, one_line},
@@ -15,6 +17,10 @@ use crate::{
 pub(crate) enum Failure {
     /// The configuration, or something it names: exit code 2.
     Config(ConfigError),
+    /// The snapshot the machine is to go on with: exit code 2.
+    Snapshot(SnapshotError),
+    /// A record of that snapshot: exit code 2.
+    Record(StateError),
     /// The host: exit code 1.
     Host(anyhow::Error),
 }
@@ -24,7 +30,15 @@ impl Failure {
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Host(_) => 1,
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Snapshot(_) | Self::Record(_) => 2,
+        }
+    }
+
+    /// Says in which file a record was.
+    pub(super) fn in_snapshot(self, directory: Option<&Path>) -> Self {
+        match (self, directory) {
+            (Self::Record(error), Some(directory)) => Self::Snapshot(SnapshotError::of_record(directory, error)),
+            (failure, _) => failure,
         }
     }
 
@@ -32,12 +46,17 @@ impl Failure {
     pub(super) fn line(&self) -> String {
         one_line(&match self {
             Self::Config(error) => error.to_string(),
+            Self::Snapshot(error) => chain(error),
+            Self::Record(error) => chain(error),
             Self::Host(error) => format!("caraway: {error:#}"),
         })
     }
 
     /// Says where in the configuration the mistake was made, if it was one.
     pub(super) fn of_build(error: BuildError, spec: &VmSpec) -> Self {
+        if let BuildError::State(error) = error {
+            return Self::Record(error);
+        }
         if !error.is_config() {
             return Self::Host(error.into());
         }
@@ -85,6 +104,12 @@ fn kernel_origin(spec: &VmSpec) -> &Origin {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        Self::Snapshot(error)
     }
 }
 

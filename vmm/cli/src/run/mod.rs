@@ -7,6 +7,7 @@ pub(crate) mod assemble;
 mod backend;
 mod clients;
 pub(crate) mod failure;
+pub(crate) mod incoming;
 mod recorder;
 pub(crate) mod runtime;
 pub(crate) mod sockets;
@@ -26,10 +27,11 @@ use caraway_server::{Listener, Server, ServerConfig};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use self::{
-    assemble::{Environment, Screen},
+    assemble::{Assembled, Environment, Screen},
     backend::{Events, VmBackend},
     clients::Clients,
     failure::Failure,
+    incoming::Incoming,
     sockets::{BoundUnix, SpiceSocket},
 };
 use crate::{
@@ -49,7 +51,10 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
         caraway_machine::restore_terminal();
         hook(panic);
     }));
-    let ending = start(args).map(Running::run);
+    let from = args.incoming.as_ref().map(Incoming::directory);
+    let ending = start(args)
+        .map_err(|failure| failure.in_snapshot(from))
+        .map(Running::run);
     let (message, code) = match &ending {
         Ok(ending) => (
             ending.message().map(|message| format!("caraway: {message}")),
@@ -97,8 +102,13 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         signals,
         serial,
         start_paused: args.paused,
+        incoming: args.incoming.as_ref(),
     };
-    let (builder, screens) = assemble::assemble(&spec, environment)?;
+    let Assembled {
+        builder,
+        screens,
+        facts,
+    } = assemble::assemble(&spec, environment)?;
     let input = builder.input();
     let events = Events::new();
     let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref(), spec.spice.ticket.is_some());
@@ -106,6 +116,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         name: run_dir.name().to_owned(),
         machine: builder.handle(),
         screens: screens.clone(),
+        facts,
         input: Arc::clone(&input),
         clients: Arc::clone(&clients),
         events: Arc::clone(&events),

@@ -9,3 +9,4 @@ mod output;
 mod program;
 mod ps;
 mod replay;
+mod snapshot;

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use caraway_base::{address_space::Space, irq::SharedLine, lifecycle::Lifecycle};
+use caraway_base::{
+    address_space::Space,
+    irq::SharedLine,
+    lifecycle::Lifecycle,
+    state::{Migratable, Records, StateError},
+};
 use caraway_legacy::{
     clock::HostClock,
     debug_exit::{DEBUG_EXIT_LENGTH, DEBUG_EXIT_PORT, DebugExit},
@@ -15,8 +20,8 @@ use caraway_legacy::{
 };
 use caraway_pci::PciBus;
 
-use super::{BuildError, host, platform::Platform, timer::DeviceTimer};
-use crate::{memory::ECAM, serial::SerialOutput};
+use super::{BuildError, host, platform::Platform, saver, timer::DeviceTimer};
+use crate::{driver::Saver, memory::ECAM, serial::SerialOutput};
 
 /// First port of PCI's config access, with the reset control register in it.
 const CONFIG_PORT: u16 = 0xcf8;
@@ -25,6 +30,8 @@ const CONFIG_LENGTH: u16 = 8;
 pub(super) const INTX: [u32; 4] = [16, 17, 18, 19];
 /// PCI device number of the panic device: the last one before the LPC bridge's.
 const PANIC_DEVICE: u8 = 0x1e;
+/// Instance of devices of which there is one.
+const ONLY: &str = "0";
 /// The in-kernel PIT answers port 0x61 between these two, so each is a block of its own.
 const I8042_BLOCK: u16 = 1;
 
@@ -40,36 +47,46 @@ pub(super) struct Board {
 }
 
 impl Board {
-    pub(super) fn new(platform: &Platform, debug_exit: bool) -> Result<Self, BuildError> {
+    /// The board and what saves it. Devices are made from their records in `incoming`, if there are any.
+    pub(super) fn new(
+        platform: &Platform,
+        debug_exit: bool,
+        incoming: &mut Option<Records>,
+    ) -> Result<(Self, Vec<Saver>), BuildError> {
         let intx = INTX.map(|gsi| SharedLine::new(platform.line(gsi)));
         let pci = PciBus::new(
             Arc::clone(&platform.space) as _,
             Arc::clone(&platform.messages) as _,
             intx.clone(),
         )?;
-        let reset = Arc::new(ResetControl::new(pci.config_ports()));
+        let reset = match restore(incoming, || pci.config_ports())? {
+            Some(reset) => Arc::new(reset),
+            None => Arc::new(ResetControl::new(pci.config_ports())),
+        };
         platform.place_ports("the PCI config ports", CONFIG_PORT, CONFIG_LENGTH, reset.clone())?;
         platform.place("ECAM", Space::Memory, ECAM.start, ECAM.end - ECAM.start, pci.ecam())?;
         pci.plug(PANIC_DEVICE, Arc::new(PvPanic))?;
 
         let serial = SerialOutput::new().map_err(host("a serial console"))?;
-        let uart = Arc::new(
-            Uart::new(UartArgs {
-                line: platform.line(COM1_IRQ),
-                sink: serial.sink(),
-            })
-            .map_err(host("a serial port"))?,
-        );
+        let args = || UartArgs {
+            line: platform.line(COM1_IRQ),
+            sink: serial.sink(),
+        };
+        let uart = match restore(incoming, args)? {
+            Some(uart) => Arc::new(uart),
+            None => Arc::new(Uart::new(args()).map_err(host("a serial port"))?),
+        };
         platform.place_ports("the serial port", COM1_PORT, COM1_LENGTH, uart.clone())?;
 
         let clock = Arc::new(HostClock::new());
-        let power = Arc::new(PowerManagement::new(PmArgs {
+        let args = || PmArgs {
             sci: platform.line(SCI_IRQ),
             clock: clock.clone(),
-        }));
+        };
+        let power = Arc::new(restore(incoming, args)?.unwrap_or_else(|| PowerManagement::new(args())));
         platform.place_ports("power management", PM_PORT, PM_LENGTH, power.clone())?;
-        let i8042 = keyboard_and_mouse(platform)?;
-        let rtc = real_time_clock(platform, clock)?;
+        let i8042 = keyboard_and_mouse(platform, incoming)?;
+        let rtc = real_time_clock(platform, &clock, incoming)?;
         if debug_exit {
             platform.place_ports(
                 "the debug-exit port",
@@ -81,12 +98,19 @@ impl Board {
         let lifecycles: Vec<Arc<dyn Lifecycle>> = vec![
             i8042.clone(),
             uart.clone(),
-            rtc,
+            rtc.clone(),
             power.clone(),
-            reset,
+            reset.clone(),
             Arc::new(pci.clone()),
         ];
-        Ok(Self {
+        let savers = vec![
+            saver(ONLY, i8042.clone()),
+            saver(ONLY, uart.clone()),
+            saver(ONLY, rtc),
+            saver(ONLY, power.clone()),
+            saver(ONLY, reset),
+        ];
+        let board = Self {
             pci,
             intx,
             uart,
@@ -94,15 +118,25 @@ impl Board {
             power,
             i8042,
             lifecycles,
-        })
+        };
+        Ok((board, savers))
     }
 }
 
-fn keyboard_and_mouse(platform: &Platform) -> Result<Arc<I8042>, BuildError> {
-    let i8042 = Arc::new(I8042::new(I8042Args {
+/// The device from its record, when there are records.
+fn restore<D: Migratable>(
+    incoming: &mut Option<Records>,
+    args: impl FnOnce() -> D::Args,
+) -> Result<Option<D>, StateError> {
+    incoming.as_mut().map(|records| records.take(ONLY, args())).transpose()
+}
+
+fn keyboard_and_mouse(platform: &Platform, incoming: &mut Option<Records>) -> Result<Arc<I8042>, BuildError> {
+    let args = || I8042Args {
         keyboard: platform.line(KEYBOARD_IRQ),
         mouse: platform.line(MOUSE_IRQ),
-    }));
+    };
+    let i8042 = Arc::new(restore(incoming, args)?.unwrap_or_else(|| I8042::new(args())));
     platform.place_ports("the keyboard", I8042_DATA_PORT, I8042_BLOCK, i8042.data_port())?;
     platform.place_ports(
         "the keyboard controller",
@@ -113,21 +147,23 @@ fn keyboard_and_mouse(platform: &Platform) -> Result<Arc<I8042>, BuildError> {
     Ok(i8042)
 }
 
-fn real_time_clock(platform: &Platform, clock: Arc<HostClock>) -> Result<Arc<Rtc>, BuildError> {
+fn real_time_clock(
+    platform: &Platform,
+    clock: &Arc<HostClock>,
+    incoming: &mut Option<Records>,
+) -> Result<Arc<Rtc>, BuildError> {
     let timer = DeviceTimer::new().map_err(host("a timer"))?;
-    let args = RtcArgs {
+    let args = || RtcArgs {
         line: platform.line(RTC_IRQ),
         wall: clock.clone(),
-        clock,
+        clock: clock.clone(),
         timer: timer.clone(),
     };
-    let rtc = Arc::new(Rtc::new(
-        args,
-        MemorySizes {
-            low: platform.layout.low_ram_end(),
-            high: platform.layout.high_ram(),
-        },
-    ));
+    let sizes = MemorySizes {
+        low: platform.layout.low_ram_end(),
+        high: platform.layout.high_ram(),
+    };
+    let rtc = Arc::new(restore(incoming, args)?.unwrap_or_else(|| Rtc::new(args(), sizes)));
     platform.place_ports("the real-time clock", RTC_PORT, RTC_LENGTH, rtc.clone())?;
     let expired = Arc::clone(&rtc);
     timer

@@ -5,6 +5,7 @@
 
 mod ending;
 mod queue;
+mod save;
 mod state;
 
 use std::{
@@ -14,6 +15,8 @@ use std::{
 
 pub use ending::Ending;
 pub(crate) use queue::{Message, Queue};
+pub use save::Saved;
+pub(crate) use save::{Memories, SaveJob, Saver, ram_files};
 pub use state::Flush;
 pub(crate) use state::{Driver, Parts};
 
@@ -88,6 +91,9 @@ pub enum CommandError {
     /// It did not work; the machine ends.
     #[error("{0}")]
     Failed(String),
+    /// The machine cannot be saved as it is; it goes on.
+    #[error("the machine cannot be saved: {0}")]
+    Unsaved(String),
 }
 
 /// What happened to the machine.
@@ -153,6 +159,23 @@ impl MachineHandle {
             // The receiver waits below; it cannot be gone.
             sender.send(result).ok();
         });
+        receiver.recv().unwrap_or(Err(CommandError::Gone))
+    }
+
+    /// Holds the machine still, hands its state to `write`, and lets it go on as it was; what `write` returned. It runs on
+    /// the driver's thread, where it may block: the memories are the machine's own and keep still until it returns. Not
+    /// from that thread, a vCPU's or the event loop's.
+    ///
+    /// # Errors
+    /// When the machine has ended or cannot be saved; `write` is not called then.
+    pub fn save<T: Send + 'static>(&self, write: impl FnOnce(Saved) -> T + Send + 'static) -> Result<T, CommandError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let job: SaveJob = Box::new(move |saved| {
+            let result = saved.map(write);
+            // The receiver waits below; it cannot be gone.
+            Box::new(move || drop(sender.send(result)))
+        });
+        self.queue.push(Message::Save(job)).map_err(|(error, _)| error)?;
         receiver.recv().unwrap_or(Err(CommandError::Gone))
     }
 

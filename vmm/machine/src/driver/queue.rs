@@ -9,7 +9,7 @@ use std::{
 use caraway_base::bus::Outcome;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use super::{Answer, Command, CommandError, Subscriber};
+use super::{Answer, Command, CommandError, SaveJob, Subscriber};
 use crate::vcpu::Report;
 
 /// Requests that may wait. Reports of vCPUs do not count: each vCPU has at most one that stops it.
@@ -17,6 +17,7 @@ const MOST_REQUESTS: usize = 1024;
 
 pub(crate) enum Message {
     Command(Command, Answer),
+    Save(SaveJob),
     Subscribe(Subscriber),
     Report(Report),
 }
@@ -63,10 +64,12 @@ impl Queue {
                     return Ok(());
                 }
                 Message::Report(_) => {}
-                Message::Command(..) | Message::Subscribe(_) if waiting.messages.len() >= MOST_REQUESTS => {
+                Message::Command(..) | Message::Save(_) | Message::Subscribe(_)
+                    if waiting.messages.len() >= MOST_REQUESTS =>
+                {
                     return Err((CommandError::Busy, message));
                 }
-                Message::Command(..) | Message::Subscribe(_) => {}
+                Message::Command(..) | Message::Save(_) | Message::Subscribe(_) => {}
             }
             waiting.messages.push_back(message);
         }
@@ -96,9 +99,22 @@ impl Queue {
             .into_iter()
             .filter_map(|message| match message {
                 Message::Subscribe(subscriber) => Some(subscriber),
-                Message::Command(..) | Message::Report(_) => None,
+                Message::Command(..) | Message::Save(_) | Message::Report(_) => None,
             })
             .collect()
+    }
+
+    /// Takes the oldest report out, whatever waits before it.
+    pub(crate) fn take_report(&self) -> Option<Report> {
+        let mut waiting = self.lock();
+        let index = waiting
+            .messages
+            .iter()
+            .position(|message| matches!(message, Message::Report(_)))?;
+        match waiting.messages.remove(index) {
+            Some(Message::Report(report)) => Some(report),
+            _ => None,
+        }
     }
 
     /// Forgets what vCPUs reported: it belongs to the time before a reset.

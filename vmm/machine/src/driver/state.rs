@@ -11,7 +11,9 @@ use caraway_base::{bus::Outcome, lifecycle::Lifecycle};
 use caraway_legacy::pm::PowerManagement;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Answer, Command, CommandError, Ending, Event, Message, Queue, Reply, RunState, Status, Subscriber};
+use super::{
+    Answer, Command, CommandError, Ending, Event, Memories, Message, Queue, Reply, RunState, Saver, Status, Subscriber,
+};
 use crate::{
     bus::Buses,
     error_chain,
@@ -56,24 +58,32 @@ pub(crate) struct Parts {
     pub(crate) on_reboot: OnReboot,
     pub(crate) stop_timeout: Duration,
     pub(crate) start_paused: bool,
+    /// Devices were built at rest, from records.
+    pub(crate) restored: bool,
+    /// The record of each device, in the order in which they are taken.
+    pub(crate) savers: Vec<Saver>,
+    pub(crate) memories: Memories,
 }
 
 /// The machine's state and its only writer.
 pub(crate) struct Driver {
-    parts: Parts,
-    state: RunState,
+    pub(super) parts: Parts,
+    pub(super) state: RunState,
+    /// Nothing moves: vCPUs are parked and devices paused.
+    pub(super) held: bool,
     resets: u64,
     subscribers: Vec<Subscriber>,
     /// Recent triple faults.
     faults: VecDeque<Instant>,
     /// When the guest was first told to stop by a signal.
     told_to_stop: Option<Instant>,
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
 }
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
+            held: parts.restored,
             parts,
             state: RunState::Prelaunch,
             resets: 0,
@@ -157,6 +167,7 @@ impl Driver {
         match message {
             Message::Subscribe(subscriber) => self.subscribers.push(subscriber),
             Message::Command(command, answer) => self.command(command, answer),
+            Message::Save(job) => self.save(job),
             Message::Report(report) => self.report(report),
         }
     }
@@ -195,7 +206,7 @@ impl Driver {
         }
     }
 
-    fn report(&mut self, report: Report) {
+    pub(super) fn report(&mut self, report: Report) {
         match report {
             Report::Outcome(Outcome::Done) => {}
             Report::Outcome(Outcome::Reset) => self.guest_reset(),
@@ -258,10 +269,7 @@ impl Driver {
 
     fn resume(&mut self) {
         if matches!(self.state, RunState::Prelaunch | RunState::Paused) {
-            // Never held before the first start: devices begin running.
-            if self.state == RunState::Paused {
-                self.release();
-            }
+            self.release();
             self.state = RunState::Running;
             self.parts.cpus.resume();
             self.tell(Event::Resumed);
@@ -269,8 +277,11 @@ impl Driver {
     }
 
     /// Parks the vCPUs, then pauses the devices in their order, then the event loop: from here on nothing touches guest
-    /// memory or raises an interrupt.
-    fn hold(&mut self) {
+    /// memory or raises an interrupt. Once is enough.
+    pub(super) fn hold(&mut self) {
+        if std::mem::replace(&mut self.held, true) {
+            return;
+        }
         if let Err(error) = self.parts.cpus.park() {
             self.end(Ending::Host(error_chain(&error)));
         }
@@ -283,18 +294,27 @@ impl Driver {
     }
 
     /// Undoes `hold` in reverse, up to but without the vCPUs.
-    fn release(&self) {
+    fn release(&mut self) {
+        if !std::mem::replace(&mut self.held, false) {
+            return;
+        }
         self.parts.devices.handle().resume();
         for device in self.parts.lifecycles.iter().rev() {
             device.resume();
         }
     }
 
-    fn reset(&mut self, guest: bool) {
-        let was = self.state;
-        if was != RunState::Paused {
-            self.hold();
+    /// Undoes `hold`: vCPUs run again if the machine runs.
+    pub(super) fn go_on(&mut self) {
+        self.release();
+        if self.state == RunState::Running {
+            self.parts.cpus.resume();
         }
+    }
+
+    fn reset(&mut self, guest: bool) {
+        let was_held = self.held;
+        self.hold();
         if self.ending.is_some() {
             return;
         }
@@ -308,11 +328,8 @@ impl Driver {
         self.parts.queue.drop_reports();
         self.resets += 1;
         self.tell(Event::Reset { guest });
-        if was != RunState::Paused {
-            self.release();
-        }
-        if was == RunState::Running {
-            self.parts.cpus.resume();
+        if !was_held {
+            self.go_on();
         }
     }
 
@@ -338,7 +355,7 @@ impl Driver {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, event: Event) {
         self.subscribers.retain_mut(|subscriber| subscriber(event));
     }
 
@@ -362,8 +379,10 @@ impl Driver {
             }
         }
         for message in self.parts.queue.close() {
-            if let Message::Command(_, answer) = message {
-                answer(Err(CommandError::Gone));
+            match message {
+                Message::Command(_, answer) => answer(Err(CommandError::Gone)),
+                Message::Save(job) => job(Err(CommandError::Gone))(),
+                Message::Subscribe(_) | Message::Report(_) => {}
             }
         }
         self.parts.serial.finish();

@@ -12,12 +12,12 @@ use super::{
 use crate::{Command, Ending, MachineSpec};
 
 /// Page of the start-up code: vector 8.
-const TRAMPOLINE: u32 = 0x8000;
-const INIT_ALL_BUT_SELF: u32 = 0x000c_4500;
-const SIPI_ALL_BUT_SELF: u32 = 0x000c_4600 | (TRAMPOLINE >> 12);
+pub(super) const TRAMPOLINE: u32 = 0x8000;
+pub(super) const INIT_ALL_BUT_SELF: u32 = 0x000c_4500;
+pub(super) const SIPI_ALL_BUT_SELF: u32 = 0x000c_4600 | (TRAMPOLINE >> 12);
 
 /// Real-mode code of the other processors: their APIC id to the probe, one more in the counter at 0x9000, sleep.
-fn trampoline() -> Vec<u8> {
+pub(super) fn trampoline() -> Vec<u8> {
     let mut asm = CodeAssembler::new(16).unwrap();
     asm.mov(eax, 1).unwrap();
     asm.cpuid().unwrap();

@@ -8,6 +8,7 @@ mod devices;
 mod endings;
 mod interrupts;
 mod pause;
+mod snapshot;
 
 use std::{
     fs::File,

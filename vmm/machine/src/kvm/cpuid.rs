@@ -114,6 +114,45 @@ fn adapt(entry: &mut kvm_cpuid_entry2, apic_id: u32, cpus: u32, tsc_deadline: bo
     }
 }
 
+/// Registers whose bits are features each, by function and index: EAX, EBX, ECX, EDX, whether they are.
+const FEATURES: [(u32, u32, [bool; 4]); 12] = [
+    (1, 0, [false, false, true, true]),
+    (6, 0, [true, false, false, false]),
+    (7, 0, [false, true, true, true]),
+    (7, 1, [true, false, false, true]),
+    // What XCR0 may hold.
+    (0xd, 0, [true, false, false, true]),
+    (0xd, 1, [true, false, true, true]),
+    (0x4000_0001, 0, [true, false, false, false]),
+    (0x8000_0001, 0, [false, false, true, true]),
+    (0x8000_0007, 0, [false, false, false, true]),
+    (0x8000_0008, 0, [false, true, false, false]),
+    (0x8000_000a, 0, [false, false, false, true]),
+    (0x8000_0021, 0, [true, false, false, false]),
+];
+
+/// Features that are in `saved` and not in `here`, as text: the first register with any.
+pub(crate) fn missing(saved: &[kvm_cpuid_entry2], here: &[kvm_cpuid_entry2]) -> Option<String> {
+    let registers = |leaves: &[kvm_cpuid_entry2], function, index| {
+        let leaf = leaves
+            .iter()
+            .find(|leaf| leaf.function == function && leaf.index == index);
+        leaf.map_or([0; 4], |leaf| [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])
+    };
+    for (function, index, are_features) in FEATURES {
+        let both = registers(saved, function, index)
+            .into_iter()
+            .zip(registers(here, function, index));
+        for ((name, features), (saved, here)) in ["EAX", "EBX", "ECX", "EDX"].into_iter().zip(are_features).zip(both) {
+            let lacking = saved & !here;
+            if features && lacking != 0 {
+                return Some(format!("leaf {function:#x}.{index} {name} bits {lacking:#x}"));
+            }
+        }
+    }
+    None
+}
+
 /// The three levels of an extended topology leaf: thread, core, end of list.
 fn topology(function: u32, apic_id: u32, cpus: u32) -> [kvm_cpuid_entry2; 3] {
     let level = |index, eax, ebx, kind: u32| kvm_cpuid_entry2 {

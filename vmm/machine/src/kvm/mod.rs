@@ -8,6 +8,7 @@ pub(crate) mod cpuid;
 pub(crate) mod probe;
 pub(crate) mod reset;
 pub(crate) mod routing;
+pub(crate) mod saved;
 pub(crate) mod vcpu;
 mod vm;
 

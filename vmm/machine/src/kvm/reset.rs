@@ -13,7 +13,7 @@ use kvm_bindings::{
 
 use super::{Kvm, KvmError, vcpu::Vcpu, vm::Vm};
 
-const MSR_TSC: u32 = 0x10;
+pub(super) const MSR_TSC: u32 = 0x10;
 const MSR_MISC_ENABLE: u32 = 0x1a0;
 const MSR_MTRR_DEF_TYPE: u32 = 0x2ff;
 /// Fast strings.
@@ -128,6 +128,11 @@ impl PowerOn {
         })
     }
 
+    /// The MSRs that make up the vCPU's state, without the time-stamp counter.
+    pub(super) fn msr_indices(&self) -> impl Iterator<Item = u32> {
+        self.msrs.iter().map(|entry| entry.index)
+    }
+
     /// Puts the vCPU back; `start` makes it the one that boots, the others wait for INIT and SIPI.
     pub(crate) fn apply(&self, vcpu: &Vcpu, start: Option<&Start>) -> Result<(), KvmError> {
         let fd = vcpu.fd();
@@ -175,7 +180,7 @@ fn preset(msrs: &mut Vec<kvm_msr_entry>, index: u32, data: u64) {
     });
 }
 
-fn read_msr(vcpu: &Vcpu, index: u32) -> Option<u64> {
+pub(super) fn read_msr(vcpu: &Vcpu, index: u32) -> Option<u64> {
     let mut msrs = Msrs::from_entries(&[kvm_msr_entry {
         index,
         ..kvm_msr_entry::default()
@@ -187,7 +192,7 @@ fn read_msr(vcpu: &Vcpu, index: u32) -> Option<u64> {
     }
 }
 
-fn write_msr(vcpu: &Vcpu, entry: &kvm_msr_entry) -> bool {
+pub(super) fn write_msr(vcpu: &Vcpu, entry: &kvm_msr_entry) -> bool {
     Msrs::from_entries(std::slice::from_ref(entry)).is_ok_and(|msrs| matches!(vcpu.fd().set_msrs(&msrs), Ok(1)))
 }
 
@@ -270,11 +275,11 @@ impl Start {
     }
 }
 
-/// PICs, IOAPIC and PIT as they were before anything ran.
+/// PICs, IOAPIC and PIT at one moment; for a reset, as they were before anything ran.
 #[derive(Debug)]
 pub(crate) struct Controllers {
-    chips: Vec<kvm_irqchip>,
-    pit: kvm_pit_state2,
+    pub(super) chips: Vec<kvm_irqchip>,
+    pub(super) pit: kvm_pit_state2,
 }
 
 impl Controllers {
@@ -334,12 +339,13 @@ mod tests {
         let kvm = Kvm::open().unwrap();
         let vm = Vm::new(&kvm, Layout::new(4 << 20, 40).unwrap().allocate().unwrap()).unwrap();
         let supported = kvm.supported_cpuid().unwrap();
-        let vcpus = [0, 1].map(|id| vm.create_vcpu(id).unwrap());
-        let power_on = [0, 1].map(|id: usize| {
-            let leaves = cpuid::leaves(supported.as_slice(), vcpus[id].id(), 2, true);
-            vcpus[id].set_cpuid(&leaves).unwrap();
-            PowerOn::take(&kvm, &vcpus[id]).unwrap()
+        let vcpus = [0, 1].map(|id| {
+            let mut vcpu = vm.create_vcpu(id).unwrap();
+            vcpu.set_cpuid(&cpuid::leaves(supported.as_slice(), id, 2, true))
+                .unwrap();
+            vcpu
         });
+        let power_on = [0, 1].map(|id: usize| PowerOn::take(&kvm, &vcpus[id]).unwrap());
         let state = |id: usize| vcpus[id].fd().get_mp_state().unwrap().mp_state;
         let start = Start::Flat32 { rip: 0x10_0000, rbx: 7 };
         power_on[0].apply(&vcpus[0], Some(&start)).unwrap();

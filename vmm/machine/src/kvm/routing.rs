@@ -93,23 +93,34 @@ impl Vm {
     }
 }
 
-/// One wired input.
+/// One wired input. KVM is told of changes only: for an edge-triggered input that was restored it would take the level it
+/// has for another edge.
 #[derive(Debug)]
 pub(crate) struct Line {
     vm: Arc<Vm>,
     gsi: u32,
+    level: Mutex<bool>,
 }
 
 impl Line {
     /// The input `gsi`.
     #[must_use]
     pub(crate) fn new(vm: Arc<Vm>, gsi: u32) -> Self {
-        Self { vm, gsi }
+        Self {
+            vm,
+            gsi,
+            level: Mutex::new(false),
+        }
     }
 }
 
 impl IrqLine for Line {
     fn set(&self, asserted: bool) {
+        // KVM is told under the lock, so that it hears of changes in their order.
+        let mut level = lock(&self.level);
+        if std::mem::replace(&mut *level, asserted) == asserted {
+            return;
+        }
         if let Err(error) = self.vm.set_irq(self.gsi, asserted) {
             // The ioctl can only fail for a GSI without a route: a mistake of ours, not of the guest.
             tracing::error!(gsi = self.gsi, %error, "interrupt line not set");

@@ -97,6 +97,7 @@ impl Kicker {
 pub(crate) struct Vcpu {
     id: u32,
     fd: VcpuFd,
+    cpuid: Vec<kvm_cpuid_entry2>,
     flag: Flag,
     kicker: Kicker,
 }
@@ -107,6 +108,7 @@ impl Vcpu {
         Self {
             id,
             fd,
+            cpuid: Vec::new(),
             flag,
             kicker: Kicker(Arc::new(Mutex::new(Some(flag)))),
         }
@@ -124,11 +126,18 @@ impl Vcpu {
         &self.fd
     }
 
-    pub(crate) fn set_cpuid(&self, entries: &[kvm_cpuid_entry2]) -> Result<(), KvmError> {
+    pub(crate) fn set_cpuid(&mut self, entries: &[kvm_cpuid_entry2]) -> Result<(), KvmError> {
         let cpuid = CpuId::from_entries(entries).map_err(|_| KvmError::Capability {
             name: "room for all CPUID leaves",
         })?;
-        self.fd.set_cpuid2(&cpuid).map_err(KvmError::ioctl("set the CPUID"))
+        self.fd.set_cpuid2(&cpuid).map_err(KvmError::ioctl("set the CPUID"))?;
+        self.cpuid = entries.to_vec();
+        Ok(())
+    }
+
+    /// The CPUID as it was set.
+    pub(crate) fn cpuid(&self) -> &[kvm_cpuid_entry2] {
+        &self.cpuid
     }
 
     /// Whether the next [`Vcpu::run`] is to come back without entering the guest. It still completes the instruction that

@@ -23,6 +23,7 @@ use crate::{
     kvm::{
         KvmError,
         reset::{PowerOn, Start},
+        saved::SavedVcpu,
         vcpu::{Kicker, Vcpu},
     },
     sys::kick,
@@ -67,6 +68,16 @@ pub enum CpusError {
         #[source]
         source: KvmError,
     },
+    /// Its state could not be read.
+    #[error("cannot save vCPU {cpu}")]
+    Save {
+        cpu: u32,
+        #[source]
+        source: KvmError,
+    },
+    /// It could not be brought to a place between two instructions.
+    #[error("vCPU {cpu} is in the middle of an instruction it does not finish")]
+    Unfinished { cpu: u32 },
     /// A thread could not be started.
     #[error("cannot start the thread of vCPU {cpu}")]
     Start {
@@ -94,10 +105,27 @@ struct Mailbox {
 struct State {
     thread: Option<kick::Thread>,
     parked: bool,
+    /// Parked between two instructions, not in the middle of one.
+    finished: bool,
     gone: bool,
-    /// A reset to do while parked, and its result.
-    reset: Option<Option<Start>>,
-    done: Option<Result<(), KvmError>>,
+    /// What to do while parked, and its result.
+    task: Option<Task>,
+    done: Option<Result<Done, KvmError>>,
+}
+
+/// What only the thread of a vCPU can do.
+#[derive(Debug)]
+enum Task {
+    /// Back to power-on; one starts at once.
+    Reset(Option<Start>),
+    /// Read everything.
+    Save,
+}
+
+#[derive(Debug)]
+enum Done {
+    Reset,
+    Saved(Box<SavedVcpu>),
 }
 
 impl Mailbox {
@@ -157,6 +185,25 @@ impl Handle {
                 thread.kick();
             }
         }
+    }
+
+    /// Gives a parked thread something to do.
+    fn begin(&self, task: Task) {
+        let mut state = self.mailbox.lock();
+        state.done = None;
+        state.task = Some(task);
+        drop(state);
+        self.mailbox.changed.notify_all();
+    }
+
+    /// Waits until it is done.
+    fn end(&self) -> Result<Result<Done, KvmError>, CpusError> {
+        let cpu = self.cpu();
+        let mut state = self
+            .mailbox
+            .wait(PARK_LIMIT, |state| state.done.is_some() || state.gone)
+            .ok_or(CpusError::Stuck { cpu })?;
+        state.done.take().ok_or(CpusError::Died { cpu })
     }
 
     /// Waits for the thread to park, kicking it again now and then.
@@ -237,25 +284,36 @@ impl Cpus {
     /// Puts all back to power-on and vCPU 0 at `start`. They must be parked.
     pub(crate) fn reset(&self, start: &Start) -> Result<(), CpusError> {
         for handle in &self.handles {
-            let mut state = handle.mailbox.lock();
-            state.done = None;
-            state.reset = Some((handle.cpu() == 0).then_some(*start));
-            drop(state);
-            handle.mailbox.changed.notify_all();
+            handle.begin(Task::Reset((handle.cpu() == 0).then_some(*start)));
         }
-        for handle in &self.handles {
+        self.handles.iter().try_for_each(|handle| {
             let cpu = handle.cpu();
-            let mut state = handle
-                .mailbox
-                .wait(PARK_LIMIT, |state| state.done.is_some() || state.gone)
-                .ok_or(CpusError::Stuck { cpu })?;
-            match state.done.take() {
-                Some(Ok(())) => {}
-                Some(Err(source)) => return Err(CpusError::Reset { cpu, source }),
-                None => return Err(CpusError::Died { cpu }),
+            handle
+                .end()?
+                .map(drop)
+                .map_err(|source| CpusError::Reset { cpu, source })
+        })
+    }
+
+    /// Reads the state of all, in order. They must be parked.
+    pub(crate) fn save(&self) -> Result<Vec<SavedVcpu>, CpusError> {
+        for handle in &self.handles {
+            if !handle.mailbox.lock().finished {
+                return Err(CpusError::Unfinished { cpu: handle.cpu() });
             }
         }
-        Ok(())
+        for handle in &self.handles {
+            handle.begin(Task::Save);
+        }
+        let saved = self.handles.iter().map(|handle| {
+            let cpu = handle.cpu();
+            match handle.end()? {
+                Ok(Done::Saved(saved)) => Ok(*saved),
+                Ok(Done::Reset) => Err(CpusError::Died { cpu }),
+                Err(source) => Err(CpusError::Save { cpu, source }),
+            }
+        });
+        saved.collect()
     }
 }
 

@@ -4,11 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use caraway_base::{address_space::Space, bus::Outcome};
 
-use super::{Context, EXIT, Mailbox, PARK, RUN, Report, diagnose};
+use super::{Context, Done, EXIT, Mailbox, PARK, RUN, Report, Task, diagnose};
 use crate::{
     bus::Buses,
     kvm::{
+        KvmError,
         reset::PowerOn,
+        saved::SavedVcpu,
         vcpu::{Exit, InternalError, Vcpu},
     },
     sys::kick,
@@ -74,8 +76,8 @@ impl Worker {
                 RUN => {}
                 EXIT => return,
                 _ => {
-                    self.complete();
-                    self.wait();
+                    let finished = self.complete();
+                    self.wait(finished);
                     continue;
                 }
             }
@@ -117,12 +119,18 @@ impl Worker {
         (self.context.reporter)(report);
     }
 
-    /// Finishes an instruction whose access was handled but whose result is not in the registers yet.
-    fn complete(&mut self) {
+    /// Finishes an instruction whose access was handled but whose result is not in the registers yet. Whether the vCPU is
+    /// between two instructions now.
+    fn complete(&mut self) -> bool {
+        let mut finished = false;
         for _ in 0..MOST_COMPLETIONS {
             self.vcpu.set_immediate_exit(true);
             let verdict = match self.vcpu.run() {
-                Ok(Exit::Interrupted) | Err(_) => break,
+                Ok(Exit::Interrupted) => {
+                    finished = true;
+                    break;
+                }
+                Err(_) => break,
                 Ok(exit) => dispatch(&self.context.buses, exit),
             };
             match verdict {
@@ -133,14 +141,18 @@ impl Worker {
             }
         }
         self.vcpu.set_immediate_exit(false);
+        finished
     }
 
     /// Parked, until there is another order.
-    fn wait(&self) {
+    fn wait(&self, finished: bool) {
         let mut state = self.mailbox.lock();
+        state.finished = finished;
         while self.mailbox.order() == PARK {
-            if let Some(start) = state.reset.take() {
-                state.done = Some(self.power_on.apply(&self.vcpu, start.as_ref()));
+            if let Some(task) = state.task.take() {
+                state.done = Some(self.perform(&task));
+                // Whatever it was in the middle of is over with a reset.
+                state.finished |= matches!(task, Task::Reset(_));
                 self.mailbox.changed.notify_all();
             }
             if !state.parked {
@@ -154,6 +166,13 @@ impl Worker {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         state.parked = false;
+    }
+
+    fn perform(&self, task: &Task) -> Result<Done, KvmError> {
+        match task {
+            Task::Reset(start) => self.power_on.apply(&self.vcpu, start.as_ref()).map(|()| Done::Reset),
+            Task::Save => SavedVcpu::take(&self.power_on, &self.vcpu).map(|saved| Done::Saved(Box::new(saved))),
+        }
     }
 }
 
