@@ -8,6 +8,7 @@ from pathlib import Path
 from harness import nested
 from harness.vm import Failed, expect
 from harness.watcher import Watcher
+from spice import picture
 
 # Milliseconds without a change after which a screen is at rest.
 STILL_MS = 1500
@@ -49,6 +50,10 @@ class Scene:
         client.step("mark", seconds=nested.BOOT_SECONDS)
         return client
 
+    def clients(self, display: int = 0) -> list[Watcher]:
+        """All clients of a display."""
+        return self._clients[display]
+
     def shot(self, display: int = 0, head: int | None = None) -> dict:
         """The canvas, or the part of it one head shows: `width`, `height`, `hash`, and `file`."""
         shot = self.qmp.execute("x-caraway-shot", {"device": display, **({} if head is None else {"head": head})})
@@ -82,6 +87,13 @@ class Scene:
             shutil.copy(file, kept)
         different = {name: answer for name, answer in shown.items() if not answer["equal"]}
         raise Failed(f"{what}: clients differ from the canvas (pictures in {kept}): {different}")
+
+    def blank(self, what: str, display: int = 0) -> None:
+        """Waits until no client has a picture of a display; its canvas is black then."""
+        for client in self._clients[display]:
+            client.step("wait-blank", seconds=CLIENT_SECONDS)
+        canvas = picture.load(self.shot(display)["file"])
+        expect(not canvas.pixels.any(), f"{what}: clients have no picture, but the canvas is not black")
 
     def _picture_of(self, client: Watcher) -> str:
         return str(self.guest.folder / f"{client.name}.png")

@@ -12,8 +12,8 @@
 
 A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
 motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
-wait-equal (file, out), screenshot (out), marks (width, height), console, wait-text (text, lines), mouse-mode,
-monitors (count), cursor, settle (quiet); those that wait take `seconds`.
+wait-equal (file, out), wait-blank, screenshot (out), marks (width, height), console, wait-text (text, lines),
+mouse-mode, monitors (count), cursor, settle (quiet); those that wait take `seconds`.
 Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
 """
 
@@ -113,6 +113,10 @@ class Steps:
                 last[0].save(out)
             return picture.compare(last[0], wanted)
         return {"equal": True}
+
+    def do_wait_blank(self, seconds: float = SECONDS) -> None:
+        """Waits until the server shows nothing at all on this display."""
+        self._client.wait_until(lambda: not self._client.has_picture(), seconds, "display without a picture")
 
     def do_monitors(self, count: int, seconds: float = SECONDS) -> dict:
         """Waits until the server has told of `count` monitors on this display."""

@@ -216,6 +216,10 @@ class Client:
             return None
         return primary if primary.data else None
 
+    def has_picture(self) -> bool:
+        """Whether there is a primary surface."""
+        return self._primary() is not None
+
     def monitors(self) -> list[dict]:
         """Place and size of each monitor of the display, as the server has told."""
         channel = self._channels["display"]
