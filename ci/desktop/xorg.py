@@ -38,6 +38,8 @@ class Xorg:
             scene.attached("during")
             up = scene.guest.wait_serial(r"^desktop (?:\S+ up after (\S+)|: .*)$")[1]
             expect(up, f"Xorg did not start: {scene.guest.serial()[-2000:]}")
+            # The terminal has the keyboard when its window is drawn.
+            scene.size("the desktop", 1024, 768)
             before.step("text", text="seq 100; echo typed >/dev/ttyS0\n", pause=0.05)
             scene.guest.wait_serial(r"^typed$")
             scene.attached("after")
@@ -80,7 +82,8 @@ class Xorg:
                 expect(_colours(shown) > 2, f"nothing is on head {number}")
         scene.guest.ask(f"xrandr --output {second} --off; echo one head", r"^one head$")
         late.step("monitors", count=1, seconds=60)
-        scene.size("one head again", 1024, 768)
+        # Not 1024x768: qxl.ko keeps the room of a head that was turned off.
+        scene.same("one head again")
 
 
 def _colours(file: str) -> int:
