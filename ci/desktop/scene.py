@@ -105,7 +105,8 @@ class Scene:
         expect(seen == (width, height), f"{what}: the canvas is {seen[0]}x{seen[1]}, not {width}x{height}")
         return canvas
 
-    def said(self) -> str:
-        """For a report: how many pictures were compared, and what the server did not understand."""
-        figures = self.qmp.execute("x-caraway-figures")
-        return f"{self._compared} pictures compared; {figures}"
+    def finish(self) -> str:
+        """The end of a check: every drawing must have made sense. For the report, how many pictures were compared."""
+        dropped = self.qmp.execute("x-caraway-figures")["dropped-drawings"]
+        expect(dropped == 0, f"{dropped} drawings made no sense to the device")
+        return f"{self._compared} pictures compared"

@@ -47,7 +47,7 @@ class Xorg:
             expect(_colours(drawn["file"]) > 8, "there is no terminal with a frame")
             self._suspend(scene)
             self._two_heads(scene)
-            return f"up after {up} s; {scene.said()}"
+            return f"up after {up} s; {scene.finish()}"
 
     def _suspend(self, scene: Scene) -> None:
         for state in ("off", "on"):
@@ -63,7 +63,8 @@ class Xorg:
             r"^heads$",
         )
         # On the second head, where nothing was before.
-        scene.guest.ask("xterm -geometry 60x10+1300+300 +bc -e sh -c 'seq 9; echo there >/dev/ttyS0; cat' &", r"^there$")
+        terminal = "xterm -geometry 60x10+1300+300 +bc -e sh -c 'seq 9; echo there >/dev/ttyS0; cat'"
+        scene.guest.ask(f"{terminal} &", r"^there$")
         late = scene.attached("two-heads")
         canvas = picture.load(scene.same("two heads")["file"])
         # Where they are is up to the driver: qxl.ko gives each head room for all of a framebuffer both look at.
