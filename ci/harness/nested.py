@@ -1,5 +1,6 @@
 """A Linux guest in the nested host: caraway runs there, the SPICE client here."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -10,7 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from . import vm
+from .qmp import Qmp
 from .vm import CHECKOUT, CLIENT, Failed, expect
+from .watcher import Watcher
 
 # Ten times what a boot usually takes.
 BOOT_SECONDS = 300.0
@@ -18,9 +22,13 @@ BOOT_SECONDS = 300.0
 START_SECONDS = 120.0
 RESULTS = CHECKOUT / "target" / "results"
 POLL_SECONDS = 0.2
-# Runs in the nested host: caraway, and what the harness asks for by making files.
-SCRIPT = """
-"$1" run "$2" & pid=$!
+# Ports in the nested host: SPICE, control, serial line.
+SPICE, CONTROL, SERIAL = 5900, 5910, 5911
+# Runs in the nested host: caraway, the way to its sockets, and what the harness asks for by making files.
+SCRIPT = f"""
+export CARAWAY_RUN_DIR=/tmp/caraway-run
+"$4" {CONTROL}=/tmp/caraway-run/linux/qmp.sock {SERIAL}=/tmp/caraway-run/linux/serial.sock &
+"$1" run $5 "$2" & pid=$!
 while kill -0 $pid 2>/dev/null; do
     if [ -e "$3/terminate" ]; then rm "$3/terminate"; kill -TERM $pid; fi
     if [ -e "$3/restore" ]; then
@@ -34,24 +42,27 @@ wait $pid
 """
 
 
-def image(recipe: str) -> dict[str, str]:
+def image(recipe: str, *arguments: str) -> dict[str, str]:
     """Builds an image; the paths of its parts."""
-    done = subprocess.run([str(CHECKOUT / "images" / "build"), recipe], stdout=subprocess.PIPE, text=True, check=False)
+    command = [str(CHECKOUT / "images" / "build"), recipe, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     expect(done.returncode == 0, f"images/build {recipe}: exit code {done.returncode}")
     return dict(line.split("=", 1) for line in done.stdout.splitlines())
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in probes]
 
 
 class NestedVm:
     """`caraway run` with `config` in the nested host, its SPICE port forwarded. To be used with `with`."""
 
-    def __init__(self, program: Path, config: dict) -> None:
+    def __init__(self, program: Path, config: dict, paused: bool = False) -> None:
         self._config = config
+        self._paused = paused
+        self._serial: vm.Serial | None = None
         RESULTS.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="vm-", dir=RESULTS))
         # The nested host sees this checkout, but a program being rebuilt meanwhile must not change under it.
@@ -59,7 +70,7 @@ class NestedVm:
         self._log = self.folder / "serial.log"
         self._output = self.folder / "stdout"
         self._errors = open(self.folder / "stderr", "w+b")
-        self.port = str(free_port())
+        self.port, self._control_port, self._serial_port = (str(port) for port in free_ports(3))
 
     def __enter__(self) -> "NestedVm":
         self._start()
@@ -87,13 +98,16 @@ class NestedVm:
         self._log.touch()
         config = {"name": "linux", "memory": "512 MiB", **self._config}
         # The listener is reached through the nested host's own address.
-        config["spice"] = {"listen": "0.0.0.0:5900", "insecure": True}
+        config["spice"] = {"listen": f"0.0.0.0:{SPICE}", "insecure": True}
         config["serial"] = {"log": str(self._log)}
         path = self.folder / "linux.toml"
         path.write_text(toml(config), encoding="utf-8")
+        forwards = [(self.port, SPICE), (self._control_port, CONTROL), (self._serial_port, SERIAL)]
         command = [
-            str(CHECKOUT / "ci" / "nested"), "--timeout", "1200", "--forward", f"{self.port}:5900", "--",
+            str(CHECKOUT / "ci" / "nested"), "--timeout", "1200",
+            *(word for outside, inside in forwards for word in ("--forward", f"{outside}:{inside}")), "--",
             "sh", "-c", SCRIPT, "sh", str(self._program), str(path), str(self.folder),
+            str(Path(__file__).parent / "relay.py"), "--paused" if self._paused else "",
         ]  # fmt: skip
         with open(self._output, "wb") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=self._errors)
@@ -126,6 +140,32 @@ class NestedVm:
         )  # fmt: skip
         expect(done.returncode == 0, f"client {command}: {done.stdout.strip()} {done.stderr.strip()}")
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def watch(self, name: str, *arguments: str) -> Watcher:
+        """A client that stays connected; it connects while the caller goes on."""
+        return Watcher(name, self.port, *arguments, seconds=BOOT_SECONDS)
+
+    def qmp(self) -> Qmp:
+        """A connection to the control socket."""
+        limit = time.monotonic() + START_SECONDS
+        while True:
+            # The host's end of the forwarded port is there before the nested host's, and then closes at once.
+            try:
+                return Qmp(socket.create_connection(("127.0.0.1", int(self._control_port)), START_SECONDS))
+            except (Failed, OSError) as error:
+                if time.monotonic() >= limit:
+                    raise Failed(f"cannot reach the control socket: {error}") from error
+                time.sleep(POLL_SECONDS)
+
+    def ask(self, line: str, pattern: str, seconds: float = BOOT_SECONDS) -> re.Match:
+        """Sends a line on the serial console and waits for the answer to it."""
+        if self._serial is None:
+            connection = socket.create_connection(("127.0.0.1", int(self._serial_port)), START_SECONDS)
+            connection.settimeout(None)
+            self._serial = vm.Serial(connection)
+        start = len(self.serial())
+        self._serial.send(line)
+        return self.wait_serial(pattern, seconds, start)
 
     def terminate(self) -> None:
         """Sends caraway SIGTERM."""
@@ -163,6 +203,8 @@ class NestedVm:
                 self.process.wait()
 
     def __exit__(self, kind, _value, _trace) -> None:
+        if self._serial is not None:
+            self._serial.close()
         self._end()
         if kind is not None:
             print(self.errors(), file=sys.stderr)

@@ -5,15 +5,17 @@ import select
 import socket
 import time
 
-from .vm import SECONDS, Failed, expect
+from .vm import SECONDS, Failed, expect, unix
 
 
 class Qmp:
-    """A connection to a control socket; negotiated unless told otherwise. To be used with `with`."""
+    """A connection to a control socket, by its path or made already; negotiated unless told otherwise.
 
-    def __init__(self, path: str, negotiate: bool = True) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)
+    To be used with `with`.
+    """
+
+    def __init__(self, where: str | socket.socket, negotiate: bool = True) -> None:
+        self.socket = unix(where) if isinstance(where, str) else where
         self._received = b""
         self._events: list[dict] = []
         self._sent = 0

@@ -84,12 +84,18 @@ def run_to_end(
         return Ended(done.returncode, done.stdout, done.stderr, left)
 
 
+def unix(path: str) -> socket.socket:
+    """A connection to a Unix socket."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(path)
+    return connection
+
+
 class Serial:
     """A client of the serial socket that keeps all it was sent."""
 
-    def __init__(self, path: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(path)
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
         self._changed = threading.Condition()
         self._text = ""
         self._ended = False
@@ -186,7 +192,7 @@ class Vm:
         return self.places["screen"].rpartition(":")[2]
 
     def serial(self) -> Serial:
-        return Serial(self.places["serial"])
+        return Serial(unix(self.places["serial"]))
 
     def ctl(
         self, *arguments: str, check: bool = True, typed: str | None = None, folder: Path | None = None

@@ -12,13 +12,16 @@
 
 A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
 motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
-screenshot (out), marks (width, height), console, wait-text (text, lines), mouse-mode, cursor, settle (quiet); those that wait take `seconds`.
+wait-equal (file, out), wait-blank, screenshot (out), marks (width, height), console, wait-text (text, lines),
+mouse-mode, monitors (count), cursor, settle (quiet); those that wait take `seconds`.
 Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
 """
 
 import argparse
 import json
+import queue
 import sys
+import threading
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -91,6 +94,34 @@ class Steps:
         except session.ClientError as error:
             raise session.ClientError(f"{error}; the last one is {last}") from error
         return last
+
+    def do_wait_equal(self, file: str, out: str | None = None, seconds: float = SECONDS) -> dict:
+        """Waits for the picture in `file`. Without it: what differs, and the last picture in `out`."""
+        wanted = picture.load(file)
+        last: list[picture.Picture] = []
+
+        def matches(seen: picture.Picture) -> bool:
+            last[:] = [seen]
+            return seen.same(wanted)
+
+        try:
+            self._client.wait_for(matches, seconds, f"picture as in {file}")
+        except session.ClientTimeout:
+            if not last:
+                return {"equal": False, "reason": "no picture at all"}
+            if out:
+                last[0].save(out)
+            return picture.compare(last[0], wanted)
+        return {"equal": True}
+
+    def do_wait_blank(self, seconds: float = SECONDS) -> None:
+        """Waits until the server shows nothing at all on this display."""
+        self._client.wait_until(lambda: not self._client.has_picture(), seconds, "display without a picture")
+
+    def do_monitors(self, count: int, seconds: float = SECONDS) -> dict:
+        """Waits until the server has told of `count` monitors on this display."""
+        self._client.wait_until(lambda: len(self._client.monitors()) == count, seconds, f"{count} monitors")
+        return {"monitors": self._client.monitors()}
 
     def do_screenshot(self, out: str) -> dict:
         seen = self._client.picture()
@@ -180,12 +211,28 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def steps_of(options: argparse.Namespace):
+def lines_of_stdin(client: session.Client):
+    """Lines as they come; until then the client draws what it is sent, as one with a window would."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        lines.put("")
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        client.idle(lambda: not lines.empty())
+        line = lines.get()
+        if not line:
+            return
+        yield line
+
+
+def steps_of(options: argparse.Namespace, client: session.Client):
     """The steps a command consists of."""
     if options.command == "drive" and options.script == "-":
-        for line in sys.stdin:
-            if line.strip():
-                yield json.loads(line)
+        yield from (json.loads(line) for line in lines_of_stdin(client) if line.strip())
         return
     if options.command == "drive":
         yield from json.loads(Path(options.script).read_text(encoding="utf-8"))
@@ -210,7 +257,7 @@ def drive(options: argparse.Namespace) -> int:
     try:
         client.wait_mark(options.seconds)
         steps = Steps(client, options.vmlinux)
-        for step in steps_of(options):
+        for step in steps_of(options, client):
             say({**steps.run(step), "mark_ns": client.mark_ns})
         client.flush()
     finally:

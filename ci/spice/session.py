@@ -1,6 +1,7 @@
 """A scripted spice-gtk client: connects, waits for the picture, reads its pixels, types and moves the mouse."""
 
 import ctypes
+import struct
 import time
 
 import gi
@@ -23,6 +24,10 @@ class ClientError(Exception):
     """The connection or a request failed; the text says what spice-gtk reported."""
 
 
+class ClientTimeout(ClientError):
+    """What was waited for did not come in time."""
+
+
 class _Primary(ctypes.Structure):
     # struct SpiceDisplayPrimary of channel-display.h; introspection gives no way to the pixels.
     _fields_ = [
@@ -31,6 +36,14 @@ class _Primary(ctypes.Structure):
     ]  # fmt: skip
 
 
+class _Array(ctypes.Structure):
+    # struct GArray.
+    _fields_ = [("data", ctypes.c_void_p), ("length", ctypes.c_uint)]
+
+
+# SpiceDisplayMonitorConfig: id, surface, x, y, width, height.
+_MONITOR = struct.Struct("<6I")
+
 # Sessions and channels have a method `connect` of their own, which hides the one for signals.
 _on = GObject.Object.connect
 
@@ -38,6 +51,8 @@ _library = ctypes.CDLL("libspice-client-glib-2.0.so.8")
 _get_primary = _library.spice_display_channel_get_primary
 _get_primary.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(_Primary)]
 _get_primary.restype = ctypes.c_int
+_glib = ctypes.CDLL("libglib-2.0.so.0")
+_gobject = ctypes.CDLL("libgobject-2.0.so.0")
 
 
 class Client:
@@ -151,9 +166,17 @@ class Client:
         finally:
             GLib.source_remove(ticker)
 
+    def idle(self, done) -> None:
+        """Follows the server until `done()`, which may take any time; a lost connection shows at the next step."""
+        self._run(done, float("inf"), poll_ms=20)
+
+    def wait_until(self, done, seconds: float, what: str) -> None:
+        """Waits for a condition on what the server has told."""
+        self._wait(done, seconds, what)
+
     def _wait(self, done, seconds: float, what: str) -> None:
         if not self._run(lambda: done() or self._error, time.monotonic() + seconds):
-            raise ClientError(f"no {what} within {seconds:g} s")
+            raise ClientTimeout(f"no {what} within {seconds:g} s")
         if not done():
             raise ClientError(f"waiting for {what}: {self._error}")
 
@@ -178,7 +201,7 @@ class Client:
                 return found
             left = limit - time.monotonic()
             if left <= 0:
-                raise ClientError(f"no {what} within {seconds:g} s")
+                raise ClientTimeout(f"no {what} within {seconds:g} s")
             if self._error:
                 raise ClientError(f"waiting for {what}: {self._error}")
             # The rest of a burst of updates comes at once; looking at each of them would be slower than the server.
@@ -192,6 +215,24 @@ class Client:
         if channel is None or not _get_primary(hash(channel), PRIMARY_SURFACE, ctypes.byref(primary)):
             return None
         return primary if primary.data else None
+
+    def has_picture(self) -> bool:
+        """Whether there is a primary surface."""
+        return self._primary() is not None
+
+    def monitors(self) -> list[dict]:
+        """Place and size of each monitor of the display, as the server has told."""
+        channel = self._channels["display"]
+        array = ctypes.POINTER(_Array)()
+        # Introspection has no type for the elements. The hash of a wrapper is the address of the object.
+        name = b"monitors"
+        _gobject.g_object_get(ctypes.c_void_p(hash(channel)), name, ctypes.byref(array), ctypes.c_void_p())
+        if not array:
+            return []
+        data = ctypes.string_at(array.contents.data, array.contents.length * _MONITOR.size)
+        _glib.g_array_unref(array)
+        names = ("id", "surface", "x", "y", "width", "height")
+        return [dict(zip(names, values)) for values in _MONITOR.iter_unpack(data)]
 
     def _catch_up(self) -> None:
         self._run(lambda: not self._context.pending(), time.monotonic() + 1)

@@ -8,7 +8,7 @@ from . import cache, initramfs, kernel, rootfs
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 KEYS = {"description", "kernel", "init", "modules", "cmdline", "root"}
-ROOT_KEYS = {"suite", "variant", "packages", "setup", "spare_mib"}
+ROOT_KEYS = {"suite", "variant", "packages", "setup", "leave_out", "spare_mib"}
 
 
 class RecipeError(Exception):
@@ -48,9 +48,12 @@ def read(name: str) -> Recipe:
     return Recipe(name, table["kernel"], init, table["modules"], table["cmdline"], root)
 
 
-def build(recipe: Recipe) -> dict[str, str]:
-    """Builds what the recipe describes, or finds it built, and returns what to boot: paths and the command line."""
-    linux = kernel.load(recipe.kernel)
+def build(recipe: Recipe, other_kernel: str | None = None) -> dict[str, str]:
+    """Builds what the recipe describes, or finds it built, and returns what to boot: paths and the command line.
+
+    `other_kernel` is a metapackage to take in place of the recipe's.
+    """
+    linux = kernel.load(other_kernel or recipe.kernel)
     result = {"vmlinuz": str(linux.vmlinuz), "vmlinux": str(linux.vmlinux), "cmdline": recipe.cmdline}
     result["initramfs"] = str(initramfs_of(linux, recipe.init, recipe.modules))
     if recipe.root is not None:
@@ -73,10 +76,11 @@ def initramfs_of(linux: kernel.Kernel, init: str, modules: list[str]) -> Path:
 def _disk(root: dict) -> Path:
     setup = root.get("setup", "#!/bin/sh\n")
     packages = sorted(root["packages"])
+    leave_out = root.get("leave_out", [])
     builder = Path(rootfs.__file__).read_bytes()
-    name = cache.digest(root["suite"], root["variant"], *packages, setup, root["spare_mib"], builder)
+    name = cache.digest(root["suite"], root["variant"], *packages, setup, *leave_out, root["spare_mib"], builder)
 
     def fill(folder: Path) -> None:
-        rootfs.make(folder, root["suite"], root["variant"], packages, setup, root["spare_mib"])
+        rootfs.make(folder, root["suite"], root["variant"], packages, setup, leave_out, root["spare_mib"])
 
     return cache.entry("disks", name, fill) / "root.ext4"

@@ -11,10 +11,13 @@ LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 MIB = 1 << 20
 
 
-def make(folder: Path, suite: str, variant: str, packages: list[str], setup: str, spare_mib: int) -> Path:
+def make(
+    folder: Path, suite: str, variant: str, packages: list[str], setup: str, leave_out: list[str], spare_mib: int
+) -> Path:  # fmt: skip
     """Writes `root.ext4` into `folder`: the packages, changed by the shell script `setup`, plus `spare_mib` of room.
 
-    `setup` runs on the host with the new root's path as $1, after the packages are configured.
+    `setup` runs on the host with the new root's path as $1, after the packages are configured. `leave_out` are patterns
+    of paths that are not unpacked.
     """
     with tempfile.TemporaryDirectory(dir=folder) as work:
         root = Path(work) / "root"
@@ -22,7 +25,7 @@ def make(folder: Path, suite: str, variant: str, packages: list[str], setup: str
         script.write_text(setup, encoding="utf-8")
         script.chmod(0o755)
         command = ["mmdebstrap", f"--variant={variant}", "--quiet", f"--include={','.join(packages)}"]
-        command += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+        command += [f"--dpkgopt=path-exclude={pattern}" for pattern in (*LEFT_OUT, *leave_out)]
         command += ['--aptopt=Apt::Install-Recommends "false"', f"--customize-hook={script}", suite, str(root)]
         # mmdebstrap speaks on stderr; stdout belongs to the caller's list of results.
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,110 @@
+"""The framebuffer console of qxl.ko: clients at all times, the driver loaded again, a reboot, two devices."""
+
+import re
+from pathlib import Path
+
+from harness import nested
+from harness.vm import expect
+
+from .scene import Scene
+
+READY = r"^caraway-guest: ready$"
+# A few hundred lines in two colours: the screen scrolls all the time.
+DRAW = (
+    r"i=0; while [ $i -lt {count} ]; do printf '\033[3%dmline %d of many\033[m\n' $((i % 7 + 1)) $i; i=$((i + 1)); done"
+    " >/dev/tty1"
+)
+
+
+def boot_of(image: dict[str, str], *words: str) -> dict:
+    """The configuration's `[boot]` for an image, with `words` added to its command line."""
+    cmdline = " ".join([image["cmdline"], *words])
+    return {"kernel": image["vmlinuz"], "initramfs": image["initramfs"], "cmdline": cmdline}
+
+
+class Console:
+    """Checks of the console image with one of Debian's kernels."""
+
+    def __init__(self, program: Path, kernel: str | None = None) -> None:
+        self._program = program
+        self._image = nested.image("console", *(["--kernel", kernel] if kernel else []))
+        self._label = kernel or "console"
+
+    def _scene(self, name: str, paused: bool = False, **config) -> Scene:
+        return Scene(f"{self._label}-{name}", self._program, {"boot": boot_of(self._image), **config}, paused)
+
+    def clients(self) -> str:
+        """Clients from before the first instruction, while the guest draws, and afterwards."""
+        with self._scene("clients", paused=True) as scene:
+            before = scene.attached("before")
+            expect(scene.shot()["width"] != 1024, "the driver is there before the guest runs")
+            scene.qmp.execute("cont")
+            booting = scene.attach("booting")
+            scene.guest.wait_serial(READY)
+            release = scene.guest.ask("echo release $(uname -r)", r"^release (\S+)$")[1]
+            scene.guest.ask("(" + DRAW.format(count=600) + "; echo drawn) &", r"^")
+            scene.attached("during")
+            scene.guest.wait_serial(r"^drawn$")
+            scene.attached("after")
+            scene.size("after drawing", 1024, 768)
+            for client in (before, booting):
+                text = client.step("console")["lines"]
+                expect(any("line 599 of many" in line for line in text), f"{client.name} shows {text}")
+            return f"{release}; {scene.finish()}"
+
+    def again(self) -> str:
+        """The driver is unloaded and loaded again, then the guest reboots in place; a client stays all the time."""
+        with self._scene("again") as scene:
+            scene.guest.wait_serial(READY)
+            client = scene.attached("attached")
+            scene.size("before unloading", 1024, 768)
+            self._reload(scene)
+            scene.attached("loaded-again")
+            scene.size("loaded again", 1024, 768)
+            start = len(scene.guest.serial())
+            scene.guest.ask("echo going; reboot -f", r"^going$")
+            scene.guest.wait_serial(READY, start=start)
+            scene.attached("rebooted")
+            scene.size("after the reboot", 1024, 768)
+            text = client.step("console")["lines"]
+            expect(any("caraway-guest: shell" in line for line in text), f"the client shows {text}")
+            return scene.finish()
+
+    def _reload(self, scene: Scene) -> None:
+        # Only a driver nobody uses can be unloaded: the console is given up first.
+        scene.guest.ask(
+            "for c in /sys/class/vtconsole/*; do grep -q 'frame buffer' $c/name && echo 0 >$c/bind; done;"
+            " rmmod qxl && echo unloaded",
+            r"^unloaded$",
+        )
+        scene.blank("without a driver")
+        scene.guest.ask(
+            "insmod /modules/qxl.ko; echo 0 >/sys/class/graphics/fbcon/cursor_blink;"
+            " printf '\\033cloaded again\\n' >/dev/tty1; echo loaded",
+            r"^loaded$",
+        )
+
+    def devices(self) -> str:
+        """Two QXL devices, a display each: both have a framebuffer and what is drawn on it is shown."""
+        with self._scene("devices", display={"devices": 2}) as scene:
+            scene.guest.wait_serial(READY)
+            scene.attached("first", 0)
+            scene.attached("second", 1)
+            count = scene.guest.ask("echo framebuffers $(grep -c qxl /proc/fb)", r"^framebuffers (\d)$")[1]
+            expect(count == "2", f"{count} framebuffers")
+            # The driver makes the very first primary surface before it counts its heads, 64x64. Where no console sets
+            # the mode a second time, as on the second device, unblanking does.
+            scene.guest.ask(
+                "for on in 1 0; do echo $on >/sys/class/graphics/fb1/blank; done; echo unblanked", r"^unblanked$"
+            )
+            scene.guest.ask("head -c 1000000 /dev/urandom >/dev/fb1; echo filled", r"^filled$")
+            first, second = scene.size("first display", 1024, 768, 0), scene.size("second display", 1024, 768, 1)
+            expect(first["hash"] != second["hash"], "both displays show the same")
+            interrupts = scene.guest.ask("grep qxl /proc/interrupts; echo all", r"^((?:.*qxl.*\n)+)all$")[1]
+            counts = [int(number) for number in re.findall(r":\s+(\d+)", interrupts)]
+            expect(counts and max(counts) < 20_000, f"interrupts: {interrupts}")
+            return f"{counts} interrupts; {scene.finish()}"
+
+    def checks(self, names: list[str]) -> list:
+        """The named checks, each with what it is called in the report."""
+        return [(f"{self._label}: {name}", getattr(self, name)) for name in names]

@@ -1,0 +1,67 @@
+"""A scripted SPICE client that stays connected while other things happen."""
+
+import json
+import queue
+import subprocess
+import tempfile
+import threading
+
+from .vm import CLIENT, Failed, expect
+
+
+class Watcher:
+    """`client.py drive` on a port, given one step at a time. To be used with `with`."""
+
+    def __init__(self, name: str, port: str, *arguments: str, seconds: float) -> None:
+        self.name = name
+        self._seconds = seconds
+        self._errors = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [str(CLIENT), "drive", "--port", port, "--connect-seconds", f"{seconds:g}", "--seconds", f"{seconds:g}",
+             *arguments, "--script", "-"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
+        )  # fmt: skip
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def ask(self, do: str, **arguments) -> dict:
+        """The answer to a step, with `ok` false and `error` when it failed; the client has ended then."""
+        try:
+            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            # Its last line says why it ended.
+            pass
+        try:
+            line = self._lines.get(timeout=self._seconds + arguments.get("seconds", 0))
+        except queue.Empty as error:
+            raise Failed(f"client {self.name}: no answer to {do}") from error
+        if not line:
+            self._errors.seek(0)
+            raise Failed(f"client {self.name}: ended before {do}: {self._errors.read().decode(errors='replace')}")
+        return json.loads(line)
+
+    def step(self, do: str, **arguments) -> dict:
+        """The answer to a step, which must succeed."""
+        answer = self.ask(do, **arguments)
+        expect(answer["ok"], f"client {self.name}: {do}: {answer.get('error')}")
+        return answer
+
+    def __enter__(self) -> "Watcher":
+        return self
+
+    def __exit__(self, *_error) -> None:
+        # The end of its input is the end of the client.
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
