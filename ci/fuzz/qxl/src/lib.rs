@@ -26,7 +26,7 @@ mod wire;
 pub use seeds::seeds;
 
 /// Operations of a program that are carried out.
-const OPERATIONS_MAX: usize = 400;
+const OPERATIONS_MAX: usize = 250;
 
 /// Carries out the program in `data`.
 ///

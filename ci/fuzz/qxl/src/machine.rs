@@ -105,6 +105,7 @@ impl std::fmt::Debug for Machine {
 
 impl Machine {
     pub(crate) fn new(config: &Config) -> Self {
+        let has_rom = config.shape & 0x40 != 0;
         let vram = if config.shape & 0x20 == 0 { MIB } else { 64 << 10 };
         let wide = (config.shape & 0x10 != 0).then_some(2 * vram);
         let config = QxlConfig {
@@ -114,7 +115,7 @@ impl Machine {
             heads: u16::from(config.heads % 64) + 1,
             sizes: QxlSizes::new(VGAMEM, RAM, vram, wide).expect("these sizes can be"),
         };
-        let option_rom = (config.heads % 16 == 15).then(|| {
+        let option_rom = has_rom.then(|| {
             let mut image = vec![0; 512];
             image[..3].copy_from_slice(&[0x55, 0xaa, 1]);
             OptionRom::new(&image).expect("it is an option ROM")

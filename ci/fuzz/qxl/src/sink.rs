@@ -19,7 +19,7 @@ use caraway_ports::{
 use crate::whole::assert_whole;
 
 /// Pixels a program may have drawn, read and shown, so that it takes no longer than a few milliseconds.
-const WORK_MAX: u64 = 3 << 20;
+const WORK_MAX: u64 = 1 << 20;
 /// Bytes the canvas may hold; of a device that is smaller.
 const CANVAS_MAX: u64 = 64 << 20;
 
@@ -93,8 +93,9 @@ impl Sink {
         self.refused.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn work(&self) -> u64 {
-        self.work.load(Ordering::Relaxed)
+    /// Whether something large can be afforded.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.work.load(Ordering::Relaxed) < WORK_MAX / 2
     }
 
     /// What surface `id` shows, as far as can be afforded.

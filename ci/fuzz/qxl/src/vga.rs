@@ -74,6 +74,9 @@ const PORTS: [u16; 27] = [
     0x3c9, 0x3ca, 0x3cb, 0x3cc, 0x3cd, 0x3ce, 0x3cf, 0x3d4, 0x3d5, 0x3da, 0x3b0,
 ];
 
+/// What a dispi mode takes, in pixels.
+const MODE_COST: u64 = 150_000;
+
 impl Guest {
     /// Writes a port; VGA registers may end a mode of a driver.
     fn vga_out(&mut self, port: u16, data: &[u8]) {
@@ -145,6 +148,10 @@ impl Guest {
     }
 
     fn dispi_out(&mut self, index: u16, value: u16) {
+        // A mode that is set clears up to all of the draw area.
+        if index == 4 && value != 0 && !self.machine.sink.afford(MODE_COST) {
+            return;
+        }
         self.vga_out(0x1ce, &index.to_le_bytes());
         self.vga_out(0x1cf, &value.to_le_bytes());
     }
@@ -223,7 +230,7 @@ impl Guest {
     }
 
     pub(crate) fn refresh(&mut self, milliseconds: u32) {
-        if self.machine.sink.work() > 2 << 20 {
+        if !self.machine.sink.is_fresh() {
             return;
         }
         self.machine.device.advance(Duration::from_millis(milliseconds.into()));
