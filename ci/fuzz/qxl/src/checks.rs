@@ -2,7 +2,7 @@
 
 use crate::{
     guest::{Guest, field, port},
-    machine::{RAM, Region},
+    machine::{Region, VGAMEM},
 };
 
 /// Links of a chain that are followed when the guest broke the protocol itself.
@@ -71,21 +71,6 @@ impl Guest {
         assert_eq!(lost, 0, "commands that were done and did not come back");
     }
 
-    /// Nothing was written behind the slots and behind the last field of the header.
-    pub(crate) fn check_guards(&self) {
-        let ram = self.machine.header + field::END;
-        let bytes = self.machine.ram.read_vec(ram, RAM - ram).expect("inside the memory");
-        assert!(
-            bytes.iter().all(|byte| *byte == 0),
-            "something wrote behind the RAM header"
-        );
-        if self.machine.config.revision > 1 {
-            let vram = self.machine.vram.size().min(1 << 20) / 2;
-            let bytes = self.machine.vram.read_vec(vram, 2048).expect("inside the memory");
-            assert!(bytes == [0; 2048], "something wrote behind slot 2");
-        }
-    }
-
     /// Saves, goes on with what was restored, and sees the same.
     pub(crate) fn save_and_restore(&mut self) {
         self.machine.pause();
@@ -120,13 +105,13 @@ impl Guest {
         if length == 0 || at >= memory {
             return;
         }
-        if region == Region::Ram && at.saturating_add(length) > crate::machine::VGAMEM {
+        if region == Region::Ram && at.saturating_add(length) > VGAMEM {
             self.spoil();
         }
         self.knows_pictures = false;
         let guard = match region {
             Region::Ram => self.machine.header + field::END,
-            Region::Vram => self.machine.vram.size().min(1 << 20) / 2,
+            Region::Vram => self.machine.vram_slot(),
         };
         if at.saturating_add(length) > guard {
             self.guards = false;

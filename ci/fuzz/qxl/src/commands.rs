@@ -132,7 +132,7 @@ impl Guest {
             packed.zeros(48).bytes(&payload.0)
         };
         let missing = 191_usize.saturating_sub(packed.0.len());
-        self.command(draw.how, DRAW, packed.zeros(missing).patched(&draw.patch));
+        self.command(draw.how, DRAW, &packed.zeros(missing).patched(&draw.patch));
     }
 
     pub(crate) fn cursor(&mut self, cursor: &Cursor) {
@@ -164,7 +164,7 @@ impl Guest {
         let (region, size) = if in_ram {
             (Region::Ram, VGAMEM)
         } else {
-            (Region::Vram, self.machine.vram.size() / 2)
+            (Region::Vram, self.machine.vram_slot())
         };
         let at = u64::from(surface.place) % (size + 64);
         let address = match region {
@@ -204,17 +204,17 @@ impl Guest {
             .rect(update.area)
             .u32(update.id.into())
             .u32(update.surface.into());
-        self.command(update.how, UPDATE, packed.patched(&update.patch));
+        self.command(update.how, UPDATE, &packed.patched(&update.patch));
     }
 
     pub(crate) fn message(&mut self, message: &Message) {
         let id = self.cookie();
         let packed = Packed::default().u64(id).bytes(&message.text).u8(0);
-        self.command(0, MESSAGE, packed);
+        self.command(0, MESSAGE, &packed);
     }
 
-    fn command(&mut self, how: u8, kind: u32, packed: Packed) {
-        let placed = self.place(&packed);
+    fn command(&mut self, how: u8, kind: u32, packed: &Packed) {
+        let placed = self.place(packed);
         self.give(placed.at, false);
         self.push(field::COMMAND_RING, how, kind, self.address_of(placed));
     }

@@ -6,7 +6,7 @@ use caraway_ports::display::{Audience, DisplaySource as _};
 use caraway_qxl::ClientHead;
 
 use crate::{
-    guest::{Guest, Packed, SENTINEL, field, port},
+    guest::{Guest, Packed, field, port},
     machine::{BAR0, BAR1, BAR4, Region, VGAMEM},
     program::{Monitors, Op, Primary, RawMemory, RingIndex, Slot, Update},
 };
@@ -351,6 +351,5 @@ impl Guest {
                 }
             }
         }
-        debug_assert_ne!(SENTINEL, 0);
     }
 }

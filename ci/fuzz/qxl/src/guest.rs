@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    machine::{BAR0, BAR1, Machine, RAM, Region, VGAMEM},
+    machine::{BAR0, BAR1, MIB, Machine, RAM, Region, VGAMEM},
     program::Config,
 };
 
@@ -49,10 +49,9 @@ pub(crate) mod port {
 }
 
 /// In the notification index of the cursor ring, which a reset clears: how the guest sees that there was one.
-pub(crate) const SENTINEL: u32 = 0x7fff_fff1;
+const SENTINEL: u32 = 0x7fff_fff1;
 /// Room for commands behind the draw area.
-const ARENA: u64 = MIB_OF_COMMANDS << 20;
-const MIB_OF_COMMANDS: u64 = 1;
+const ARENA: u64 = MIB;
 
 /// Bytes of a packed structure.
 #[derive(Clone, Debug, Default)]
@@ -194,7 +193,7 @@ impl Guest {
     pub(crate) fn reserve(&mut self, length: u64) -> Placed {
         let at = self.arena;
         self.arena += length.next_multiple_of(16).max(16);
-        assert!(self.arena < RAM - (1 << 20), "operations are small");
+        assert!(self.arena < RAM - MIB, "operations are small");
         Placed { at }
     }
 
@@ -223,7 +222,7 @@ impl Guest {
         } else {
             port::ADD_SLOT
         };
-        let half = self.machine.vram.size().min(1 << 20) / 2;
+        let half = self.machine.vram_slot();
         for (id, start, size) in [(1, BAR0, self.machine.header), (2, BAR1, half)] {
             let end = start + size;
             let words = [start as u32, (start >> 32) as u32, end as u32, (end >> 32) as u32];

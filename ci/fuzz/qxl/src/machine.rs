@@ -17,7 +17,7 @@ use caraway_pci::function::{BarKind, PciFunction as _, PciInterrupts};
 use caraway_ports::display::DisplaySink;
 use caraway_qxl::{Drive, OptionRom, Qxl, QxlArgs, QxlConfig, QxlSizes};
 
-use crate::{program::Config, sink::Sink};
+use crate::{guest::field, program::Config, sink::Sink};
 
 pub(crate) const MIB: u64 = 1 << 20;
 /// Bytes of the draw area and of BAR 0: the smallest there are.
@@ -28,6 +28,9 @@ pub(crate) const BAR0: u64 = 0xc000_0000;
 pub(crate) const BAR1: u64 = 0xd000_0000;
 pub(crate) const BAR4: u64 = 0x10_0000_0000;
 const PAGE: u64 = 4096;
+/// Bytes that nobody writes, and what they are.
+const GUARD: u64 = 2048;
+const GUARD_BYTE: u8 = 0xa5;
 
 /// Which memory of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +149,38 @@ impl Machine {
             device,
         };
         machine.plug();
+        machine.guard();
         machine
+    }
+
+    /// Bytes of VRAM in slot 2 of a guest that keeps to the protocol; the rest is nobody's.
+    pub(crate) fn vram_slot(&self) -> u64 {
+        self.vram.size().min(MIB) / 2
+    }
+
+    /// Where nobody writes: behind the last field of the RAM header, and behind slot 2.
+    fn guards(&self) -> [(&SharedMemory, u64, u64); 2] {
+        let ram = self.header + field::END;
+        let vram = self.vram_slot();
+        [
+            (&self.ram, ram, RAM - ram),
+            (&self.vram, vram, GUARD.min(self.vram.size() - vram)),
+        ]
+    }
+
+    fn guard(&self) {
+        for (memory, at, length) in self.guards() {
+            let bytes = vec![GUARD_BYTE; length as usize];
+            memory.write(at, &bytes).expect("inside the memory");
+        }
+    }
+
+    /// Whether what nobody writes is as it was.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guards().into_iter().all(|(memory, at, length)| {
+            let bytes = memory.read_vec(at, length).expect("inside the memory");
+            bytes == vec![GUARD_BYTE; length as usize]
+        })
     }
 
     /// Connects the device that is there now.

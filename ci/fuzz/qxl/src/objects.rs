@@ -35,7 +35,6 @@ fn pattern(seed: u8, count: u64) -> impl Iterator<Item = u8> {
 impl Guest {
     /// The address a reference stands for.
     pub(crate) fn address(&self, reference: Ref) -> u64 {
-        let vram = self.machine.vram.size();
         match reference {
             0 => 0,
             1..0xc0 => {
@@ -47,7 +46,7 @@ impl Guest {
             }
             // Ends of slots, and just before.
             0xc0..0xd0 => 1 << 56 | (self.machine.header - u64::from(reference - 0xc0) * 5),
-            0xd0..0xe0 => 2 << 56 | (vram / 2 - u64::from(reference - 0xd0) * 5),
+            0xd0..0xe0 => 2 << 56 | (self.machine.vram_slot() - u64::from(reference - 0xd0) * 5),
             0xe0 => 0x0101 << 48 | self.arena,
             0xe1 => self.arena,
             0xe2 => 8 << 56 | self.arena,

@@ -250,7 +250,7 @@ impl Guest {
             enable: 0x40,
         });
         let expected: Vec<u8> = (0..u32::from(WIDTH * HEIGHT))
-            .flat_map(|pixel| (pixel * 0x0001_0305 & 0x00ff_ffff).to_le_bytes())
+            .flat_map(|pixel| ((pixel * 0x0001_0305) & 0x00ff_ffff).to_le_bytes())
             .collect();
         self.machine.write(Region::Ram, 0, &expected);
         self.machine.device.refresh();
