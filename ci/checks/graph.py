@@ -1,4 +1,4 @@
-"""The crates of both workspaces and what they depend on, from `cargo metadata`."""
+"""The crates of all workspaces and what they depend on, from `cargo metadata`."""
 
 import functools
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .files import CHECKOUT
 
-WORKSPACES = (".", "guest-drivers")
+WORKSPACES = (".", "guest-drivers", "ci/fuzz/qxl")
 # What this project is built for; crates of other systems are in the lock file and never compiled.
 TARGET = "x86_64-unknown-linux-gnu"
 

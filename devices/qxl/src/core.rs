@@ -10,7 +10,6 @@ mod modes;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 pub(crate) use self::{
@@ -21,6 +20,7 @@ use caraway_vga::Vga;
 
 use crate::{
     QxlConfig,
+    clock::Clock,
     counters::{Counter, Counters},
     guest_text::{RateLimit, printable},
     header::{LOG_BUFFER_SIZE, RamHeader, offset},
@@ -119,6 +119,7 @@ pub(crate) struct Core {
     pub(crate) header: RamHeader,
     pub(crate) interrupts: Interrupts,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) clock: Clock,
     /// The screen without a driver, on the primary device.
     pub(crate) vga: Option<VgaFront>,
     front: Mutex<Front>,
@@ -127,7 +128,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(config: QxlConfig, memory: GuestMemory, vga: Option<Vga>) -> Self {
+    pub(crate) fn new(config: QxlConfig, memory: GuestMemory, vga: Option<Vga>, clock: Clock) -> Self {
         let counters = Arc::new(Counters::default());
         let header = RamHeader::new(memory.ram.clone(), config.sizes.ram_header());
         Self {
@@ -142,15 +143,16 @@ impl Core {
                 jobs: VecDeque::new(),
                 news: ClientNews::default(),
                 bars: [None; 3],
-                log_limit: RateLimit::new(Instant::now()),
-                bug_limit: RateLimit::new(Instant::now()),
+                log_limit: RateLimit::new(),
+                bug_limit: RateLimit::new(),
             }),
             vga: vga.map(VgaFront::new),
-            note_limit: Mutex::new(RateLimit::new(Instant::now())),
+            note_limit: Mutex::new(RateLimit::new()),
             config,
             memory,
             header,
             counters,
+            clock,
         }
     }
 
@@ -227,7 +229,7 @@ impl Core {
     fn freeze(&self, front: &mut Front, bug: &GuestBug) {
         self.counters.add(Counter::GuestBugs);
         front.guest_bug = true;
-        if front.bug_limit.allow(Instant::now()) {
+        if front.bug_limit.allow(self.clock.now()) {
             tracing::warn!(device = self.config.index, %bug, "the guest broke the QXL protocol; frozen until its reset");
         }
         self.interrupts.raise(interrupts::ERROR);
@@ -235,7 +237,7 @@ impl Core {
 
     /// Says what was dropped or ignored, where somebody listens and not too often: the guest makes as many as it likes.
     pub(crate) fn note(&self, what: &str, reason: &dyn std::fmt::Display) {
-        if tracing::enabled!(tracing::Level::DEBUG) && lock(&self.note_limit).allow(Instant::now()) {
+        if tracing::enabled!(tracing::Level::DEBUG) && lock(&self.note_limit).allow(self.clock.now()) {
             tracing::debug!(device = self.config.index, %reason, "{what}");
         }
     }
@@ -243,7 +245,7 @@ impl Core {
     /// Says that a virtual CPU went on before its port command was done.
     pub(crate) fn port_timed_out(&self) {
         self.counters.add(Counter::Timeouts);
-        if lock(&self.note_limit).allow(Instant::now()) {
+        if lock(&self.note_limit).allow(self.clock.now()) {
             tracing::warn!(
                 device = self.config.index,
                 "a port command takes longer than a virtual CPU waits"
@@ -253,7 +255,7 @@ impl Core {
 
     /// Lets a line of guest text through to the log, or not.
     pub(crate) fn log_guest_text(&self, read: impl FnOnce() -> Vec<u8>) {
-        if !lock(&self.front).log_limit.allow(Instant::now()) {
+        if !lock(&self.front).log_limit.allow(self.clock.now()) {
             self.counters.add(Counter::LogSuppressed);
             return;
         }
@@ -442,7 +444,7 @@ impl Core {
     }
 
     fn log(&self, front: &mut Front) {
-        if !front.log_limit.allow(Instant::now()) {
+        if !front.log_limit.allow(self.clock.now()) {
             self.counters.add(Counter::LogSuppressed);
             return;
         }

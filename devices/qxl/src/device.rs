@@ -6,7 +6,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use caraway_base::{
@@ -25,8 +25,10 @@ use vmm_sys_util::{
 
 use crate::{
     QxlConfig, QxlCounters, QxlError,
+    clock::Clock,
     core::{ClientNews, Core, Mode, PortEffect},
     counters::Counter,
+    drive::Drive,
     lock,
     memory::GuestMemory,
     monitors::{ClientHead, MAX_HEADS},
@@ -63,22 +65,21 @@ pub(crate) struct Shared {
     pub(crate) worker: Mutex<Worker>,
     rom: SharedMemory,
     /// Rung by doorbells and by port writes.
-    wake: Arc<EventFd>,
-    control: Mutex<Control>,
-    changed: Condvar,
+    pub(crate) wake: Arc<EventFd>,
+    pub(crate) drive: Drive,
+    pub(crate) control: Mutex<Control>,
+    pub(crate) changed: Condvar,
     /// Somebody looks at the screen.
     watched: AtomicBool,
-    /// Where the clock of blinking began.
-    started: Instant,
     /// What the expansion ROM holds.
     option_rom: Option<OptionRom>,
 }
 
 #[derive(Debug, Default)]
-struct Control {
-    pause: bool,
-    parked: bool,
-    stop: bool,
+pub(crate) struct Control {
+    pub(crate) pause: bool,
+    pub(crate) parked: bool,
+    pub(crate) stop: bool,
 }
 
 impl Qxl {
@@ -99,10 +100,19 @@ impl Qxl {
         option_rom: Option<OptionRom>,
         sink: Arc<dyn DisplaySink>,
     ) -> Result<Arc<Self>, QxlError> {
+        Self::make(config, option_rom, sink, Drive::Thread)
+    }
+
+    pub(crate) fn make(
+        config: QxlConfig,
+        option_rom: Option<OptionRom>,
+        sink: Arc<dyn DisplaySink>,
+        drive: Drive,
+    ) -> Result<Arc<Self>, QxlError> {
         let config = config.checked()?;
         let memory = Self::allocate(&config)?;
         let vga = fresh_vga(&config, &memory);
-        let device = Self::assemble_with(config, memory, vga, option_rom, sink)?;
+        let device = Self::assemble_with(config, memory, vga, option_rom, sink, drive)?;
         device.shared.core.header.reset();
         device.start(false)?;
         Ok(Arc::new(device))
@@ -123,7 +133,7 @@ impl Qxl {
         sink: Arc<dyn DisplaySink>,
     ) -> Result<Self, QxlError> {
         let vga = fresh_vga(&config, &memory);
-        Self::assemble_with(config, memory, vga, None, sink)
+        Self::assemble_with(config, memory, vga, None, sink, Drive::Thread)
     }
 
     /// Puts the parts together for a checked configuration; nothing runs yet and the RAM header is as it was. `vga` is
@@ -134,8 +144,13 @@ impl Qxl {
         vga: Option<Vga>,
         option_rom: Option<OptionRom>,
         sink: Arc<dyn DisplaySink>,
+        drive: Drive,
     ) -> Result<Self, QxlError> {
-        let core = Arc::new(Core::new(config, memory, vga));
+        let clock = match drive {
+            Drive::Thread => Clock::host(),
+            Drive::Caller => Clock::told(),
+        };
+        let core = Arc::new(Core::new(config, memory, vga, clock));
         let rom_memory = SharedMemory::allocate("qxl-rom", ROM_SIZE)?;
         let rom = Rom::new(rom_memory.clone(), config.index, config.sizes);
         let wake = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK).map_err(|source| QxlError::Host {
@@ -147,10 +162,10 @@ impl Qxl {
             core,
             rom: rom_memory,
             wake: Arc::new(wake),
+            drive,
             control: Mutex::default(),
             changed: Condvar::new(),
             watched: AtomicBool::new(false),
-            started: Instant::now(),
             option_rom,
         });
         Ok(Self {
@@ -159,7 +174,7 @@ impl Qxl {
         })
     }
 
-    /// Starts the display thread.
+    /// Starts the display thread, if there is to be one.
     pub(crate) fn start(&self, paused: bool) -> Result<(), QxlError> {
         let refused = |what| move |source| QxlError::Host { what, source };
         {
@@ -167,6 +182,9 @@ impl Qxl {
             control.pause = paused;
             // A device built from a record is at rest already.
             control.parked = paused;
+        }
+        if self.shared.drive == Drive::Caller {
+            return Ok(());
         }
         let bell = Bell::new(&self.shared.wake).map_err(refused("an epoll descriptor"))?;
         let shared = Arc::clone(&self.shared);
@@ -298,17 +316,23 @@ impl Bell {
 impl Shared {
     /// Does what a port write asks of the vCPU that made it.
     pub(crate) fn finish(&self, effect: &PortEffect) {
+        let limit = match self.drive {
+            Drive::Thread => PORT_WAIT,
+            // What was not done at once, while paused, is done later.
+            Drive::Caller => Duration::ZERO,
+        };
         if effect.wake {
             self.wake();
+            self.run_until_idle();
         }
         if let Some(ticket) = &effect.ticket
-            && !ticket.wait(PORT_WAIT)
+            && !ticket.wait(limit)
         {
             self.core.port_timed_out();
         }
     }
 
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // Fails only when the counter is full, and then the thread is awake.
         let _ = self.wake.write(1);
     }
@@ -316,7 +340,7 @@ impl Shared {
     /// The display thread.
     fn run(&self, bell: &Bell) {
         let mut look = FIRST_LOOK;
-        let mut next_frame = self.started;
+        let mut next_frame = Duration::ZERO;
         loop {
             match self.attend() {
                 Attention::Stop => return,
@@ -341,20 +365,20 @@ impl Shared {
     }
 
     /// Draws the VGA core's picture when it is time to; how long it is until the next time.
-    fn frame(&self, next: &mut Instant) -> Option<Duration> {
+    fn frame(&self, next: &mut Duration) -> Option<Duration> {
         if !self.watched.load(Ordering::Acquire) || !lock(&self.worker).shows_vga() {
             return None;
         }
-        let now = Instant::now();
+        let now = self.core.clock.now();
         if now >= *next {
             *next = now + FRAME;
             self.refresh();
         }
-        Some(next.saturating_duration_since(now))
+        Some(next.saturating_sub(now))
     }
 
     fn refresh(&self) {
-        lock(&self.worker).refresh_vga(self.started.elapsed());
+        lock(&self.worker).refresh_vga(self.core.clock.now());
     }
 
     /// Parks while the machine wants this device still.
@@ -504,25 +528,11 @@ impl Lifecycle for Qxl {
     /// Waits without limit: the display thread waits for nobody, and going on while it still touches guest memory would
     /// break what pausing is for.
     fn pause(&self) {
-        let mut control = lock(&self.shared.control);
-        control.pause = true;
-        self.shared.changed.notify_all();
-        self.shared.wake();
-        while !control.parked && !control.stop {
-            control = self
-                .shared
-                .changed
-                .wait(control)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
+        self.shared.pause();
     }
 
     fn resume(&self) {
-        let mut control = lock(&self.shared.control);
-        control.pause = false;
-        self.shared.changed.notify_all();
-        drop(control);
-        self.shared.core.interrupts.update();
+        self.shared.resume();
     }
 
     /// As the reset port, and the VGA core's registers too. What is in RAM and VRAM outside the RAM header stays, as it

@@ -1,6 +1,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Instant,
 };
 
 use caraway_base::irq::IrqLine;

@@ -10,10 +10,12 @@
 //! the device until its reset (error interrupt); a command that makes no sense is dropped, given back and counted.
 #![forbid(unsafe_code)]
 
+mod clock;
 mod core;
 mod counters;
 mod cursor;
 mod device;
+mod drive;
 mod guest_text;
 mod header;
 mod interrupts;
@@ -51,6 +53,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use counters::QxlCounters;
 pub use device::Qxl;
+pub use drive::Drive;
 pub use monitors::ClientHead;
 pub use option_rom::OptionRom;
 pub use rom::CLIENT_CAPABILITY_BYTES;

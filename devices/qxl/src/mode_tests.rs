@@ -10,7 +10,7 @@ use caraway_ports::{
 use proptest::prelude::*;
 
 use crate::{
-    Qxl, QxlArgs, QxlConfig,
+    Drive, Qxl, QxlArgs, QxlConfig,
     core::Mode,
     header::offset,
     interrupts,
@@ -266,6 +266,7 @@ fn a_saved_mode_goes_on_where_it_was() {
             ram: driver.rig.ram().clone(),
             vram: driver.rig.vram().clone(),
             option_rom: None,
+            drive: Drive::default(),
         };
         let state = driver.rig.device.save();
         let sink = std::sync::Arc::new(crate::testing::sink::TestSink::default());

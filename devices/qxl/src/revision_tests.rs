@@ -4,7 +4,7 @@ use caraway_base::state::Migratable as _;
 use caraway_pci::function::{BarKind, PciFunction as _};
 
 use crate::{
-    ClientHead, Qxl, QxlArgs, QxlConfig,
+    ClientHead, Drive, Qxl, QxlArgs, QxlConfig,
     core::ClientNews,
     header::offset,
     interrupts, ports,
@@ -44,6 +44,7 @@ fn the_first_revision_has_a_page_of_vram() {
         ram: rig.ram().clone(),
         vram: caraway_base::memory::SharedMemory::allocate("vram", vram).unwrap(),
         option_rom: None,
+        drive: Drive::default(),
     };
     assert!(Qxl::restore(args(4096), rig.device.save()).is_ok());
     assert!(Qxl::restore(args(16 << 20), rig.device.save()).is_err());
@@ -144,6 +145,7 @@ fn a_record_with_clients_is_none_of_a_revision_without() {
             ram: memory.ram,
             vram: memory.vram,
             option_rom: None,
+            drive: Drive::default(),
         };
         Qxl::restore(args, rig.device.save().of_revision(revision))
     };

@@ -16,6 +16,7 @@ use crate::{
     core::Mode,
     cursor::{CursorState, SavedCursor},
     device::vga_args,
+    drive::Drive,
     lock,
     memory::{GuestMemory, Location, SlotTable},
     modes,
@@ -42,6 +43,8 @@ pub struct QxlArgs {
     pub vram: SharedMemory,
     /// The VGA BIOS; with one, the saved device had one too.
     pub option_rom: Option<OptionRom>,
+    /// Who does the work of its display thread.
+    pub drive: Drive,
 }
 
 impl std::fmt::Debug for QxlArgs {
@@ -237,7 +240,7 @@ impl Migratable for Qxl {
             .clone()
             .map(|vga| Vga::restore(vga_args(&config, &memory), vga))
             .transpose()?;
-        let device = Self::assemble_with(config, memory, vga, args.option_rom, args.sink)
+        let device = Self::assemble_with(config, memory, vga, args.option_rom, args.sink, args.drive)
             .map_err(|error| invalid("config", error))?;
         {
             let mut worker = lock(&device.shared().worker);

@@ -35,6 +35,7 @@ fn args() -> QxlArgs {
         ram: memory.ram,
         vram: memory.vram,
         option_rom: None,
+        drive: Drive::default(),
     }
 }
 
@@ -135,6 +136,7 @@ fn migrated(driver: &Driver) -> Driver {
         ram: copy_of(driver.rig.ram()),
         vram: copy_of(driver.rig.vram()),
         option_rom: None,
+        drive: Drive::default(),
     };
     let device: Qxl = records.take("00:01.0", args).unwrap();
     records.finish().unwrap();
@@ -452,6 +454,7 @@ fn memory_of_another_size_is_refused() {
             ram: SharedMemory::allocate("ram", ram * MIB).unwrap(),
             vram: SharedMemory::allocate("vram", vram * MIB).unwrap(),
             option_rom: None,
+            drive: Drive::default(),
             ..args()
         };
         assert!(Qxl::restore(args, state.clone()).is_err(), "{ram} {vram}");

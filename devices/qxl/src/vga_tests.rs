@@ -14,7 +14,7 @@ use caraway_ports::display::{Audience, DisplaySink, DisplaySource as _};
 
 use super::*;
 use crate::{
-    QxlArgs, ports,
+    Drive, QxlArgs, ports,
     testing::{
         Rig, config,
         guest::{Driver, slot},
@@ -317,6 +317,7 @@ fn the_picture_is_the_same_after_a_restore() {
         ram: rig.ram().clone(),
         vram: rig.vram().clone(),
         option_rom: None,
+        drive: Drive::default(),
     };
     let restored: Qxl = records.take("0", args).unwrap();
     restored.refresh();
