@@ -11,7 +11,7 @@ use caraway_config::VmSpec;
 use caraway_machine::MachineBuilder;
 use caraway_migration::{Fact, Snapshot};
 use caraway_ports::display::DisplaySink;
-use caraway_qxl::{OptionRom, QxlArgs, QxlConfig};
+use caraway_qxl::{Drive, OptionRom, QxlArgs, QxlConfig};
 use caraway_storage::BlockBackend;
 
 use super::failure::Failure;
@@ -91,6 +91,7 @@ pub(super) fn display(
         config,
         option_rom,
         sink,
+        drive: Drive::Thread,
     })
 }
 
