@@ -91,6 +91,9 @@ impl Canvas {
         if needed > left {
             return Err(CreateError::Memory { id, needed, left });
         }
+        if !Surface::fits_host(needed) {
+            return Err(CreateError::HostMemory { id, needed });
+        }
         let mut surface = Surface::new(spec.format, width, height);
         if let Some(pixels) = &spec.pixels {
             surface.fill_from(pixels).ok_or(CreateError::Content { id })?;

@@ -16,6 +16,9 @@ pub enum CreateError {
     /// The surfaces together would take too much memory.
     #[error("surface {id} needs {needed} bytes, {left} are left")]
     Memory { id: u32, needed: u64, left: u64 },
+    /// The host has no memory for it.
+    #[error("surface {id} needs {needed} bytes, which the host does not have")]
+    HostMemory { id: u32, needed: u64 },
     /// There are too many surfaces.
     #[error("surface {id} is one more than the {max} there may be")]
     Count { id: u32, max: usize },

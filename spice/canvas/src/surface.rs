@@ -13,6 +13,12 @@ pub(crate) struct Surface {
 }
 
 impl Surface {
+    /// Whether the host has memory for so many bytes now. Asked before [`Surface::new`], whose zeroed memory is taken
+    /// from the host only where it is written, but which ends the process when there is none.
+    pub(crate) fn fits_host(bytes: u64) -> bool {
+        usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
+    }
+
     /// A surface of zeroes. The caller has checked the size against a budget.
     pub(crate) fn new(format: SurfaceFormat, width: u32, height: u32) -> Self {
         let row_bytes = format.row_bytes(width) as usize;

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use caraway_canvas::Limits;
 use caraway_config::{ConfigError, Disk, Kernel, Located, OnReboot, VmSpec};
 use caraway_display::Display;
@@ -185,6 +185,9 @@ fn plug_display(
     saved: Option<&mut Snapshot>,
 ) -> Result<Screen, Failure> {
     let display = Display::new(Limits::default());
+    if display.canvas_bytes() == 0 {
+        return Err(anyhow!("cannot make the display: the host has no memory for a screen").into());
+    }
     let recorder = Recorder::new(Arc::clone(&display));
     let advanced = &spec.display.advanced;
     let config = QxlConfig {
