@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use caraway_ports::{
-    display::{CursorCommand, CursorShape},
+    display::{CursorCommand, CursorShape, CursorState},
     geometry::Point,
     layout,
 };
@@ -65,82 +65,6 @@ fn shape(guest: &mut Guest<'_>, address: u64) -> Result<CursorShape, Malformed> 
     })
 }
 
-/// The cursor as the guest left it, for a viewer that is told everything anew.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CursorState {
-    shape: Option<Arc<CursorShape>>,
-    position: Point,
-    visible: bool,
-    trail: (u16, u16),
-}
-
-impl CursorState {
-    pub(crate) fn apply(&mut self, command: &CursorCommand) {
-        match command {
-            CursorCommand::Set {
-                position,
-                visible,
-                shape,
-            } => {
-                self.shape = Some(Arc::clone(shape));
-                (self.position, self.visible) = (*position, *visible);
-            }
-            CursorCommand::Move(position) => (self.position, self.visible) = (*position, true),
-            CursorCommand::Hide => self.visible = false,
-            CursorCommand::Trail { length, frequency } => self.trail = (*length, *frequency),
-            CursorCommand::Reset => *self = Self::default(),
-        }
-    }
-
-    /// The commands that lead here from no cursor.
-    pub(crate) fn replay(&self) -> Vec<CursorCommand> {
-        let mut commands = Vec::new();
-        if let Some(shape) = &self.shape {
-            commands.push(CursorCommand::Set {
-                position: self.position,
-                visible: self.visible,
-                shape: Arc::clone(shape),
-            });
-        }
-        if self.trail != (0, 0) {
-            commands.push(CursorCommand::Trail {
-                length: self.trail.0,
-                frequency: self.trail.1,
-            });
-        }
-        commands
-    }
-
-    pub(crate) fn save(&self) -> SavedCursor {
-        SavedCursor {
-            shape: self.shape.as_ref().map(|shape| SavedShape {
-                unique: shape.unique,
-                kind: shape.kind as u16,
-                size: (shape.width, shape.height),
-                hot_spot: shape.hot_spot,
-                data: shape.data.to_vec(),
-            }),
-            position: (self.position.x, self.position.y),
-            visible: self.visible,
-            trail: self.trail,
-        }
-    }
-
-    /// `None` when the record holds a shape that cannot be.
-    pub(crate) fn restore(saved: SavedCursor) -> Option<Self> {
-        let shape = match saved.shape {
-            None => None,
-            Some(shape) => Some(Arc::new(shape.restore()?)),
-        };
-        Some(Self {
-            shape,
-            position: Point::new(saved.position.0, saved.position.1),
-            visible: saved.visible,
-            trail: saved.trail,
-        })
-    }
-}
-
 /// The record of a cursor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedCursor {
@@ -148,6 +72,37 @@ pub(crate) struct SavedCursor {
     position: (i32, i32),
     visible: bool,
     trail: (u16, u16),
+}
+
+impl SavedCursor {
+    pub(crate) fn of(cursor: &CursorState) -> Self {
+        Self {
+            shape: cursor.shape.as_ref().map(|shape| SavedShape {
+                unique: shape.unique,
+                kind: shape.kind as u16,
+                size: (shape.width, shape.height),
+                hot_spot: shape.hot_spot,
+                data: shape.data.to_vec(),
+            }),
+            position: (cursor.position.x, cursor.position.y),
+            visible: cursor.visible,
+            trail: cursor.trail,
+        }
+    }
+
+    /// `None` when the record holds a shape that cannot be.
+    pub(crate) fn restore(self) -> Option<CursorState> {
+        let shape = match self.shape {
+            None => None,
+            Some(shape) => Some(Arc::new(shape.restore()?)),
+        };
+        Some(CursorState {
+            shape,
+            position: Point::new(self.position.0, self.position.1),
+            visible: self.visible,
+            trail: self.trail,
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -263,8 +263,8 @@ fn a_shape_set_hidden_is_replayed_hidden() {
     driver.cursor_command(body);
     let replay = driver.rig.worker().cursor.replay();
     assert!(matches!(replay[..], [CursorCommand::Set { visible: false, .. }]));
-    let saved = driver.rig.worker().cursor.save();
-    assert_eq!(CursorState::restore(saved).as_ref(), Some(&driver.rig.worker().cursor));
+    let saved = SavedCursor::of(&driver.rig.worker().cursor);
+    assert_eq!(saved.restore().as_ref(), Some(&driver.rig.worker().cursor));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Qxl, QxlConfig,
     core::Mode,
-    cursor::{CursorState, SavedCursor},
+    cursor::SavedCursor,
     device::vga_args,
     drive::Drive,
     lock,
@@ -185,7 +185,7 @@ impl QxlState {
             surfaces.insert(id, surface);
         }
         worker.surfaces = surfaces;
-        worker.cursor = CursorState::restore(self.cursor).ok_or_else(|| invalid("cursor", "a shape"))?;
+        worker.cursor = self.cursor.restore().ok_or_else(|| invalid("cursor", "a shape"))?;
         worker.monitors = self.monitors;
         worker.rom.set_saved(self.update_id, self.rom_mode, self.client);
         Ok(())
@@ -219,7 +219,7 @@ impl Migratable for Qxl {
                 .iter()
                 .map(|(id, surface)| (id, surface.clone()))
                 .collect(),
-            cursor: worker.cursor.save(),
+            cursor: SavedCursor::of(&worker.cursor),
             monitors: worker.monitors.clone(),
             update_id: worker.rom.update_id(),
             rom_mode: worker.rom.mode(),

@@ -7,14 +7,13 @@ mod modes;
 use std::sync::Arc;
 
 use caraway_ports::{
-    display::{CursorCommand, DisplayCommand, DisplaySink},
+    display::{CursorCommand, CursorState, DisplayCommand, DisplaySink},
     geometry::Rect,
 };
 
 use crate::{
     core::{ClientNews, Core, GuestBug, Job, Mode, Request, Work},
     counters::Counter,
-    cursor::CursorState,
     interrupts,
     memory::SlotTable,
     monitors::MonitorsConfig,

@@ -11,8 +11,8 @@ use std::{
 use caraway_canvas::{Canvas, DrawError, Limits};
 use caraway_ports::{
     display::{
-        Audience, CLIENT_CAPABILITY_BYTES, CursorCommand, DisplayCommand, DisplaySink, DisplaySource, Head, Pixels,
-        SurfaceSpec,
+        Audience, CLIENT_CAPABILITY_BYTES, CursorCommand, CursorState, DisplayCommand, DisplaySink, DisplaySource,
+        Head, Pixels, SurfaceSpec,
     },
     drawing::{Drawable, SurfaceFormat},
     geometry::{Point, Rect},
@@ -21,7 +21,7 @@ use tracing::debug;
 
 use crate::{
     client::{takes_command, takes_surface},
-    cursor::{CursorItem, CursorScene, CursorState},
+    cursor::{CursorItem, CursorScene},
     item::Item,
     picture::Picture,
     scene::{Budget, Scene},

@@ -4,41 +4,9 @@
 use std::sync::Arc;
 
 use caraway_ports::{
-    display::{CursorCommand, CursorShape},
+    display::{CursorCommand, CursorShape, CursorState},
     geometry::Point,
 };
-
-/// The cursor as the guest left it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CursorState {
-    pub(crate) position: Point,
-    pub(crate) visible: bool,
-    pub(crate) shape: Option<Arc<CursorShape>>,
-    pub(crate) trail: (u16, u16),
-}
-
-impl CursorState {
-    pub(crate) fn apply(&mut self, command: &CursorCommand) {
-        match command {
-            CursorCommand::Set {
-                position,
-                visible,
-                shape,
-            } => {
-                self.position = *position;
-                self.visible = *visible;
-                self.shape = Some(Arc::clone(shape));
-            }
-            CursorCommand::Move(position) => {
-                self.position = *position;
-                self.visible = true;
-            }
-            CursorCommand::Hide => self.visible = false,
-            CursorCommand::Trail { length, frequency } => self.trail = (*length, *frequency),
-            CursorCommand::Reset => *self = Self::default(),
-        }
-    }
-}
 
 /// One message of the cursor channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

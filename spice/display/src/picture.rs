@@ -1,11 +1,9 @@
 //! Pictures of the screen for people and tests.
 
 use caraway_ports::{
-    display::{CursorType, Pixels},
+    display::{CursorState, CursorType, Pixels},
     drawing::SurfaceFormat,
 };
-
-use crate::cursor::CursorState;
 
 /// Pixels as R, G, B bytes, rows top-down, no padding.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -95,6 +95,57 @@ pub enum CursorCommand {
     Reset,
 }
 
+/// The cursor the commands so far have made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CursorState {
+    /// The last shape.
+    pub shape: Option<Arc<CursorShape>>,
+    /// Of the hot spot.
+    pub position: Point,
+    /// Whether it is shown.
+    pub visible: bool,
+    /// Length and frequency of the trail.
+    pub trail: (u16, u16),
+}
+
+impl CursorState {
+    /// Follows a command.
+    pub fn apply(&mut self, command: &CursorCommand) {
+        match command {
+            CursorCommand::Set {
+                position,
+                visible,
+                shape,
+            } => {
+                self.shape = Some(Arc::clone(shape));
+                (self.position, self.visible) = (*position, *visible);
+            }
+            CursorCommand::Move(position) => (self.position, self.visible) = (*position, true),
+            CursorCommand::Hide => self.visible = false,
+            CursorCommand::Trail { length, frequency } => self.trail = (*length, *frequency),
+            CursorCommand::Reset => *self = Self::default(),
+        }
+    }
+
+    /// The commands that lead here from no cursor.
+    #[must_use]
+    pub fn replay(&self) -> Vec<CursorCommand> {
+        let mut commands = Vec::new();
+        if let Some(shape) = &self.shape {
+            commands.push(CursorCommand::Set {
+                position: self.position,
+                visible: self.visible,
+                shape: Arc::clone(shape),
+            });
+        }
+        let (length, frequency) = self.trail;
+        if self.trail != (0, 0) {
+            commands.push(CursorCommand::Trail { length, frequency });
+        }
+        commands
+    }
+}
+
 /// One monitor: a part of a surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {

@@ -18,8 +18,8 @@ use std::{
 use caraway_control::{QmpError, Recording};
 use caraway_display::{Display, Watch};
 use caraway_ports::{
-    display::{CursorCommand, CursorShape, DisplayCommand, DisplaySink, Pixels, SurfaceSpec},
-    geometry::{Point, Rect},
+    display::{CursorState, DisplayCommand, DisplaySink, Pixels, SurfaceSpec},
+    geometry::Rect,
 };
 use caraway_trace::TraceWriter;
 
@@ -49,16 +49,8 @@ struct Session {
 struct Tap {
     /// Width and height by number.
     surfaces: BTreeMap<u32, (u32, u32)>,
-    cursor: Cursor,
+    cursor: CursorState,
     tee: Option<Tee>,
-}
-
-#[derive(Debug, Default)]
-struct Cursor {
-    shape: Option<Arc<CursorShape>>,
-    position: Point,
-    visible: bool,
-    trail: (u16, u16),
 }
 
 /// Where commands are written, too.
@@ -213,10 +205,10 @@ impl Tap {
             DisplayCommand::DestroySurface(id) => {
                 self.surfaces.remove(id);
             }
-            DisplayCommand::Cursor(command) => self.cursor.note(command),
+            DisplayCommand::Cursor(command) => self.cursor.apply(command),
             DisplayCommand::Reset => {
                 self.surfaces.clear();
-                self.cursor = Cursor::default();
+                self.cursor = CursorState::default();
             }
             DisplayCommand::Draw(_) | DisplayCommand::Monitors { .. } => {}
         }
@@ -236,42 +228,7 @@ impl Tap {
             }))
         };
         let mut commands: Vec<_> = self.surfaces.iter().filter_map(surface).collect();
-        commands.extend(self.cursor.everything().into_iter().map(DisplayCommand::Cursor));
-        commands
-    }
-}
-
-impl Cursor {
-    fn note(&mut self, command: &CursorCommand) {
-        match command {
-            CursorCommand::Set {
-                position,
-                visible,
-                shape,
-            } => {
-                self.shape = Some(Arc::clone(shape));
-                (self.position, self.visible) = (*position, *visible);
-            }
-            CursorCommand::Move(position) => (self.position, self.visible) = (*position, true),
-            CursorCommand::Hide => self.visible = false,
-            CursorCommand::Trail { length, frequency } => self.trail = (*length, *frequency),
-            CursorCommand::Reset => *self = Self::default(),
-        }
-    }
-
-    fn everything(&self) -> Vec<CursorCommand> {
-        let mut commands = Vec::new();
-        if let Some(shape) = &self.shape {
-            commands.push(CursorCommand::Set {
-                position: self.position,
-                visible: self.visible,
-                shape: Arc::clone(shape),
-            });
-        }
-        let (length, frequency) = self.trail;
-        if (length, frequency) != (0, 0) {
-            commands.push(CursorCommand::Trail { length, frequency });
-        }
+        commands.extend(self.cursor.replay().into_iter().map(DisplayCommand::Cursor));
         commands
     }
 }

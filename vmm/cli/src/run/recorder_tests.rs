@@ -7,8 +7,9 @@ use bytes::Bytes;
 use caraway_canvas::Limits;
 use caraway_display::CursorItem;
 use caraway_ports::{
-    display::CursorType,
+    display::{CursorCommand, CursorShape, CursorType},
     drawing::{Brush, Clip, DrawOp, Drawable, Image, ImageData, Mask, Rop, ScaleMode, Source, SurfaceFormat},
+    geometry::Point,
 };
 use caraway_trace::{Player, TraceReader};
 
