@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import shutil
+import time
 from pathlib import Path
 
 from harness import nested
@@ -15,6 +16,9 @@ STILL_MS = 1500
 # A screen that changes while it is compared is looked at again.
 ROUNDS = 5
 CLIENT_SECONDS = 60
+POLL_SECONDS = 0.05
+# Channel type of a display (spice-protocol, enum SPICE_CHANNEL).
+DISPLAY_CHANNEL = 2
 FAILED = nested.RESULTS / "desktop"
 
 
@@ -40,7 +44,7 @@ class Scene:
 
     def attach(self, name: str, display: int = 0) -> Watcher:
         """A client for one display that stays to the end."""
-        client = self._stack.enter_context(self.guest.watch(name, "--display", str(display)))
+        client = self._stack.enter_context(self.guest.watch(name, "--no-picture", "--display", str(display)))
         self._clients.setdefault(display, []).append(client)
         return client
 
@@ -49,6 +53,31 @@ class Scene:
         client = self.attach(name, display)
         client.step("mark", seconds=nested.BOOT_SECONDS)
         return client
+
+    def amid(self, name: str, commands: str, pattern: str, display: int = 0) -> Watcher:
+        """Has the guest run `commands`, with a client that comes in their middle, and waits for `pattern`.
+
+        The machine is stopped as soon as the first command has said that it begins, and goes on when the client has its
+        channels: so there is no race that either side wins most of the time.
+        """
+        shown = self._displays()
+        start = len(self.guest.serial())
+        self.guest.ask(f"echo begins {name} >/dev/ttyS0; {commands}", rf"^begins {name}$")
+        self.qmp.execute("stop")
+        client = self.attach(name, display)
+        limit = time.monotonic() + nested.BOOT_SECONDS
+        while self._displays() == shown:
+            expect(time.monotonic() < limit, f"client {name} did not connect while the machine was stopped")
+            time.sleep(POLL_SECONDS)
+        expect(not self.guest.reached(pattern, start), f"{commands!r} was over before the machine was stopped")
+        self.qmp.execute("cont")
+        self.guest.wait_serial(pattern, start=start)
+        return client
+
+    def _displays(self) -> int:
+        """How many display channels are up."""
+        channels = self.qmp.execute("query-spice")["channels"]
+        return sum(channel["channel-type"] == DISPLAY_CHANNEL for channel in channels)
 
     def clients(self, display: int = 0) -> list[Watcher]:
         """All clients of a display."""

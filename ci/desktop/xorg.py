@@ -17,21 +17,25 @@ OWN_OUTPUTS = ("qxl-0", "qxl-1")
 class Xorg:
     """One session of Xorg with a driver, with the kernel's or without."""
 
-    def __init__(self, program: Path, driver: str, kernel_driver: bool = True) -> None:
+    def __init__(
+        self, program: Path, driver: str, kernel_driver: bool = True, kernel: str | None = None
+    ) -> None:
         self._program = program
         self._driver = driver
-        self._words = [] if kernel_driver else ["noqxl"]
+        # Xorg cannot have video memory that the kernel's console is on.
+        self._words = [] if kernel_driver else ["noqxl", "vga=normal"]
         self._outputs = KERNEL_OUTPUTS if kernel_driver else OWN_OUTPUTS
-        self.label = driver if kernel_driver else f"{driver} alone"
+        self._kernel = ["--kernel", kernel] if kernel else []
+        self.label = ", ".join([driver if kernel_driver else f"{driver} alone", *self._kernel[1:]])
 
     def session(self) -> str:
         """The whole session, from before the driver to two heads."""
-        image = nested.image("desktop")
+        image = nested.image("desktop", *self._kernel)
         config = {
             "boot": boot_of(image, *self._words),
             "disk": [{"path": image["disk"], "readonly": True}],
         }
-        with Scene(self.label.replace(" ", "-"), self._program, config) as scene:
+        with Scene(self.label.replace(", ", "-").replace(" ", "-"), self._program, config) as scene:
             before = scene.attached("before")
             scene.guest.wait_serial(READY)
             scene.guest.ask(f"desktop {self._driver} &", r"^")
@@ -51,13 +55,14 @@ class Xorg:
 
     def _suspend(self, scene: Scene) -> None:
         for state in ("off", "on"):
-            scene.guest.ask(f"xset dpms force {state}; echo screen {state}", rf"^screen {state}$")
+            scene.amid(f"turning-{state}", f"xset dpms force {state}; echo screen {state}", rf"^screen {state}$")
             scene.attached(f"screen-{state}")
             scene.size(f"the screen is {state}", 1024, 768)
 
     def _two_heads(self, scene: Scene) -> None:
         first, second = self._outputs
-        scene.guest.ask(
+        scene.amid(
+            "second-head",
             f"xrandr --addmode {second} 1024x768; xrandr --output {second} --right-of {first} --mode 1024x768;"
             " xsetroot -solid '#402060'; echo heads",
             r"^heads$",
@@ -81,7 +86,7 @@ class Xorg:
             # What is drawn later in a framebuffer of both heads qxl.ko (6.1, 6.12) passes on for the first one only.
             if number == 0 or self._driver != "modesetting":
                 expect(_colours(shown) > 2, f"nothing is on head {number}")
-        scene.guest.ask(f"xrandr --output {second} --off; echo one head", r"^one head$")
+        scene.amid("one-head-less", f"xrandr --output {second} --off; echo one head", r"^one head$")
         late.step("monitors", count=1, seconds=60)
         # Not 1024x768: qxl.ko keeps the room of a head that was turned off.
         scene.same("one head again")

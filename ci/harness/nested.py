@@ -129,6 +129,10 @@ class NestedVm:
                 raise Failed(f"serial line: no {pattern!r}: {why}; it ends with:\n{text[-2000:]}\n{self.errors()}")
             time.sleep(POLL_SECONDS)
 
+    def reached(self, pattern: str, start: int = 0) -> bool:
+        """Whether the guest has printed what matches, after position `start`."""
+        return re.compile(pattern, re.MULTILINE).search(self.serial(), start) is not None
+
     def client(self, command: str, *arguments: str, steps: list[dict] | None = None) -> list[dict]:
         """One run of the scripted SPICE client; its answers, one object a line."""
         if steps is not None:

@@ -198,7 +198,9 @@ def arguments() -> argparse.Namespace:
     commands.add_parser("hash", parents=[connection])
     commands.add_parser("wait-hash", parents=[connection]).add_argument("wanted")
     commands.add_parser("wait-text", parents=[connection]).add_argument("wanted")
-    commands.add_parser("drive", parents=[connection]).add_argument("--script", required=True)
+    driver = commands.add_parser("drive", parents=[connection])
+    driver.add_argument("--script", required=True)
+    driver.add_argument("--no-picture", action="store_true", help="do not wait for a picture before the first step")
     viewer = commands.add_parser("remote-viewer", parents=[connection])
     viewer.add_argument("--expect", required=True, help="picture to find in the window")
     viewer.add_argument("--out", help="where to save what the X screen showed")
@@ -255,7 +257,8 @@ def drive(options: argparse.Namespace) -> int:
     client = session.Client(target, options.display)
     client.connect(options.connect_seconds)
     try:
-        client.wait_mark(options.seconds)
+        if not getattr(options, "no_picture", False):
+            client.wait_mark(options.seconds)
         steps = Steps(client, options.vmlinux)
         for step in steps_of(options, client):
             say({**steps.run(step), "mark_ns": client.mark_ns})

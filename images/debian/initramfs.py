@@ -43,8 +43,8 @@ class Archive:
         return bytes(self._data)
 
 
-def assemble(init: bytes, modules: list[tuple[str, bytes]]) -> bytes:
-    """Busybox, `init` as /init, `modules` under /modules and their order in /modules/order."""
+def assemble(init: bytes, modules: list[tuple[str, bytes]], others: list[tuple[str, bytes]]) -> bytes:
+    """Busybox, `init` as /init, `modules` under /modules and their order in /modules/order, which leaves out `others`."""
     archive = Archive()
     for name in ("bin", "dev", "proc", "sys", "run", "tmp", "etc", "new", "modules"):
         archive.folder(name)
@@ -52,7 +52,7 @@ def assemble(init: bytes, modules: list[tuple[str, bytes]]) -> bytes:
     archive.file("bin/busybox", BUSYBOX.read_bytes(), executable=True)
     archive.link("bin/sh", "busybox")
     archive.file("init", init, executable=True)
-    for name, image in modules:
+    for name, image in [*modules, *others]:
         archive.file(f"modules/{name}.ko", image)
     archive.file("modules/order", "".join(f"{name}\n" for name, _ in modules).encode())
     return archive.finish()

@@ -14,7 +14,8 @@ class PackageError(Exception):
     """A package cannot be found or downloaded; the text says which and what apt said."""
 
 
-def _apt(*command: str, cwd: Path | None = None) -> str:
+def apt(*command: str, cwd: Path | None = None) -> str:
+    """Runs one of apt's commands; what it printed."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
@@ -25,7 +26,7 @@ def _apt(*command: str, cwd: Path | None = None) -> str:
 def refresh_lists() -> None:
     """`apt-get update`, as root or through sudo: stored lists that are too old name files that are gone."""
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    _apt(*prefix, "apt-get", "update", "-q")
+    apt(*prefix, "apt-get", "update", "-q")
 
 
 def real_package(metapackage: str) -> tuple[str, str]:
@@ -39,16 +40,21 @@ def real_package(metapackage: str) -> tuple[str, str]:
         known = note.read_text(encoding="utf-8").split()
         if len(known) == 3 and known[0] == stamp:
             return known[1], known[2]
-    depends = re.search(r"Depends: (\S+)", _apt("apt-cache", "depends", metapackage))
+    depends = re.search(r"Depends: (\S+)", apt("apt-cache", "depends", metapackage))
     if depends is None:
         raise PackageError(f"{metapackage} depends on nothing: is it a metapackage?")
     name = depends.group(1)
-    candidate = re.search(r"Candidate: (\S+)", _apt("apt-cache", "policy", name))
-    if candidate is None or candidate.group(1) == "(none)":
-        raise PackageError(f"{name} has no candidate version")
-    version = candidate.group(1)
+    version = candidate(name)
     note.write_text(f"{stamp} {name} {version}\n", encoding="utf-8")
     return name, version
+
+
+def candidate(name: str) -> str:
+    """The version of a package that apt would install."""
+    found = re.search(r"Candidate: (\S+)", apt("apt-cache", "policy", name))
+    if found is None or found.group(1) == "(none)":
+        raise PackageError(f"{name} has no candidate version")
+    return found.group(1)
 
 
 def download(name: str, version: str, folder: Path) -> Path:
@@ -57,10 +63,10 @@ def download(name: str, version: str, folder: Path) -> Path:
     # As root apt would drop to the user _apt, which may not write here, and warn about it.
     command = ("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", wanted)
     try:
-        _apt(*command, cwd=folder)
+        apt(*command, cwd=folder)
     except PackageError:
         refresh_lists()
-        _apt(*command, cwd=folder)
+        apt(*command, cwd=folder)
     files = list(folder.glob(f"{name}_*.deb"))
     if len(files) != 1:
         raise PackageError(f"{wanted}: {len(files)} files were downloaded, not one")
@@ -75,10 +81,7 @@ def unpack(package: Path, folder: Path) -> None:
 def unpacked(name: str, version: str | None = None) -> Path:
     """The files of package `name`, downloaded and unpacked once into the cache."""
     if version is None:
-        candidate = re.search(r"Candidate: (\S+)", _apt("apt-cache", "policy", name))
-        if candidate is None or candidate.group(1) == "(none)":
-            raise PackageError(f"{name} has no candidate version")
-        version = candidate.group(1)
+        version = candidate(name)
 
     def build(folder: Path) -> None:
         package = download(name, version, folder)

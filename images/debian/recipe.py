@@ -1,10 +1,11 @@
 """Recipes: what an image is made of, read from a TOML file and built into the cache."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cache, initramfs, kernel, rootfs
+from . import cache, initramfs, kernel, modules, rootfs
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 KEYS = {"description", "kernel", "init", "modules", "cmdline", "root"}
@@ -48,27 +49,30 @@ def read(name: str) -> Recipe:
     return Recipe(name, table["kernel"], init, table["modules"], table["cmdline"], root)
 
 
-def build(recipe: Recipe, other_kernel: str | None = None) -> dict[str, str]:
+def build(recipe: Recipe, other_kernel: str | None = None, extra: Sequence[Path] = ()) -> dict[str, str]:
     """Builds what the recipe describes, or finds it built, and returns what to boot: paths and the command line.
 
-    `other_kernel` is a metapackage to take in place of the recipe's.
+    `other_kernel` is a metapackage to take in place of the recipe's. `extra` are folders with the source of modules that
+    lie in the initramfs beside the recipe's, and that nobody loads unasked.
     """
     linux = kernel.load(other_kernel or recipe.kernel)
     result = {"vmlinuz": str(linux.vmlinuz), "vmlinux": str(linux.vmlinux), "cmdline": recipe.cmdline}
-    result["initramfs"] = str(initramfs_of(linux, recipe.init, recipe.modules))
+    result["initramfs"] = str(initramfs_of(linux, recipe.init, recipe.modules, extra))
     if recipe.root is not None:
         result["disk"] = str(_disk(recipe.root))
     return result
 
 
-def initramfs_of(linux: kernel.Kernel, init: str, modules: list[str]) -> Path:
-    """The initramfs of a kernel, an init script and a list of modules, built once for each combination."""
+def initramfs_of(linux: kernel.Kernel, init: str, wanted: list[str], extra: Sequence[Path] = ()) -> Path:
+    """The initramfs of a kernel, an init script and modules, built once for each combination."""
     assembler = Path(initramfs.__file__).read_bytes()
-    name = cache.digest(linux.name, init, *modules, initramfs.BUSYBOX.read_bytes(), assembler)
+    built = [modules.build(linux, source) for source in extra]
+    parts = [part for module in built for part in module]
+    name = cache.digest(linux.name, init, *wanted, *parts, initramfs.BUSYBOX.read_bytes(), assembler)
 
     def fill(folder: Path) -> None:
-        loaded = kernel.load_order(linux, modules)
-        (folder / "initramfs").write_bytes(initramfs.assemble(init.encode(), loaded))
+        loaded = kernel.load_order(linux, wanted)
+        (folder / "initramfs").write_bytes(initramfs.assemble(init.encode(), loaded, built))
 
     return cache.entry("initramfs", name, fill) / "initramfs"
 

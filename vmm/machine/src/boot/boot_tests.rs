@@ -247,10 +247,10 @@ impl BootVideo for Screen {
 fn a_bzimage_is_told_of_the_screen_it_starts_with() {
     let ram = ram();
     let kernel = bzimage();
-    let told = |video| {
+    let told_with = |cmdline, video| {
         let request = Request {
             video,
-            ..request(&kernel, "")
+            ..request(&kernel, cmdline)
         };
         let Entry::Long64 { zero_page, .. } = load(&ram, &request).unwrap() else {
             panic!("a bzImage");
@@ -259,7 +259,9 @@ fn a_bzimage_is_told_of_the_screen_it_starts_with() {
             .unwrap()
             .screen_info
     };
+    let told = |video| told_with("quiet vga=normal vga=791", video);
     assert_eq!(told(None).orig_video_isVGA, 0);
+    assert_eq!(told_with("vga=791 vga=normal quiet", Some(&Screen)).orig_video_isVGA, 0);
     let screen = told(Some(&Screen));
     assert_eq!(screen.orig_video_isVGA, 0x23);
     assert_eq!(

@@ -145,7 +145,8 @@ pub fn load(ram: &GuestRam, request: &Request<'_>) -> Result<Entry, BootError> {
         KernelPlan::BzImage(kernel) => {
             kernel.load(&plan.image, ram)?;
             Placed::load(plan.initramfs.as_ref(), ram)?;
-            let screen = request.video.and_then(BootVideo::linear_screen);
+            let video = request.video.filter(|_| !wants_no_screen(request.cmdline));
+            let screen = video.and_then(BootVideo::linear_screen);
             let zero_page = plan
                 .information
                 .write_zero_page(ram, &kernel.header, kernel.load, screen.as_ref())?;
@@ -159,6 +160,16 @@ pub fn load(ram: &GuestRam, request: &Request<'_>) -> Result<Entry, BootError> {
             })
         }
     }
+}
+
+/// Whether a command line asks for a machine whose screen nobody has set: `vga=normal`, which boot loaders read. Xorg's own
+/// driver for QXL cannot map video memory that the kernel's console on a VESA mode has taken.
+fn wants_no_screen(cmdline: &str) -> bool {
+    cmdline
+        .split_ascii_whitespace()
+        .rev()
+        .find_map(|word| word.strip_prefix("vga="))
+        == Some("normal")
 }
 
 /// Whether [`load`] would find anything wrong with the files and the command line.
