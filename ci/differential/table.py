@@ -16,12 +16,12 @@ class Table:
     def add(self, commands: list[dict]) -> None:
         for command in commands:
             self.commands += 1
-            kind, surface, *_ = command["cell"].split("|")
+            kind, surface, *_ = command["cell"].split("/")
             if command["changed"]:
                 self.changed[command["cell"]] += 1
                 if command["sampled"]:
                     self.sampled[command["sampled"]] += 1
-                self.sent[f"{kind}|{surface}"][command["sent"]] += 1
+                self.sent[f"{kind}/{surface}"][command["sent"]] += 1
 
     def empty(self) -> list[str]:
         """Cells without a command that changed pixels."""
@@ -30,25 +30,25 @@ class Table:
     def lines(self, details: bool) -> list[str]:
         """The report: for each operation and format the commands sent as such and as pictures; with `details` every
         cell, masks across and clips down."""
-        kinds = list(dict.fromkeys(cell.split("|")[0] for cell in self.cells))
-        formats = list(dict.fromkeys(cell.split("|")[1] for cell in self.cells))
+        kinds = list(dict.fromkeys(cell.split("/")[0] for cell in self.cells))
+        formats = list(dict.fromkeys(cell.split("/")[1] for cell in self.cells))
         found = ["commands that changed pixels, sent as commands + as pictures"]
         found.append(_row("", formats))
         for kind in kinds:
-            counts = (self.sent[f"{kind}|{surface}"] for surface in formats)
+            counts = (self.sent[f"{kind}/{surface}"] for surface in formats)
             found.append(_row(kind, [f"{c['command']}+{c['picture'] + c['nothing']}" for c in counts]))
         found += ["", "of those, with a source that was"]
         ways = ("as it is", "nearest", "interpolated")
         found.append(_row("", [f"{surface} {way}" for surface in formats for way in ways], 20))
         for kind in kinds:
-            counts = [self.sampled[f"{kind}|{surface}|{way}"] for surface in formats for way in ways]
+            counts = [self.sampled[f"{kind}/{surface}/{way}"] for surface in formats for way in ways]
             if any(counts):
                 found.append(_row(kind, counts, 20))
         if details:
             found += ["", "each cell: masks no, yes, inverse, each with clips none, one, several"]
             groups: dict[str, list[int]] = defaultdict(list)
             for cell in self.cells:
-                kind, surface, mode, _, _ = cell.split("|")
+                kind, surface, mode, _, _ = cell.split("/")
                 groups[f"{kind:<12}{surface:<8}{mode:<14}"].append(self.changed[cell])
             for name, counts in groups.items():
                 found.append(name + " |".join("".join(f"{c:>4}" for c in counts[i : i + 3]) for i in range(0, len(counts), 3)))

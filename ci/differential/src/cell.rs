@@ -244,6 +244,6 @@ impl Cell {
     #[must_use]
     pub fn name(self, format: SurfaceFormat) -> String {
         let Self { kind, mode, mask, clip } = self;
-        format!("{kind:?}|{format:?}|{}|{mask:?}|{clip:?}", mode.name())
+        format!("{kind:?}/{format:?}/{}/{mask:?}/{clip:?}", mode.name())
     }
 }

@@ -200,7 +200,7 @@ impl Test {
             drawable,
             changed,
         } = made;
-        let sampled = sampling(&drawable).map(|how| format!("{:?}|{:?}|{how}", cell.kind, round.format));
+        let sampled = sampling(&drawable).map(|how| format!("{:?}/{:?}/{how}", cell.kind, round.format));
         self.last = Some(drawable.clone());
         let sent = self.submit(DisplayCommand::Draw(Box::new(drawable)));
         Done {

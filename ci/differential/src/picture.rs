@@ -26,6 +26,8 @@ pub struct Place {
 pub struct Maker<'a> {
     pub chance: Chance,
     pub places: &'a [Place],
+    /// Of the surface drawn on.
+    pub format: SurfaceFormat,
 }
 
 const BITMAPS: [BitmapFormat; 10] = [
@@ -141,12 +143,21 @@ impl Maker<'_> {
     pub fn image(&mut self, least: (u32, u32)) -> Image {
         let fits = |place: &Place| place.width >= least.0 && place.height >= least.1;
         if self.chance.percent(30) {
-            let fitting: Vec<Place> = self.places.iter().copied().filter(fits).collect();
+            let mut fitting: Vec<Place> = self.places.iter().copied().filter(fits).collect();
+            // Surfaces of other formats are images of which few clients can be told.
+            if self.chance.percent(60) {
+                fitting.retain(|place| place.format == self.format);
+            }
             if let Some(place) = self.chance.one(&fitting) {
                 return self.surface_image(&place);
             }
         }
-        let format = self.chance.one(&BITMAPS).unwrap_or(BitmapFormat::Bit32);
+        let format = if self.format == SurfaceFormat::A8 && self.chance.percent(70) {
+            self.chance.one(&[BitmapFormat::Rgba, BitmapFormat::Bit8A])
+        } else {
+            self.chance.one(&BITMAPS)
+        };
+        let format = format.unwrap_or(BitmapFormat::Bit32);
         let bitmap = self.bitmap(format, least);
         let high_bits_set = format == BitmapFormat::Bit32 && self.chance.percent(30);
         let (width, height) = (bitmap.width, bitmap.height);

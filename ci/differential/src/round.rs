@@ -74,6 +74,7 @@ impl Round {
         let mut maker = Maker {
             chance,
             places: &places,
+            format,
         };
         let aside = Place {
             id: ASIDE,
@@ -126,6 +127,7 @@ impl Round {
             let mut maker = Maker {
                 chance,
                 places: &self.places,
+                format: self.format,
             };
             let on_screen = self.format != SurfaceFormat::A1 && maker.chance.percent(50);
             let target = self.places[usize::from(!on_screen)];
@@ -133,11 +135,13 @@ impl Round {
             let before = self.canvas.read(target.id, drawable.bbox);
             let done = self.canvas.draw(&drawable).is_ok();
             let after = self.canvas.read(target.id, drawable.bbox);
+            // What has changed nothing but unused bits is drawn on the display as well.
+            let drawn = done && before != after;
             let changed = match (before, after) {
                 (Some(before), Some(after)) => different(&before, &after),
                 _ => 0,
             };
-            if (done && changed > 0) || attempt == TRIES {
+            if drawn || attempt == TRIES {
                 return Made {
                     cell: *cell,
                     drawable,
@@ -163,6 +167,7 @@ impl Round {
         let mut maker = Maker {
             chance: Chance::new(0, &[]),
             places: &self.places,
+            format: self.format,
         };
         let from = Place {
             id: from,

@@ -11,10 +11,12 @@ mod composite;
 mod error;
 mod ops;
 mod paint;
+mod parts;
 mod path;
 mod picture;
 mod region;
 mod rop;
+mod sample;
 mod scale;
 mod stroke;
 mod surface;
@@ -25,3 +27,4 @@ mod tests;
 
 pub use canvas::{Canvas, Drawn, Limits};
 pub use error::{CreateError, DrawError};
+pub use parts::{clip_parts, stroke_lines};
