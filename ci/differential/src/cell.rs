@@ -230,12 +230,24 @@ impl Cell {
         cells
     }
 
+    /// How often a cell has its turn, compared with others: where there are few, much else is left to chance.
+    #[must_use]
+    pub const fn weight(self) -> usize {
+        match self.kind {
+            Kind::Transparent | Kind::AlphaBlend => 12,
+            Kind::Text => 6,
+            Kind::CopyBits | Kind::Composite => 4,
+            _ => 1,
+        }
+    }
+
     /// Of a destination without alpha, or always, some operators leave everything.
     fn can_change(self, format: SurfaceFormat) -> bool {
         let has_alpha = matches!(format, SurfaceFormat::Argb | SurfaceFormat::A8 | SurfaceFormat::A1);
         match self.mode {
             Mode::Operator(2) => false,
             Mode::Operator(4 | 13) => has_alpha,
+            Mode::Operator(9) => !matches!(format, SurfaceFormat::A8 | SurfaceFormat::A1),
             _ => true,
         }
     }

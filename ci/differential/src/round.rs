@@ -203,7 +203,8 @@ impl Round {
 
 /// The cells of one round of a format: after enough rounds each has come as often as any other.
 fn cells_of_round(seed: u64, of_format: u64, format: SurfaceFormat) -> Vec<Cell> {
-    let all = Cell::all(format);
+    let cells = Cell::all(format);
+    let all: Vec<Cell> = cells.iter().flat_map(|cell| vec![*cell; cell.weight()]).collect();
     let count = all.len() as u64;
     let first = of_format * COMMANDS;
     (first..first + COMMANDS)

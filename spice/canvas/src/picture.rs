@@ -135,10 +135,15 @@ impl<'s> Picture<'s> {
         }
     }
 
-    /// The same pixels; the unused byte of those without alpha is taken as such.
+    /// The same pixels; the unused byte of those of an xRGB surface is taken as alpha.
     pub(crate) fn with_alpha(self) -> Self {
+        let unused = match &self.content {
+            Content::Surface(surface) => surface.format == SurfaceFormat::Xrgb,
+            Content::Part { pixels, .. } => pixels.format == SurfaceFormat::Xrgb,
+            Content::Bitmap(_) => false,
+        };
         Self {
-            has_alpha: true,
+            has_alpha: self.has_alpha || unused,
             ..self
         }
     }
