@@ -108,8 +108,13 @@ impl<'s> Compositor<'s> {
         let operator = Operator::from_raw((flags & 0xff) as u8)?;
         let at = Point::new(bbox.left, bbox.top);
         let open = |image: &'s Image, map: Map, shifts: (u32, u32), opaque: u32| -> Result<Sampler<'s>, DrawError> {
+            let picture = Picture::open(image, sources)?;
             Ok(Sampler {
-                picture: Picture::open(image, sources)?.converted_without_alpha(sources.own.format, image),
+                picture: if flags & opaque != 0 {
+                    picture.converted(sources.own.format, image)
+                } else {
+                    picture.converted_without_alpha(sources.own.format, image)
+                },
                 map,
                 filter: Filter::from_flags(flags, shifts.0),
                 repeat: Repeat::from_flags(flags, shifts.1),
