@@ -144,7 +144,11 @@ impl Maker<'_> {
 
     /// A point in or near the box, or far from it.
     fn path_point(&mut self, bbox: &Rect) -> Point {
-        let far = if self.chance.percent(10) { 900 } else { 12 };
+        let far = match self.chance.pick(0..=99) {
+            0 => 1 << 21,
+            1..=10 => 900,
+            _ => 12,
+        };
         let x = self.chance.int(bbox.left - far..=bbox.right + far);
         let y = self.chance.int(bbox.top - far..=bbox.bottom + far);
         let fraction = if self.chance.percent(50) {
@@ -191,10 +195,11 @@ impl Maker<'_> {
             GlyphDepth::A8 => 8,
         };
         let origin = self.offset(6);
+        let far = if self.chance.percent(1) { 1 << 20 } else { 0 };
         let length = (width * bits).div_ceil(8) * height;
         Glyph {
             render_pos: Point::new(
-                self.chance.int(bbox.left - 4..=bbox.right),
+                self.chance.int(bbox.left - 4 - far..=bbox.right + far),
                 self.chance.int(bbox.top - 4..=bbox.bottom),
             ),
             origin,
@@ -250,9 +255,16 @@ impl Maker<'_> {
             mask_transform: if mask.is_some() { self.transform() } else { None },
             src,
             mask,
-            src_origin: self.offset(12),
-            mask_origin: self.offset(12),
+            src_origin: self.origin(),
+            mask_origin: self.origin(),
         }))
+    }
+
+    /// Where a composite begins in an image: 16 bits.
+    fn origin(&mut self) -> Point {
+        let Point { x, y } = self.offset(12);
+        let held = |at: i32| at.clamp(i32::from(i16::MIN), i32::from(i16::MAX));
+        Point::new(held(x), held(y))
     }
 
     /// None, a shift, a turn, a scale, or anything, that can be inverted.
@@ -274,6 +286,11 @@ impl Maker<'_> {
             6 | 7 => {
                 let scale = (self.chance.int(ONE / 8..=3 * ONE), self.chance.int(ONE / 8..=3 * ONE));
                 [scale.0, 0, shift.0 + fraction.0, 0, scale.1, shift.1 + fraction.1]
+            }
+            8 if self.chance.percent(10) => {
+                // Far out, or so large that the middle of a pixel is nowhere near.
+                let mut any = || self.chance.bits().cast_signed();
+                [any(), any(), any(), any(), any(), any()]
             }
             8 => {
                 let whole = (self.chance.int(1..=3) * ONE, self.chance.int(1..=3) * ONE);

@@ -218,8 +218,13 @@ impl Maker<'_> {
         Rect::at(at.0, at.1, of_width.min(width), of_height.min(height))
     }
 
-    /// A point around the origin.
+    /// A point around the origin, or now and then one as far from it as numbers reach.
     pub fn offset(&mut self, far: i32) -> Point {
+        if self.chance.percent(2) {
+            let extremes = [i32::MIN, i32::MIN + 1, -70_000, 70_000, i32::MAX - 1, i32::MAX];
+            let mut any = || self.chance.one(&extremes).unwrap_or(0);
+            return Point::new(any(), any());
+        }
         Point::new(self.chance.int(-far..=far), self.chance.int(-far..=far))
     }
 
