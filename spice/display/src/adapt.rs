@@ -254,3 +254,7 @@ fn opaque_images(composite: &mut Composite) -> Result<(), EncodeError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "adapt_tests.rs"]
+mod tests;
