@@ -194,6 +194,16 @@ impl Round {
         drawable
     }
 
+    /// The significant bits of all pixels on the screen: 64-bit FNV-1a.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<u64> {
+        let pixels = self.screen()?;
+        let masked = pixels.data.iter().zip(significant(pixels.format).iter().cycle());
+        Some(masked.fold(0xcbf2_9ce4_8422_2325, |hash, (byte, mask)| {
+            (hash ^ u64::from(byte & mask)).wrapping_mul(0x0100_0000_01b3)
+        }))
+    }
+
     /// What our canvas has on the screen.
     #[must_use]
     pub fn screen(&self) -> Option<Pixels> {
