@@ -11,17 +11,21 @@ class Table:
         self.changed: Counter[str] = Counter()
         self.sampled: Counter[str] = Counter()
         self.sent: dict[str, Counter[str]] = defaultdict(Counter)
+        # By operation, format and raster operation.
+        self.as_commands: Counter[str] = Counter()
         self.commands = 0
 
     def add(self, commands: list[dict]) -> None:
         for command in commands:
             self.commands += 1
-            kind, surface, *_ = command["cell"].split("/")
+            kind, surface, mode, *_ = command["cell"].split("/")
             if command["changed"]:
                 self.changed[command["cell"]] += 1
                 if command["sampled"]:
                     self.sampled[command["sampled"]] += 1
                 self.sent[f"{kind}/{surface}"][command["sent"]] += 1
+                if command["sent"] == "command":
+                    self.as_commands[f"{kind}/{surface}/{mode}"] += 1
 
     def empty(self) -> list[str]:
         """Cells without a command that changed pixels."""
@@ -44,6 +48,14 @@ class Table:
             counts = [self.sampled[f"{kind}/{surface}/{way}"] for surface in formats for way in ways]
             if any(counts):
                 found.append(_row(kind, counts, 20))
+        groups = dict.fromkeys("/".join(cell.split("/")[:3]) for cell in self.cells)
+        never: dict[str, list[str]] = defaultdict(list)
+        for group in groups:
+            if not self.as_commands[group]:
+                kind, surface, mode = group.split("/")
+                never[f"{kind} on {surface}"].append(mode)
+        found += ["", "only sent as pictures"]
+        found += [f"{name}: {', '.join(modes)}" for name, modes in never.items()]
         if details:
             found += ["", "each cell: masks no, yes, inverse, each with clips none, one, several"]
             groups: dict[str, list[int]] = defaultdict(list)

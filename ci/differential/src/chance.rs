@@ -12,14 +12,14 @@ impl Chance {
     pub fn new(seed: u64, path: &[u64]) -> Self {
         let mut chance = Self(seed);
         for step in path {
-            chance.0 = chance.next() ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            chance.0 = chance.word() ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
-        chance.next();
+        chance.word();
         chance
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -28,14 +28,14 @@ impl Chance {
 
     /// 32 bits.
     pub fn bits(&mut self) -> u32 {
-        (self.next() >> 32) as u32
+        (self.word() >> 32) as u32
     }
 
     /// One of the range.
     pub fn pick(&mut self, range: RangeInclusive<i64>) -> i64 {
         let (low, high) = (*range.start(), *range.end());
         let count = u64::try_from(high - low + 1).unwrap_or(1);
-        low + i64::try_from(self.next() % count).unwrap_or(0)
+        low + i64::try_from(self.word() % count).unwrap_or(0)
     }
 
     /// One of the range.
@@ -50,19 +50,19 @@ impl Chance {
 
     /// True in so many of a hundred cases.
     pub fn percent(&mut self, percent: u64) -> bool {
-        self.next() % 100 < percent
+        self.word() % 100 < percent
     }
 
     /// One of several.
     pub fn one<T: Copy>(&mut self, of: &[T]) -> Option<T> {
-        of.get(usize::try_from(self.next()).unwrap_or(0) % of.len().max(1))
+        of.get(usize::try_from(self.word()).unwrap_or(0) % of.len().max(1))
             .copied()
     }
 
     /// In another order.
     pub fn shuffle<T>(&mut self, values: &mut [T]) {
         for last in (1..values.len()).rev() {
-            values.swap(last, usize::try_from(self.next() % (last as u64 + 1)).unwrap_or(0));
+            values.swap(last, usize::try_from(self.word() % (last as u64 + 1)).unwrap_or(0));
         }
     }
 }

@@ -169,7 +169,7 @@ impl Test {
         }
         let mut commands = Vec::new();
         for _ in 0..request.draw {
-            match round.next() {
+            match round.draw_next() {
                 Some(made) => commands.push(self.draw(&round, made)),
                 None => bail!("the round has no more commands"),
             }

@@ -113,7 +113,7 @@ impl Round {
     }
 
     /// The next command. It changes pixels, unless many tries had none that does.
-    pub fn next(&mut self) -> Option<Made> {
+    pub fn draw_next(&mut self) -> Option<Made> {
         let cell = *self.cells.get(usize::try_from(self.made).ok()?)?;
         let made = self.made;
         self.made += 1;

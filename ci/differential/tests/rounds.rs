@@ -12,7 +12,7 @@ fn rounds_end_as_the_reference_client_has_drawn_them() {
             panic!("{line}");
         };
         let (mut round, _) = Round::new(seed.parse().unwrap(), number.parse().unwrap());
-        let commands = std::iter::from_fn(|| round.next()).count();
+        let commands = std::iter::from_fn(|| round.draw_next()).count();
         assert_eq!(commands as u64, COMMANDS, "{line}");
         let shown = |round: &Round| format!("{:016x}", round.fingerprint().unwrap());
         assert_eq!(shown(&round), screen, "screen of {line}");
