@@ -66,7 +66,7 @@ impl Kind {
             Self::Text => [GlyphDepth::A1, GlyphDepth::A4, GlyphDepth::A8]
                 .map(Mode::Glyphs)
                 .to_vec(),
-            Self::Composite => (0..OPERATORS.len()).map(Mode::Operator).collect(),
+            Self::Composite => OPERATORS.iter().map(|(number, _)| Mode::Operator(*number)).collect(),
             _ => vec![Mode::None],
         }
     }
@@ -107,22 +107,37 @@ const FIRST: u16 = 0x1000;
 /// Stands for the flag that inverts the second operand.
 const SECOND: u16 = 0x2000;
 
-/// Render's operators, by their numbers.
-pub const OPERATORS: [&str; 14] = [
-    "clear",
-    "src",
-    "dst",
-    "over",
-    "over-reverse",
-    "in",
-    "in-reverse",
-    "out",
-    "out-reverse",
-    "atop",
-    "atop-reverse",
-    "xor",
-    "add",
-    "saturate",
+/// Render's operators, with their numbers.
+const OPERATORS: [(u8, &str); 29] = [
+    (0x00, "clear"),
+    (0x01, "src"),
+    (0x02, "dst"),
+    (0x03, "over"),
+    (0x04, "over-reverse"),
+    (0x05, "in"),
+    (0x06, "in-reverse"),
+    (0x07, "out"),
+    (0x08, "out-reverse"),
+    (0x09, "atop"),
+    (0x0a, "atop-reverse"),
+    (0x0b, "xor"),
+    (0x0c, "add"),
+    (0x0d, "saturate"),
+    (0x30, "multiply"),
+    (0x31, "screen"),
+    (0x32, "overlay"),
+    (0x33, "darken"),
+    (0x34, "lighten"),
+    (0x35, "color-dodge"),
+    (0x36, "color-burn"),
+    (0x37, "hard-light"),
+    (0x38, "soft-light"),
+    (0x39, "difference"),
+    (0x3a, "exclusion"),
+    (0x3b, "hue"),
+    (0x3c, "saturation"),
+    (0x3d, "color"),
+    (0x3e, "luminosity"),
 ];
 
 /// The raster operation, or what an operation has in its place.
@@ -134,7 +149,8 @@ pub enum Mode {
     /// The codes with this high nibble.
     Ternary(u8),
     Glyphs(GlyphDepth),
-    Operator(usize),
+    /// By its number.
+    Operator(u8),
 }
 
 impl Mode {
@@ -160,7 +176,10 @@ impl Mode {
             Self::Binary(name) => name.to_owned(),
             Self::Ternary(high) => format!("{high:x}0-{high:x}f"),
             Self::Glyphs(depth) => format!("{depth:?}"),
-            Self::Operator(number) => OPERATORS.get(number).copied().unwrap_or("?").to_owned(),
+            Self::Operator(wanted) => {
+                let found = OPERATORS.iter().find(|(number, _)| *number == wanted);
+                found.map_or_else(String::new, |(_, name)| (*name).to_owned())
+            }
         }
     }
 }

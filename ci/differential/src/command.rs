@@ -231,7 +231,7 @@ impl Maker<'_> {
 
     fn composite(&mut self, mode: Mode) -> DrawOp {
         let operator = if let Mode::Operator(number) = mode {
-            number as u32
+            u32::from(number)
         } else {
             3
         };

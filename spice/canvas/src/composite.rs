@@ -6,8 +6,9 @@ use caraway_ports::{
 };
 
 use crate::{
-    blend::{Dest, multiply, scaled},
+    blend::Dest,
     error::DrawError,
+    operator::Operator,
     paint::Painter,
     picture::{Picture, Sources},
     sample::{Filter, Map, Repeat, Sampler},
@@ -17,80 +18,6 @@ const COMPONENT_ALPHA: u32 = 1 << 18;
 const SOURCE_OPAQUE: u32 = 1 << 22;
 const MASK_OPAQUE: u32 = 1 << 23;
 const DEST_OPAQUE: u32 = 1 << 24;
-
-/// The operators that are known, under their numbers in the Render extension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operator {
-    Clear,
-    Src,
-    Dst,
-    Over,
-    OverReverse,
-    In,
-    InReverse,
-    Out,
-    OutReverse,
-    Atop,
-    AtopReverse,
-    Xor,
-    Add,
-    Saturate,
-}
-
-impl Operator {
-    const ALL: [Self; 14] = [
-        Self::Clear,
-        Self::Src,
-        Self::Dst,
-        Self::Over,
-        Self::OverReverse,
-        Self::In,
-        Self::InReverse,
-        Self::Out,
-        Self::OutReverse,
-        Self::Atop,
-        Self::AtopReverse,
-        Self::Xor,
-        Self::Add,
-        Self::Saturate,
-    ];
-
-    fn from_raw(operator: u8) -> Result<Self, DrawError> {
-        let known = Self::ALL.get(usize::from(operator)).copied();
-        known.ok_or(DrawError::Operator { operator })
-    }
-
-    /// What source and destination count, in 255ths, where their alpha is this.
-    fn factors(self, source: u32, dest: u32) -> (u32, u32) {
-        match self {
-            Self::Clear => (0, 0),
-            Self::Src => (255, 0),
-            Self::Dst => (0, 255),
-            Self::Over => (255, 255 - source),
-            Self::OverReverse => (255 - dest, 255),
-            Self::In => (dest, 0),
-            Self::InReverse => (0, source),
-            Self::Out => (255 - dest, 0),
-            Self::OutReverse => (0, 255 - source),
-            Self::Atop => (dest, 255 - source),
-            Self::AtopReverse => (255 - dest, source),
-            Self::Xor => (255 - dest, 255 - source),
-            Self::Add => (255, 255),
-            Self::Saturate if source > 255 - dest => (((255 - dest) * 255 + source / 2) / source, 255),
-            Self::Saturate => (255, 255),
-        }
-    }
-
-    /// The result for a source, the alpha of each of its components, and a destination.
-    fn apply(self, source: u32, alphas: u32, dest: u32) -> u32 {
-        [0, 8, 16, 24].into_iter().fold(0, |all, shift| {
-            let pick = |value: u32| (value >> shift) & 255;
-            let (of_source, of_dest) = self.factors(pick(alphas), dest >> 24);
-            let sum = multiply(pick(source), of_source) + multiply(pick(dest), of_dest);
-            all | sum.min(255) << shift
-        })
-    }
-}
 
 /// A compositing operation ready to be applied.
 #[derive(Debug)]
@@ -146,65 +73,16 @@ impl<'s> Compositor<'s> {
                 return;
             };
             self.source.row(x, y, sources);
-            match &self.mask {
-                Some(mask) => mask.row(x, y, masks),
-                None => masks.fill(u32::MAX),
+            if let Some(mask) = &self.mask {
+                mask.row(x, y, masks);
             }
             for ((value, source), mask) in values.iter_mut().zip(sources).zip(masks) {
-                let (source, alphas) = self.masked(*source, *mask);
-                let result = self.operator.apply(source, alphas, dest.load(*value));
+                let mask = self.mask.as_ref().map(|_| *mask);
+                let result = self
+                    .operator
+                    .apply(*source, mask, self.component_alpha, dest.load(*value));
                 *value = dest.store(result, *value);
             }
         });
-    }
-
-    /// The source in the mask, and the alpha of each of its components.
-    fn masked(&self, source: u32, mask: u32) -> (u32, u32) {
-        if !self.component_alpha {
-            let source = scaled(source, mask >> 24);
-            return (source, spread(source >> 24));
-        }
-        let per_component = [0, 8, 16, 24].into_iter().fold(0, |all, shift| {
-            all | multiply((source >> shift) & 255, (mask >> shift) & 255) << shift
-        });
-        (per_component, scaled(mask, source >> 24))
-    }
-}
-
-/// The same number in all four components.
-const fn spread(component: u32) -> u32 {
-    component * 0x0101_0101
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn operators_do_what_render_says_on_opaque_and_clear_operands() {
-        let (red, blue) = (0xffff_0000, 0xff00_00ff);
-        let apply = |operator: Operator, s: u32, d: u32| operator.apply(s, spread(s >> 24), d);
-        // Columns: both opaque, source only, destination only.
-        let expected = [
-            (Operator::Clear, [0, 0, 0]),
-            (Operator::Src, [red, red, 0]),
-            (Operator::Dst, [blue, 0, blue]),
-            (Operator::Over, [red, red, blue]),
-            (Operator::OverReverse, [blue, red, blue]),
-            (Operator::In, [red, 0, 0]),
-            (Operator::InReverse, [blue, 0, 0]),
-            (Operator::Out, [0, red, 0]),
-            (Operator::OutReverse, [0, 0, blue]),
-            (Operator::Atop, [red, 0, blue]),
-            (Operator::AtopReverse, [blue, red, 0]),
-            (Operator::Xor, [0, red, blue]),
-            (Operator::Add, [0xffff_00ff, red, blue]),
-            (Operator::Saturate, [blue, red, blue]),
-        ];
-        for (operator, results) in expected {
-            assert_eq!(apply(operator, red, blue), results[0], "{operator:?} both");
-            assert_eq!(apply(operator, red, 0), results[1], "{operator:?} source");
-            assert_eq!(apply(operator, 0, blue), results[2], "{operator:?} destination");
-        }
     }
 }

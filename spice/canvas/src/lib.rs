@@ -9,6 +9,8 @@ mod canvas;
 mod color;
 mod composite;
 mod error;
+mod float;
+mod operator;
 mod ops;
 mod paint;
 mod parts;

@@ -22,8 +22,12 @@ use crate::{
 const SRC_SURFACE_HAS_ALPHA: u8 = 2;
 /// Flag of a composite.
 const DEST_OPAQUE: u32 = 1 << 24;
-/// Render's operator that the client calculates in floating point.
+/// Render's operator that is another one for the client when source and mask have no alpha.
 const SATURATE: u32 = 13;
+/// Operators that the client calculates in floating point, HSL modes last.
+const FLOATING: [u32; 8] = [SATURATE, 0x35, 0x36, 0x38, 0x3b, 0x3c, 0x3d, 0x3e];
+/// The first of the HSL modes.
+const HUE: u32 = 0x3b;
 
 /// Whether a viewer is told of surfaces of this format. The reference client has no conversion of any image to A1.
 pub(crate) const fn takes_surface(format: SurfaceFormat, caps: ViewerCaps) -> bool {
@@ -204,13 +208,12 @@ impl Target<'_> {
         let own_alpha = matches!(self.format, SurfaceFormat::Argb | SurfaceFormat::A8);
         // It heeds the flag for nothing but to look whether there is a format without alpha.
         let dest_opaque = flags & DEST_OPAQUE != 0 && own_alpha;
-        let saturates = flags & 0xff == SATURATE && own_alpha;
         // Of one surface it has one image, with one repeat and one filter.
         let surface = |image: &Image| matches!(image.data, ImageData::Surface(_));
         let same = surface(src) && mask.as_ref().is_some_and(|mask| mask.data == src.data);
         !dest_opaque
-            && !saturates
             && !same
+            && (!FLOATING.contains(&(flags & 0xff)) || self.calculates_alike(composite))
             && self.composes(
                 src,
                 src_transform.as_ref(),
@@ -227,6 +230,41 @@ impl Target<'_> {
                     false,
                 )
             })
+    }
+
+    /// Whether floating point makes no difference: all pictures have 8 bits, and no mean of several pixels is taken.
+    fn calculates_alike(&self, composite: &Composite) -> bool {
+        let Composite {
+            flags,
+            src,
+            mask,
+            src_transform,
+            mask_transform,
+            ..
+        } = composite;
+        let nearest = |shift: u32| matches!(flags >> shift & 7, 0 | 3);
+        let has_8_bits = |image: &Image| {
+            !matches!(
+                self.surface(&image.data),
+                Some(SurfaceFormat::Rgb555 | SurfaceFormat::Rgb565)
+            )
+        };
+        let alpha = flags & SOURCE_OPAQUE == 0
+            && match &src.data {
+                ImageData::Bitmap(bitmap) => has_alpha(bitmap.format),
+                ImageData::Quic(_) => false,
+                ImageData::Surface(_) => self.surface(&src.data) != Some(SurfaceFormat::Xrgb),
+            };
+        let plain = |image: &Image, transform: Option<&Transform>, shift: u32| {
+            has_8_bits(image) && (transform.is_none() || nearest(shift))
+        };
+        let operator = flags & 0xff;
+        !matches!(self.format, SurfaceFormat::Rgb555 | SurfaceFormat::Rgb565)
+            && plain(src, src_transform.as_ref(), 8)
+            && mask.as_ref().is_none_or(|mask| plain(mask, mask_transform.as_ref(), 11))
+            && (operator != SATURATE || alpha)
+            // Of a mask it takes the green twice, and the blue not at all.
+            && (operator < HUE || mask.is_none())
     }
 
     /// Whether the client takes this as source or mask of a composite.

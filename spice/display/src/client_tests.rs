@@ -356,7 +356,29 @@ fn composites_are_sent_where_the_client_heeds_all_they_say() {
     ));
     assert!(!is_taken(2, composite(3 | DEST_OPAQUE, alpha(), None, None)));
     assert!(is_taken(1, composite(3 | DEST_OPAQUE, alpha(), None, None)));
-    assert!(!is_taken(2, composite(SATURATE, alpha(), None, None)));
+    for operator in FLOATING {
+        let filter = |filter: u32| operator | filter << 8;
+        assert!(is_taken(2, composite(filter(4), alpha(), None, None)), "{operator:#x}");
+        assert!(is_taken(2, composite(filter(3), alpha(), None, turn)), "{operator:#x}");
+        assert!(
+            !is_taken(2, composite(filter(4), alpha(), None, turn)),
+            "{operator:#x} of several pixels"
+        );
+        assert!(
+            !is_taken(2, composite(operator, on_surface(4), None, None)),
+            "{operator:#x} of 565"
+        );
+        assert!(
+            !is_taken(4, composite(operator, on_surface(2), None, None)),
+            "{operator:#x} on 565"
+        );
+        let masked = is_taken(2, composite(operator, alpha(), Some(alpha()), None));
+        assert_eq!(masked, operator < HUE, "{operator:#x}");
+    }
+    assert!(!is_taken(
+        2,
+        composite(SATURATE, bitmap(BitmapFormat::Bit32), None, None)
+    ));
     let far = Some(Transform([1 << 16, 0, i32::MAX, 0, 1 << 16, 0]));
     assert!(!is_taken(1, composite(3, alpha(), None, far)), "nothing would be drawn");
 }
