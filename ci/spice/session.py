@@ -252,6 +252,17 @@ class Client:
         data = ctypes.string_at(primary.data, primary.stride * primary.height)
         return from_rows(data, primary.width, primary.height, primary.stride, bits)
 
+    def rows(self) -> tuple[int, int, int, bytes]:
+        """Format, width and height of the primary surface, and its rows without padding, as the client has them."""
+        primary = self._primary()
+        if primary is None:
+            raise ClientError("there is no primary surface")
+        # The low bits of a format are its bits per pixel, but for ARGB.
+        bits = {96: 32}.get(primary.format, primary.format & 63)
+        length = (primary.width * bits + 7) // 8
+        starts = (primary.data + y * primary.stride for y in range(primary.height))
+        return primary.format, primary.width, primary.height, b"".join(ctypes.string_at(at, length) for at in starts)
+
     def mouse_mode(self) -> str:
         """`server` or `client`."""
         mode = self._channels["main"].get_property("mouse-mode")

@@ -39,14 +39,18 @@ pub(crate) struct Dest {
 }
 
 impl Dest {
-    /// Pixels of `format`; opaque unless `with_alpha` and the format has alpha.
-    pub(crate) const fn new(format: SurfaceFormat, with_alpha: bool) -> Self {
-        // A surface of nothing but alpha has nothing else to write.
-        let has_alpha = match format {
-            SurfaceFormat::A1 | SurfaceFormat::A8 => true,
-            _ => with_alpha && has_alpha(format),
-        };
+    /// Pixels of `format`. Their alpha counts if they have some; for the unused byte of [`SurfaceFormat::Xrgb`] to be
+    /// taken as such, `unused_is_alpha` must say so.
+    pub(crate) const fn new(format: SurfaceFormat, unused_is_alpha: bool) -> Self {
+        let has_alpha = has_alpha(format) || unused_is_alpha && matches!(format, SurfaceFormat::Xrgb);
         Self { format, has_alpha }
+    }
+
+    /// The same pixels, as if their alpha were full, which it stays.
+    pub(crate) const fn opaque(self) -> Self {
+        // A surface of nothing but alpha has nothing else to write.
+        let has_alpha = matches!(self.format, SurfaceFormat::A1 | SurfaceFormat::A8);
+        Self { has_alpha, ..self }
     }
 
     /// The premultiplied value of a raw one.

@@ -65,7 +65,7 @@ pub enum DrawError {
     /// A mask is always sent as it is.
     #[error("a QUIC image cannot be a mask")]
     CompressedMask,
-    /// A composite operator outside the common set 0 to 13.
+    /// A composite operator that Render does not have, or a disjoint or conjoint one.
     #[error("composite operator {operator} is not supported")]
     Operator { operator: u8 },
     /// The path has more pixels than one drawable may have.

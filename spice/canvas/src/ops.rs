@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use caraway_ports::{
-    drawing::{DrawOp, Drawable, ImageData, Mask, Rop, ScaleMode, Source},
+    drawing::{DrawOp, Drawable, ImageData, Mask, Rop, ScaleMode, Source, SurfaceFormat},
     geometry::{Point, Rect},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     picture::{Paint, Picture, Selection, Sources},
     region::Region,
     rop::{BinaryOp, Operands, ternary},
-    scale::Scaled,
+    scale::{Scaled, Start},
     stroke::{Dashes, Stroke},
     surface::Surface,
     text::Text,
@@ -154,10 +154,17 @@ impl<'s> Ready<'s> {
 impl<'s> Action<'s> {
     fn open(op: &'s DrawOp, bbox: &Rect, sources: &Sources<'s, '_>) -> Result<Self, DrawError> {
         let format = sources.own.format;
-        let open = |source: &'s Source, scale: ScaleMode| -> Result<Scaled<'s>, DrawError> {
-            let picture = Picture::open_part(&source.image, &source.area, sources)?;
-            Scaled::new(picture, source.area, *bbox, scale)
+        let open_from = |source: &'s Source, scale: ScaleMode, start: Start| -> Result<Scaled<'s>, DrawError> {
+            let picture = Picture::open_part(&source.image, &source.area, *bbox, sources)?;
+            Scaled::new(
+                picture.converted(format, &source.image),
+                source.area,
+                *bbox,
+                scale,
+                start,
+            )
         };
+        let open = |source: &'s Source, scale: ScaleMode| open_from(source, scale, Start::Exact);
         Ok(match op {
             DrawOp::Fill { brush, rop, .. } => {
                 let op = BinaryOp::new(*rop, Operands::BRUSH_DEST);
@@ -180,17 +187,20 @@ impl<'s> Action<'s> {
             }
             DrawOp::Rop3 {
                 source, brush, rop3, ..
-            } => Self::Rop3(open(source, source.scale)?, Paint::open(brush, sources)?, *rop3),
+            } => {
+                let source = open_from(source, source.scale, Start::Rounded)?;
+                Self::Rop3(source, Paint::open(brush, sources)?, *rop3)
+            }
             DrawOp::Transparent { source, true_color, .. } => {
-                Self::Transparent(open(source, ScaleMode::Nearest)?, narrow(format, *true_color))
+                Self::Transparent(open(source, ScaleMode::Nearest)?, key_of(format, *true_color))
             }
             DrawOp::AlphaBlend { source, flags, alpha } => {
-                let mut picture = Picture::open_part(&source.image, &source.area, sources)?;
-                if matches!(source.image.data, ImageData::Surface(_)) {
-                    picture = picture.with_alpha(flags & SRC_SURFACE_HAS_ALPHA != 0);
+                let mut picture = Picture::open_part(&source.image, &source.area, *bbox, sources)?;
+                if matches!(source.image.data, ImageData::Surface(_)) && flags & SRC_SURFACE_HAS_ALPHA != 0 {
+                    picture = picture.with_alpha();
                 }
                 let dest = Dest::new(format, flags & DEST_HAS_ALPHA != 0);
-                let scaled = Scaled::new(picture, source.area, *bbox, ScaleMode::Nearest)?;
+                let scaled = Scaled::new(picture, source.area, *bbox, ScaleMode::Nearest, Start::Exact)?;
                 Self::AlphaBlend(scaled, dest, u32::from(*alpha))
             }
             DrawOp::Composite(composite) => Self::Composite(Compositor::open(composite, bbox, sources)?),
@@ -200,15 +210,13 @@ impl<'s> Action<'s> {
                 back_area,
                 fore_brush,
                 back_brush,
-                fore_mode,
                 ..
             } => Self::Text(Text {
                 glyphs,
                 depth: *depth,
                 back_area: *back_area,
-                fore_brush: Paint::open(fore_brush, sources)?,
+                fore_brush: Paint::open_if_any(fore_brush, sources)?,
                 back_brush: Paint::open(back_brush, sources)?,
-                fore_mode: *fore_mode,
             }),
             DrawOp::Stroke {
                 path,
@@ -224,6 +232,14 @@ impl<'s> Action<'s> {
                 mode: *fore_mode,
             }),
         })
+    }
+}
+
+/// The raw value of the colour that is not drawn; on surfaces of nothing but alpha always 0.
+const fn key_of(format: SurfaceFormat, true_color: u32) -> u32 {
+    match format {
+        SurfaceFormat::A1 | SurfaceFormat::A8 => 0,
+        _ => narrow(format, true_color),
     }
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Picture<'s> {
     high_bits: u32,
     /// Whether the high byte of a value is its alpha.
     has_alpha: bool,
+    /// The format of 16 bits to which the colours have been cut.
+    cut_to: Option<SurfaceFormat>,
 }
 
 impl<'s> Picture<'s> {
@@ -72,6 +74,7 @@ impl<'s> Picture<'s> {
                     content: Content::Bitmap(BitmapReader::new(bitmap)?),
                     high_bits: if opaque { OPAQUE } else { 0 },
                     has_alpha: matches!(bitmap.format, BitmapFormat::Rgba | BitmapFormat::Bit8A),
+                    cut_to: None,
                 })
             }
             ImageData::Surface(id) => {
@@ -79,6 +82,7 @@ impl<'s> Picture<'s> {
                 Ok(Self {
                     high_bits: 0,
                     has_alpha: has_alpha(surface.format),
+                    cut_to: None,
                     content: Content::Surface(surface),
                 })
             }
@@ -88,17 +92,24 @@ impl<'s> Picture<'s> {
                 Ok(Self {
                     high_bits: if opaque { OPAQUE } else { 0 },
                     has_alpha: has_alpha(surface.format),
+                    cut_to: None,
                     content: Content::Surface(Cow::Owned(surface)),
                 })
             }
         }
     }
 
-    /// As [`open`](Self::open), for an operation that reads `area` and nothing else: of the surface drawn on, only that
-    /// is copied.
-    pub(crate) fn open_part(image: &'s Image, area: &Rect, sources: &Sources<'s, '_>) -> Result<Self, DrawError> {
+    /// As [`open`](Self::open), for an operation that brings `area` to a box: of the surface drawn on, no more is copied
+    /// than is read. Interpolation reads around the area, and so does a scale whose begin is rounded.
+    pub(crate) fn open_part(
+        image: &'s Image,
+        area: &Rect,
+        to: Rect,
+        sources: &Sources<'s, '_>,
+    ) -> Result<Self, DrawError> {
         let own = sources.own;
-        if image.data != ImageData::Surface(sources.own_id) {
+        let same_size = (area.width(), area.height()) == (to.width(), to.height());
+        if !same_size || image.data != ImageData::Surface(sources.own_id) {
             return Self::open(image, sources);
         }
         let (width, height) = (own.width, own.height);
@@ -111,6 +122,7 @@ impl<'s> Picture<'s> {
             },
             high_bits: 0,
             has_alpha: has_alpha(own.format),
+            cut_to: None,
         })
     }
 
@@ -123,9 +135,40 @@ impl<'s> Picture<'s> {
         }
     }
 
-    /// The same pixels, with the high byte taken as alpha or not.
-    pub(crate) fn with_alpha(self, has_alpha: bool) -> Self {
-        Self { has_alpha, ..self }
+    /// The same pixels; the unused byte of those of an xRGB surface is taken as alpha.
+    pub(crate) fn with_alpha(self) -> Self {
+        let unused = match &self.content {
+            Content::Surface(surface) => surface.format == SurfaceFormat::Xrgb,
+            Content::Part { pixels, .. } => pixels.format == SurfaceFormat::Xrgb,
+            Content::Bitmap(_) => false,
+        };
+        Self {
+            has_alpha: self.has_alpha || unused,
+            ..self
+        }
+    }
+
+    /// An image as it is for a surface of format `dest`: on one of 16 bits it has their precision, and no alpha.
+    /// Surfaces stay what they are.
+    pub(crate) fn converted(self, dest: SurfaceFormat, image: &Image) -> Self {
+        let narrow = matches!(dest, SurfaceFormat::Rgb555 | SurfaceFormat::Rgb565);
+        if !narrow || matches!(image.data, ImageData::Surface(_)) {
+            return self;
+        }
+        Self {
+            has_alpha: false,
+            cut_to: Some(dest),
+            ..self
+        }
+    }
+
+    /// As [`converted`](Self::converted), unless there is alpha to be lost.
+    pub(crate) fn converted_without_alpha(self, dest: SurfaceFormat, image: &Image) -> Self {
+        if self.has_alpha {
+            self
+        } else {
+            self.converted(dest, image)
+        }
     }
 
     /// Checks that `area` is a part of the picture that holds a pixel.
@@ -175,16 +218,13 @@ impl<'s> Picture<'s> {
     /// Premultiplied values with a meaningful alpha; all of them are inside the picture.
     pub(crate) fn argb_row(&self, x: u32, y: u32, out: &mut [u32]) {
         self.stored(x, y, out);
+        if let Some(format) = self.cut_to {
+            out.iter_mut()
+                .for_each(|value| *value = widen(format, narrow(format, *value)));
+        }
         if !self.has_alpha {
             out.iter_mut().for_each(|value| *value |= OPAQUE);
         }
-    }
-
-    /// One raw value for a surface of format `dest`, inside the picture.
-    pub(crate) fn raw_pixel(&self, x: u32, y: u32, dest: SurfaceFormat) -> u32 {
-        let mut value = [0];
-        self.raw_row(x, y, &mut value, dest);
-        value[0]
     }
 
     /// One premultiplied value with a meaningful alpha, inside the picture.
@@ -270,33 +310,40 @@ pub(crate) enum Paint<'s> {
 }
 
 impl<'s> Paint<'s> {
+    /// As [`open`](Self::open); no brush paints nothing.
+    pub(crate) fn open_if_any(brush: &'s Brush, sources: &Sources<'s, '_>) -> Result<Option<Self>, DrawError> {
+        match brush {
+            Brush::None => Ok(None),
+            brush => Self::open(brush, sources).map(Some),
+        }
+    }
+
     pub(crate) fn open(brush: &'s Brush, sources: &Sources<'s, '_>) -> Result<Self, DrawError> {
         Ok(match brush {
             Brush::None => Self::Solid(0),
             Brush::Solid(value) => Self::Solid(*value),
-            Brush::Pattern { image, pos } => Self::Tile(Picture::open(image, sources)?, *pos),
+            Brush::Pattern { image, pos } => Self::Tile(
+                Picture::open(image, sources)?.converted(sources.own.format, image),
+                *pos,
+            ),
         })
     }
 
     /// Raw values for row `y` of a surface of format `dest` from column `x` on.
     pub(crate) fn row(&self, x: u32, y: u32, out: &mut [u32], dest: SurfaceFormat) {
-        let (tile, pos) = match self {
-            Self::Solid(value) => return out.fill(*value),
-            Self::Tile(tile, pos) => (tile, pos),
-        };
-        let (width, height) = tile.size();
-        let start = wrap(x, pos.x, width);
-        let row = wrap(y, pos.y, height);
-        let period = (width as usize).min(out.len());
-        let (first, rest) = out.split_at_mut(period);
-        let to_edge = ((width - start) as usize).min(period);
-        let (head, tail) = first.split_at_mut(to_edge);
-        tile.raw_row(start, row, head, dest);
-        tile.raw_row(0, row, tail, dest);
-        for chunk in rest.chunks_mut(period.max(1)) {
-            if let Some(again) = first.get(..chunk.len()) {
-                chunk.copy_from_slice(again);
+        match self {
+            Self::Solid(value) => out.fill(*value),
+            Self::Tile(tile, pos) => {
+                tiled(tile, *pos, x, y, out, |x, y, out| tile.raw_row(x, y, out, dest));
             }
+        }
+    }
+
+    /// Premultiplied values for row `y` of a surface of format `dest` from column `x` on; one value is opaque.
+    pub(crate) fn argb_row(&self, x: u32, y: u32, out: &mut [u32], dest: SurfaceFormat) {
+        match self {
+            Self::Solid(value) => out.fill(widen(dest, *value) | OPAQUE),
+            Self::Tile(tile, pos) => tiled(tile, *pos, x, y, out, |x, y, out| tile.argb_row(x, y, out)),
         }
     }
 
@@ -305,6 +352,24 @@ impl<'s> Paint<'s> {
         let mut value = [0];
         self.row(x, y, &mut value, dest);
         value[0]
+    }
+}
+
+/// Values of a row of tiles, one of which has its top left corner at `pos`; `read` gives those of the tile.
+fn tiled(tile: &Picture<'_>, pos: Point, x: u32, y: u32, out: &mut [u32], read: impl Fn(u32, u32, &mut [u32])) {
+    let (width, height) = tile.size();
+    let start = wrap(x, pos.x, width);
+    let row = wrap(y, pos.y, height);
+    let period = (width as usize).min(out.len());
+    let (first, rest) = out.split_at_mut(period);
+    let to_edge = ((width - start) as usize).min(period);
+    let (head, tail) = first.split_at_mut(to_edge);
+    read(start, row, head);
+    read(0, row, tail);
+    for chunk in rest.chunks_mut(period.max(1)) {
+        if let Some(again) = first.get(..chunk.len()) {
+            chunk.copy_from_slice(again);
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl Stroke<'_> {
                 surface.store(x, y, &[value]);
                 drawn = drawn.union(&Rect::at(point.x, point.y, 1, 1));
             }
-            phase += steps.length.unsigned_abs();
+            phase += steps.length();
             ControlFlow::Continue(())
         });
         drawn
@@ -105,8 +105,13 @@ impl Dashes {
         }
     }
 
+    /// Whether everything is drawn.
+    pub(crate) const fn are_solid(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// Whether the pixel this far along the line is drawn.
-    fn is_on(&self, at: u64) -> bool {
+    pub(crate) fn is_on(&self, at: u64) -> bool {
         let Some(total) = self.ends.last() else { return true };
         let place = at % total;
         let length = self.ends.partition_point(|end| *end <= place);
@@ -117,9 +122,9 @@ impl Dashes {
 /// The pixels of a line, by their number along its longer axis: a Bresenham line whose ties are broken as in X, so
 /// that a line drawn back covers the same pixels.
 #[derive(Debug)]
-struct Steps {
+pub(crate) struct Steps {
     from: Point,
-    /// Pixels of the whole line.
+    /// Along the longer axis.
     length: i64,
     /// Length along the shorter axis.
     rise: i64,
@@ -132,7 +137,7 @@ struct Steps {
 }
 
 impl Steps {
-    fn new(line: &Line, bounds: &Rect) -> Self {
+    pub(crate) fn new(line: &Line, bounds: &Rect) -> Self {
         let dx = i64::from(line.to.x) - i64::from(line.from.x);
         let dy = i64::from(line.to.y) - i64::from(line.from.y);
         let y_major = dx.abs() <= dy.abs();
@@ -195,6 +200,30 @@ impl Steps {
     /// Number of pixels to draw.
     fn count(&self) -> u64 {
         u64::try_from(self.visible.end - self.visible.start).unwrap_or(0)
+    }
+
+    /// Pixels of the whole line.
+    pub(crate) const fn length(&self) -> u64 {
+        self.length.unsigned_abs()
+    }
+
+    /// The pixels to draw for which `is_on` holds, as lines along the longer axis: first pixel, and the one after the
+    /// last.
+    pub(crate) fn runs(&self, is_on: impl Fn(u64) -> bool) -> Vec<[Point; 2]> {
+        let mut runs: Vec<[Point; 2]> = Vec::new();
+        for (_, point) in self.points().filter(|(step, _)| is_on(*step)) {
+            let (dx, dy) = if self.y_major {
+                (0, self.signs.1)
+            } else {
+                (self.signs.0, 0)
+            };
+            let after = Point::new(point.x + dx as i32, point.y + dy as i32);
+            match runs.last_mut() {
+                Some([_, end]) if *end == point => *end = after,
+                _ => runs.push([point, after]),
+            }
+        }
+        runs
     }
 
     /// Number and place of each pixel to draw.

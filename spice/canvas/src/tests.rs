@@ -5,6 +5,7 @@ mod basic;
 mod lines;
 mod properties;
 mod sources;
+mod text;
 
 use std::sync::Arc;
 

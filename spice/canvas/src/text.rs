@@ -1,17 +1,16 @@
 //! Strings of glyphs.
 
 use caraway_ports::{
-    drawing::{Glyph, GlyphDepth, Rop, SurfaceFormat},
+    drawing::{Glyph, GlyphDepth},
     geometry::Rect,
 };
 
 use crate::{
     blend::{Dest, over, scaled},
-    color::{OPAQUE, widen},
     paint::Painter,
     picture::Paint,
     region::Region,
-    rop::{BinaryOp, Operands},
+    rop::BinaryOp,
     surface::Surface,
 };
 
@@ -21,9 +20,9 @@ pub(crate) struct Text<'s> {
     pub(crate) glyphs: &'s [Glyph],
     pub(crate) depth: GlyphDepth,
     pub(crate) back_area: Rect,
-    pub(crate) fore_brush: Paint<'s>,
+    /// Glyphs are drawn with it by their coverage, whatever the raster operation; `None`: they are not.
+    pub(crate) fore_brush: Option<Paint<'s>>,
     pub(crate) back_brush: Paint<'s>,
-    pub(crate) fore_mode: Rop,
 }
 
 impl Text<'_> {
@@ -43,10 +42,9 @@ impl Text<'_> {
     }
 
     fn draw_glyphs(&self, surface: &mut Surface, region: &Region, coverage: &Coverage) {
+        let Some(fore_brush) = &self.fore_brush else { return };
         let format = surface.format;
-        let dest = Dest::new(format, true);
-        let op = BinaryOp::new(self.fore_mode, Operands::BRUSH_DEST);
-        let hard = self.depth == GlyphDepth::A1;
+        let dest = Dest::new(format, false);
         let mut brush = vec![0; region.bounds().width() as usize];
         let painter = Painter {
             surface,
@@ -57,25 +55,19 @@ impl Text<'_> {
             let Some(brush) = brush.get_mut(..values.len()) else {
                 return;
             };
-            self.fore_brush.row(x, y, brush, format);
+            fore_brush.argb_row(x, y, brush, format);
             for ((value, brush), cover) in values.iter_mut().zip(brush).zip(coverage.row(x, y)) {
-                match cover {
-                    0 => {}
-                    _ if hard => *value = op.apply(*brush, *value),
-                    _ => *value = blended(dest, format, *brush, u32::from(*cover), *value),
+                if *cover != 0 {
+                    let source = scaled(*brush, u32::from(*cover));
+                    *value = dest.store(over(source, dest.load(*value)), *value);
                 }
             }
         });
     }
 }
 
-/// A raw destination value with the raw value of a brush over it by a coverage of `cover` 255ths.
-fn blended(dest: Dest, format: SurfaceFormat, brush: u32, cover: u32, before: u32) -> u32 {
-    let source = scaled(widen(format, brush) | OPAQUE, cover);
-    dest.store(over(source, dest.load(before)), before)
-}
-
-/// How much of each pixel the glyphs of a string cover together: the most that one of them does, in 255ths.
+/// How much of each pixel the glyphs of a string cover together, in 255ths: the most that one of them does, but for
+/// what [`hides`] others.
 #[derive(Debug)]
 struct Coverage {
     bounds: Rect,
@@ -114,7 +106,12 @@ impl Coverage {
                 return;
             };
             for (column, value) in (first..first + visible.width() as usize).zip(values) {
-                *value = (*value).max(cover(row, column, depth));
+                let covered = cover(row, column, depth);
+                *value = if hides(row, column, depth) {
+                    covered
+                } else {
+                    (*value).max(covered)
+                };
             }
         }
     }
@@ -143,6 +140,12 @@ fn glyph_box(glyph: &Glyph) -> Rect {
     Rect::at(x, y, u32::from(glyph.width), u32::from(glyph.height))
 }
 
+/// Whether a pixel counts instead of those of earlier glyphs. In the reference client it does at odd columns of 4-bit
+/// glyphs, behind a pixel that covers something.
+fn hides(row: &[u8], column: usize, depth: GlyphDepth) -> bool {
+    depth == GlyphDepth::A4 && !column.is_multiple_of(2) && row.get(column / 2).is_some_and(|pair| pair >> 4 != 0)
+}
+
 /// Coverage at a column of a glyph row, in 255ths.
 fn cover(row: &[u8], column: usize, depth: GlyphDepth) -> u8 {
     let at = |per_byte: usize| row.get(column / per_byte).copied().unwrap_or(0);
@@ -157,7 +160,7 @@ fn cover(row: &[u8], column: usize, depth: GlyphDepth) -> u8 {
             } else {
                 at(2) & 15
             };
-            nibble * 17
+            nibble << 4
         }
         GlyphDepth::A8 => at(1),
     }

@@ -280,6 +280,12 @@ impl Display {
         self.lock().canvas.bytes()
     }
 
+    /// Steps that wait in the queues of all viewers; areas to be read from the canvas are not among them.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().viewers.values().map(|viewer| viewer.scene.queued()).sum()
+    }
+
     /// Size of the screen.
     #[must_use]
     pub fn size(&self) -> (u32, u32) {

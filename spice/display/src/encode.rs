@@ -18,7 +18,7 @@ use caraway_protocol::{
     wire::Point16,
 };
 
-use crate::{cursor::CursorItem, item::Item};
+use crate::{adapt::adapted, cursor::CursorItem, item::Item};
 
 /// Images below this many bytes are sent as they are: a codec's header would eat what it saves.
 const MIN_LZ_BYTES: usize = 256;
@@ -49,8 +49,8 @@ pub struct Encoder {
     surfaces: BTreeMap<u32, SurfaceFormat>,
     /// Format of the surface that is drawn on.
     target: Option<SurfaceFormat>,
-    /// Whether the images are those of a composite.
-    compositing: bool,
+    /// Whether the unused byte of an image becomes a part of the surface.
+    copies_raw: bool,
 }
 
 impl Encoder {
@@ -77,8 +77,10 @@ impl Encoder {
         self.target = item
             .touched()
             .and_then(|(surface, _)| self.surfaces.get(&surface).copied());
-        self.compositing = matches!(item, Item::Draw(drawable) if matches!(drawable.op, DrawOp::Composite(_)));
-        Ok(vec![match item {
+        let blends = |op: &DrawOp| matches!(op, DrawOp::Composite(_) | DrawOp::AlphaBlend { .. });
+        self.copies_raw =
+            self.target == Some(SurfaceFormat::Argb) && !matches!(item, Item::Draw(drawable) if blends(&drawable.op));
+        let message = match item {
             Item::CreateSurface {
                 id,
                 width,
@@ -99,8 +101,13 @@ impl Encoder {
             Item::Mark => ServerMessage::Mark,
             Item::Monitors { heads, max } => ServerMessage::MonitorsConfig(monitors(heads, *max)),
             Item::Pixels { surface, at, pixels } => ServerMessage::Draw(Box::new(self.pixels(*surface, *at, pixels)?)),
-            Item::Draw(drawable) => ServerMessage::Draw(Box::new(self.draw(drawable)?)),
-        }])
+            Item::Draw(drawable) => {
+                let told = adapted(drawable, self.target)?;
+                let draw = |drawable| Ok(ServerMessage::Draw(Box::new(self.draw(drawable)?)));
+                return told.iter().map(draw).collect();
+            }
+        };
+        Ok(vec![message])
     }
 
     fn pixels(&mut self, surface: u32, at: Point, pixels: &Pixels) -> Result<Draw, EncodeError> {
@@ -335,7 +342,22 @@ impl Encoder {
             Some(format) => expanded(&cut, format)?,
             None => cut,
         };
-        let compressed = (cut.data.len() >= MIN_LZ_BYTES)
+        let cut = if cut.format == BitmapFormat::Bit16 {
+            without_unused_bit(cut)
+        } else {
+            cut
+        };
+        let (mut flags, mut fits_lz) = (flags, true);
+        if self.copies_raw && cut.format == BitmapFormat::Bit32 && !flags.contains(ImageFlags::HIGH_BITS_SET) {
+            // LZ has no place for the unused byte; the client knows nothing but 0 and full ones.
+            let mut unused = cut.data.iter().skip(3).step_by(4);
+            if unused.clone().all(|byte| *byte == 0xff) {
+                flags |= ImageFlags::HIGH_BITS_SET;
+            } else {
+                fits_lz = unused.all(|byte| *byte == 0);
+            }
+        }
+        let compressed = (fits_lz && cut.data.len() >= MIN_LZ_BYTES)
             .then(|| lz::encode_bitmap(&cut).ok())
             .flatten()
             .filter(|stream| stream.len() < cut.data.len());
@@ -352,14 +374,15 @@ impl Encoder {
     }
 
     /// What an image has to become so that the reference client draws what the guest meant. Colours of a palette are
-    /// colours for us; it takes them as pixel values of a 555 surface, and for other surfaces but those of 32 bits not at
-    /// all. Alpha alone it takes for alpha surfaces and in composites.
+    /// colours for us; it takes them as pixel values of a 555 surface, for ARGB as values with alpha, and for other
+    /// surfaces but xRGB not at all. What 16 bits leave of the alpha of an ARGB surface depends on how they are sent. Alpha
+    /// alone it takes for alpha surfaces.
     fn conversion(&self, format: BitmapFormat) -> Option<BitmapFormat> {
-        let deep = matches!(self.target, Some(SurfaceFormat::Xrgb | SurfaceFormat::Argb));
-        if format.has_palette() {
-            return (!deep).then_some(BitmapFormat::Bit32);
+        let narrow_on_alpha = format == BitmapFormat::Bit16 && self.target == Some(SurfaceFormat::Argb);
+        if narrow_on_alpha || format.has_palette() && self.target != Some(SurfaceFormat::Xrgb) {
+            return Some(BitmapFormat::Bit32);
         }
-        let alpha = format == BitmapFormat::Bit8A && self.target != Some(SurfaceFormat::A8) && !self.compositing;
+        let alpha = format == BitmapFormat::Bit8A && self.target != Some(SurfaceFormat::A8);
         alpha.then_some(BitmapFormat::Rgba)
     }
 
@@ -468,8 +491,20 @@ fn whole_palette(bitmap: &Bitmap) -> Option<Arc<Palette>> {
     Some(Arc::new(Palette { unique: 0, entries }))
 }
 
+/// The same 16-bit pixels with their highest bit 0, as codecs leave it and our canvas: the client compares it.
+fn without_unused_bit(bitmap: Bitmap) -> Bitmap {
+    let data = bitmap.data.chunks(2).flat_map(|pixel| match pixel {
+        [low, high] => [*low, high & 0x7f],
+        _ => [0; 2],
+    });
+    Bitmap {
+        data: data.collect(),
+        ..bitmap
+    }
+}
+
 /// The same pixels in a format of 32 bits.
-fn expanded(bitmap: &Bitmap, format: BitmapFormat) -> Result<Bitmap, EncodeError> {
+pub(crate) fn expanded(bitmap: &Bitmap, format: BitmapFormat) -> Result<Bitmap, EncodeError> {
     let (width, height) = (bitmap.width, bitmap.height);
     let wrong = |_| EncodeError::Bitmap { width, height };
     let reader = BitmapReader::new(bitmap).map_err(wrong)?;

@@ -8,6 +8,7 @@
 //! No I/O and no clock here: a viewer is polled with [`Viewer::next`] and woken through a callback.
 #![forbid(unsafe_code)]
 
+mod adapt;
 mod client;
 mod core;
 mod cursor;

@@ -135,6 +135,11 @@ impl Scene {
         self.cost
     }
 
+    /// Steps that wait, damage not among them.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Drops queued commands that `touched` hides completely. Stops at one that carries hidden pixels elsewhere.
     fn cull(&mut self, surface: u32, touched: &Rect) {
         let mut index = self.queue.len();

@@ -21,10 +21,19 @@ fn alpha_blend_is_over_times_the_constant() {
 }
 
 #[test]
-fn alpha_of_the_destination_changes_only_when_it_has_some() {
+fn alpha_of_the_destination_changes_where_there_is_some() {
     let half_red = || source(image32(BitmapFormat::Rgba, 1, &[0x8080_0000]));
-    assert_eq!(blend(SurfaceFormat::Argb, 0, half_red(), 1, 255), 0x8080_0000);
-    assert_eq!(blend(SurfaceFormat::Argb, 0x4000_0000, half_red(), 0, 255), 0x4080_0000);
+    for flags in [0, 1] {
+        assert_eq!(blend(SurfaceFormat::Argb, 0, half_red(), flags, 255), 0x8080_0000);
+        assert_eq!(
+            blend(SurfaceFormat::Argb, 0x4000_0000, half_red(), flags, 255),
+            0xa080_0000
+        );
+        assert_eq!(blend(SurfaceFormat::A8, 0x40, half_red(), flags, 255), 0xa0);
+    }
+    // The unused byte is alpha where the flag says so.
+    assert_eq!(blend(SurfaceFormat::Xrgb, 0x4000_0000, half_red(), 0, 255), 0x4080_0000);
+    assert_eq!(blend(SurfaceFormat::Xrgb, 0x4000_0000, half_red(), 1, 255), 0xa080_0000);
 }
 
 #[test]
@@ -34,24 +43,32 @@ fn images_without_alpha_are_opaque() {
 }
 
 #[test]
-fn alpha_of_a_source_surface_counts_when_the_flag_says_so() {
-    for (flags, expected) in [(0, 0x80_0000), (2, 0x80_007f)] {
-        let mut canvas = canvas(SurfaceFormat::Xrgb, 1, 1);
-        add_surface(&mut canvas, 1, SurfaceFormat::Argb, 1, 1);
-        draw_on(&mut canvas, 1, Rect::at(0, 0, 1, 1), Clip::None, fill(0x8080_0000, 8)).unwrap();
-        draw(&mut canvas, Rect::at(0, 0, 1, 1), fill(0xff, 8)).unwrap();
-        let source = Source {
-            image: image(ImageData::Surface(1)),
-            area: Rect::at(0, 0, 1, 1),
-            scale: ScaleMode::Nearest,
-        };
-        let op = DrawOp::AlphaBlend {
-            source,
-            flags,
-            alpha: 255,
-        };
-        draw(&mut canvas, Rect::at(0, 0, 1, 1), op).unwrap();
-        assert_eq!(values(&canvas, 0), [expected], "flags {flags}");
+fn alpha_of_a_source_surface_counts_and_the_unused_byte_when_the_flag_says_so() {
+    let (half, full) = (0x80_007f, 0x80_0000);
+    for (format, value, results) in [
+        (SurfaceFormat::Argb, 0x8080_0000, [half, half]),
+        (SurfaceFormat::Xrgb, 0x8080_0000, [full, half]),
+        (SurfaceFormat::Rgb565, 0x8000, [0x84_0000, 0x84_0000]),
+        (SurfaceFormat::A8, 0x80, [0x7f, 0x7f]),
+    ] {
+        for (flags, expected) in [0, 2].into_iter().zip(results) {
+            let mut canvas = canvas(SurfaceFormat::Xrgb, 1, 1);
+            add_surface(&mut canvas, 1, format, 1, 1);
+            draw_on(&mut canvas, 1, Rect::at(0, 0, 1, 1), Clip::None, fill(value, 8)).unwrap();
+            draw(&mut canvas, Rect::at(0, 0, 1, 1), fill(0xff, 8)).unwrap();
+            let source = Source {
+                image: image(ImageData::Surface(1)),
+                area: Rect::at(0, 0, 1, 1),
+                scale: ScaleMode::Nearest,
+            };
+            let op = DrawOp::AlphaBlend {
+                source,
+                flags,
+                alpha: 255,
+            };
+            draw(&mut canvas, Rect::at(0, 0, 1, 1), op).unwrap();
+            assert_eq!(values(&canvas, 0), [expected], "{format:?}, flags {flags}");
+        }
     }
 }
 
@@ -127,6 +144,62 @@ fn composite_transforms_and_origins_move_the_source() {
     moved.src_origin = Point::default();
     moved.src_transform = Some(Transform([-0x1_0000, 0, 4 << 16, 0, 0x1_0000, 0]));
     assert_eq!(composited(&[0; 2], moved), [0xff00_0004, 0xff00_0003]);
+}
+
+#[test]
+fn composite_filters_weigh_four_pixels_and_nothing_beyond_the_edge() {
+    let src = || image32(BitmapFormat::Rgba, 2, &[0xff00_0000, 0xff00_0080]);
+    let row = |filter: u32, repeat: u32| {
+        // Two pixels of the surface for each of the source; their middles lie a quarter off.
+        let mut scaled = composite(1 | filter << 8 | repeat << 14, src());
+        scaled.src_transform = Some(Transform([0x8000, 0, 0, 0, 0x1_0000, 0]));
+        composited(&[0; 4], scaled)
+    };
+    let (first, second) = (0xff00_0000, 0xff00_0080);
+    for filter in [0, 3] {
+        assert_eq!(row(filter, 0), [first, first, second, second], "filter {filter}");
+    }
+    for filter in [1, 2, 4] {
+        assert_eq!(
+            row(filter, 0),
+            [0xbf00_0000, 0xff00_0020, 0xff00_0060, 0xbf00_0060],
+            "filter {filter}"
+        );
+        assert_eq!(
+            row(filter, 2),
+            [0xff00_0000, 0xff00_0020, 0xff00_0060, 0xff00_0080],
+            "filter {filter}"
+        );
+        assert_eq!(
+            row(filter, 1),
+            [0xff00_0020, 0xff00_0020, 0xff00_0060, 0xff00_0060],
+            "filter {filter}"
+        );
+    }
+    let mut by_mask = composite(1, image32(BitmapFormat::Rgba, 1, &[0xff00_00ff]));
+    by_mask.flags |= 4 << 11 | 2 << 16 | 2 << 14;
+    by_mask.mask = Some(image32(BitmapFormat::Rgba, 2, &[0, 0x8000_0000]));
+    by_mask.mask_transform = Some(Transform([0x8000, 0, 0, 0, 0x1_0000, 0]));
+    assert_eq!(composited(&[0; 4], by_mask), [0, 0x2000_0020, 0x6000_0060, 0x8000_0080]);
+}
+
+#[test]
+fn composite_images_have_the_precision_of_the_surface() {
+    let mut canvas = canvas(SurfaceFormat::Rgb565, 1, 1);
+    // White in a mask of 0x84 for each component, which 565 cuts to 0x80, and widens to 0x84, 0x82 and 0x84.
+    let mut op = composite(1 | 1 << 18, image32(BitmapFormat::Bit32, 1, &[0x00ff_ffff]));
+    op.mask = Some(image32(BitmapFormat::Bit32, 1, &[0x0080_8080]));
+    draw(
+        &mut canvas,
+        Rect::at(0, 0, 1, 1),
+        DrawOp::Composite(Box::new(op.clone())),
+    )
+    .unwrap();
+    assert_eq!(values(&canvas, 0), [0x8410]);
+    op.mask = Some(image32(BitmapFormat::Rgba, 1, &[0x8080_8080]));
+    op.flags |= 1 << 23;
+    draw(&mut canvas, Rect::at(0, 0, 1, 1), DrawOp::Composite(Box::new(op))).unwrap();
+    assert_eq!(values(&canvas, 0), [0x8410]);
 }
 
 #[test]

@@ -173,9 +173,10 @@ fn text_fills_its_background_and_applies_each_depth_of_glyph() {
         shown(GlyphDepth::A1, &[0b1000_0000, 0b0100_0000]),
         [back, red, back, back, 0, 0, red, 0]
     );
+    // Coverage of 4 bits is one of 16ths: the most is 240 of 255.
     assert_eq!(
-        shown(GlyphDepth::A4, &[0xf0, 0x00]),
-        [back, red, back, back, 0, 0, 0, 0]
+        shown(GlyphDepth::A4, &[0xf0, 0x08]),
+        [back, 0xf0_000f, back, back, 0, 0, 0x80_0000, 0]
     );
     assert_eq!(
         shown(GlyphDepth::A8, &[0, 0x80, 0xff, 0]),

@@ -111,7 +111,8 @@ fn high_bits_set_makes_the_unused_byte_full() {
 #[test]
 fn nearest_scaling_repeats_and_skips_pixels() {
     let mut canvas = canvas(SurfaceFormat::Xrgb, 4, 1);
-    let two = source(image32(BitmapFormat::Bit32, 2, &[1, 2]));
+    // The unused byte is not kept where pixels are sampled.
+    let two = source(image32(BitmapFormat::Bit32, 2, &[0xff00_0001, 2]));
     draw(&mut canvas, Rect::at(0, 0, 4, 1), copy(two)).unwrap();
     assert_eq!(values(&canvas, 0), [1, 1, 2, 2]);
     let eight = source(image32(BitmapFormat::Bit32, 8, &[1, 2, 3, 4, 5, 6, 7, 8]));
@@ -120,13 +121,88 @@ fn nearest_scaling_repeats_and_skips_pixels() {
 }
 
 #[test]
-fn interpolation_weighs_the_neighbours_and_holds_at_the_edge() {
-    let mut canvas = canvas(SurfaceFormat::Xrgb, 4, 2);
-    let mut two = source(image32(BitmapFormat::Bit32, 2, &[0, 0x0080_8080]));
+fn interpolation_weighs_the_neighbours_and_nothing_beyond_the_edge() {
+    let shown = |format, area: Rect, mode| {
+        let mut canvas = canvas(format, 4, 2);
+        let three = image32(BitmapFormat::Bit32, 3, &[0, 0x0080_8080, 0x00c0_c0c0]);
+        let source = Source {
+            image: three,
+            area,
+            scale: mode,
+        };
+        draw(&mut canvas, Rect::at(0, 0, 4, 2), copy(source)).unwrap();
+        values(&canvas, 0)
+    };
+    // Of the one row, above and below which is nothing, three quarters remain; right of the area is the rest of the image.
+    let row = [0, 0x18_1818, 0x48_4848, 0x6c_6c6c];
+    let left = Rect::at(0, 0, 2, 1);
+    assert_eq!(
+        shown(SurfaceFormat::Xrgb, left, ScaleMode::Interpolate),
+        [row, row].concat()
+    );
+    let row = [0x48_4848, 0x6c_6c6c, 0x84_8484, 0x6c_6c6c];
+    let right = Rect::at(1, 0, 2, 1);
+    assert_eq!(
+        shown(SurfaceFormat::Xrgb, right, ScaleMode::Interpolate),
+        [row, row].concat()
+    );
+    // What remains is alpha, too, and a pixel that is there is opaque.
+    let row = [0xbf48_4848, 0xbf6c_6c6c, 0xbf84_8484, 0x8f6c_6c6c];
+    assert_eq!(
+        shown(SurfaceFormat::Argb, right, ScaleMode::Interpolate),
+        [row, row].concat()
+    );
+    let row = [0xff80_8080, 0xff80_8080, 0xffc0_c0c0, 0xffc0_c0c0];
+    assert_eq!(
+        shown(SurfaceFormat::Argb, right, ScaleMode::Nearest),
+        [row, row].concat()
+    );
+}
+
+#[test]
+fn interpolation_is_of_colours_as_the_surface_has_them() {
+    let mut canvas = canvas(SurfaceFormat::Rgb565, 4, 1);
+    // 0x0f and 0x77 become 8 and 0x73.
+    let mut two = source(image32(BitmapFormat::Rgba, 2, &[0xff00_000f, 0x0000_0077]));
+    two.image.height = 1;
     two.scale = ScaleMode::Interpolate;
-    draw(&mut canvas, Rect::at(0, 0, 4, 2), copy(two)).unwrap();
-    let row = [0, 0x20_2020, 0x60_6060, 0x80_8080];
-    assert_eq!(values(&canvas, 0), [row, row].concat());
+    draw(&mut canvas, Rect::at(0, 0, 4, 1), copy(two)).unwrap();
+    // 6, 0x22, 0x58 and 0x56, cut to five bits; of the unscaled row all remains.
+    assert_eq!(values(&canvas, 0), [0, 0x22 >> 3, 0x58 >> 3, 0x56 >> 3]);
+}
+
+#[test]
+fn a_scaled_ternary_operation_begins_at_a_whole_pixel_of_its_box() {
+    let mut canvas = canvas(SurfaceFormat::Xrgb, 5, 1);
+    let op = |scale| DrawOp::Rop3 {
+        source: Source {
+            image: image32(BitmapFormat::Bit32, 8, &[1, 2, 3, 4, 5, 6, 7, 8]),
+            area: Rect::at(3, 0, 3, 1),
+            scale,
+        },
+        brush: Brush::Solid(0),
+        rop3: 0xcc,
+        mask: Mask::default(),
+    };
+    // Three pixels in five: 3 of them are 5 of the box, exactly.
+    draw(&mut canvas, Rect::at(0, 0, 5, 1), op(ScaleMode::Nearest)).unwrap();
+    assert_eq!(values(&canvas, 0), [4, 4, 5, 6, 6]);
+    // Three in two: 3 are 2. Three in four: 3 are 4. Three in one: 3 are 1.
+    draw(&mut canvas, Rect::at(0, 0, 2, 1), op(ScaleMode::Nearest)).unwrap();
+    assert_eq!(values(&canvas, 0)[..2], [4, 6]);
+    let shifted = DrawOp::Rop3 {
+        source: Source {
+            image: image32(BitmapFormat::Bit32, 8, &[1, 2, 3, 4, 5, 6, 7, 8]),
+            area: Rect::at(1, 0, 4, 1),
+            scale: ScaleMode::Nearest,
+        },
+        brush: Brush::Solid(0),
+        rop3: 0xcc,
+        mask: Mask::default(),
+    };
+    // Four in two: 1 is half a pixel of the box, which rounds up to one.
+    draw(&mut canvas, Rect::at(0, 0, 2, 1), shifted).unwrap();
+    assert_eq!(values(&canvas, 0)[..2], [3, 5]);
 }
 
 #[test]
@@ -149,6 +225,17 @@ fn transparent_leaves_out_the_key_colour() {
         "the unused byte does not count"
     );
     assert_eq!(key(SurfaceFormat::Rgb555, 0xff_0000, &[0x00f8_0000, 0xff]), [9, 0x1f]);
+    // Where there is nothing but alpha, none is the key, whatever is said.
+    let alpha = source(bitmap(BitmapFormat::Bit8A, 2, 1, 2, &[0, 5]));
+    let mut canvas = canvas(SurfaceFormat::A8, 2, 1);
+    draw(&mut canvas, Rect::at(0, 0, 2, 1), fill(9, 8)).unwrap();
+    let op = DrawOp::Transparent {
+        source: alpha,
+        src_color: 0,
+        true_color: 0x0500_0000,
+    };
+    draw(&mut canvas, Rect::at(0, 0, 2, 1), op).unwrap();
+    assert_eq!(values(&canvas, 0), [9, 5]);
 }
 
 #[test]

@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+"""ci/differential/client.py PORT: spice-gtk for the differential test. Prints {"ready": true} when it is connected.
+
+A line of standard input is the number of a barrier: it is waited for, and the primary surface printed, a JSON object
+with `format`, `width`, `height` and `rows` in base 64. The exit code is 1 when the connection breaks.
+"""
+
+import base64
+import json
+import queue
+import sys
+import threading
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from spice import session  # noqa: E402
+
+SECONDS = 30.0
+
+
+def main() -> int:
+    client = session.Client({"host": "127.0.0.1", "port": sys.argv[1]})
+    client.connect(SECONDS)
+    client.wait_mark(SECONDS)
+    print(json.dumps({"ready": True}), flush=True)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        lines.put("")
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        client.idle(lambda: not lines.empty())
+        line = lines.get()
+        if not line:
+            return 0
+        barrier = int(line)
+        client.wait_until(lambda: [m["id"] for m in client.monitors()] == [barrier], SECONDS, f"barrier {barrier}")
+        kind, width, height, rows = client.rows()
+        answer = {"format": kind, "width": width, "height": height, "rows": base64.b64encode(rows).decode()}
+        print(json.dumps(answer), flush=True)
+
+
+try:
+    sys.exit(main())
+except session.ClientError as error:
+    print(error, file=sys.stderr)
+    sys.exit(1)
