@@ -1,0 +1,112 @@
+//! The codecs by name.
+
+use anyhow::{Result, bail, ensure};
+use bytes::Bytes;
+use caraway_image::{
+    Limits,
+    lz::{self, LzImage, LzType},
+    quic::{self, QuicImage, QuicType},
+};
+
+/// Types of pixels, as the commands name them.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Rgb16,
+    Rgb24,
+    Rgb32,
+    Rgba,
+    A8,
+}
+
+impl Kind {
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "RGB16" => Self::Rgb16,
+            "RGB24" => Self::Rgb24,
+            "RGB32" => Self::Rgb32,
+            "RGBA" => Self::Rgba,
+            "A8" => Self::A8,
+            _ => bail!("no type {name:?}"),
+        })
+    }
+
+    fn quic(self) -> Result<QuicType> {
+        Ok(match self {
+            Self::Rgb16 => QuicType::Rgb16,
+            Self::Rgb24 => QuicType::Rgb24,
+            Self::Rgb32 => QuicType::Rgb32,
+            Self::Rgba => QuicType::Rgba,
+            Self::A8 => bail!("QUIC has no A8"),
+        })
+    }
+
+    const fn lz(self) -> LzType {
+        match self {
+            Self::Rgb16 => LzType::Rgb16,
+            Self::Rgb24 => LzType::Rgb24,
+            Self::Rgb32 => LzType::Rgb32,
+            Self::Rgba => LzType::Rgba,
+            Self::A8 => LzType::A8,
+        }
+    }
+}
+
+/// Rows without padding, the top row first.
+pub(crate) struct Picture {
+    pub(crate) kind: Kind,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) rows: Bytes,
+}
+
+/// A codec with the memory it keeps between pictures.
+pub(crate) enum Codec {
+    Quic,
+    Lz,
+}
+
+impl Codec {
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "quic" => Self::Quic,
+            "lz" => Self::Lz,
+            _ => bail!("no codec {name:?}"),
+        })
+    }
+
+    pub(crate) fn encode(&mut self, picture: &Picture, out: &mut Vec<u8>) -> Result<()> {
+        let (width, height, data) = (picture.width, picture.height, picture.rows.clone());
+        match self {
+            Self::Quic => {
+                let kind = picture.kind.quic()?;
+                *out = quic::encode(&QuicImage {
+                    kind,
+                    width,
+                    height,
+                    data,
+                })?;
+            }
+            Self::Lz => {
+                *out = lz::encode(&LzImage {
+                    kind: picture.kind.lz(),
+                    width,
+                    height,
+                    top_down: true,
+                    data,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn decode(&mut self, picture: &Picture, stream: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let limits = Limits::exactly(picture.width, picture.height);
+        let data = match self {
+            Self::Quic => quic::decode(stream, &limits)?.data,
+            Self::Lz => lz::decode(stream, &limits)?.data,
+        };
+        ensure!(data.len() == picture.rows.len(), "{} bytes of rows", data.len());
+        *out = data.into();
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+"""The reference's C code, from Debian's source packages, built outside the checkout as Debian builds it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from debian import cache, packages
+from debian.packages import PackageError
+
+SOURCES = Path(__file__).resolve().parent / "reference"
+# What the codecs are: paths in the source package of spice.
+COMMON = "subprojects/spice-common"
+CODECS = (f"{COMMON}/common/quic.c", f"{COMMON}/common/lz.c")
+# Packages whose headers the sources want.
+HEADERS = ("libglib2.0-dev", "libspice-protocol-dev")
+TRIPLET = "x86_64-linux-gnu"
+
+
+def _said(command: list[str], cwd: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise PackageError(f"{' '.join(command)}:\n{done.stdout.strip()}")
+    return done.stdout
+
+
+def _apt_options() -> list[str]:
+    """Options under which apt knows the source packages of the Debian archives this system uses, in folders of ours."""
+    site = "$(ORIGIN) $(SITE) $(RELEASE) $(COMPONENT)"
+    targets = _said(["apt-get", "indextargets", "--format", site, "Created-By: Packages"])
+    lines = sorted({f"deb-src {line.removeprefix('Debian ')}" for line in targets.splitlines() if line[:7] == "Debian "})
+    if not lines:
+        raise PackageError("apt knows no archive of Debian")
+    folder = cache.root() / "apt-sources"
+    for name in ("lists/partial", "archives/partial"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "sources.list").write_text("\n".join(lines) + "\n", encoding="ascii")
+    options = {
+        "Dir::Etc::sourcelist": folder / "sources.list", "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::State::lists": folder / "lists", "Dir::Cache": folder,
+        # As root apt would drop to the user _apt, which may not write here.
+        "APT::Sandbox::User": "root",
+    }  # fmt: skip
+    return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+
+
+def source_package(name: str) -> tuple[str, Path]:
+    """Version and unpacked source of package `name`, patched as Debian does, fetched once into the cache."""
+    folder = cache.root() / "sources"
+    found = sorted(folder.glob(f"{name}_*")) if folder.is_dir() else []
+    found = [path for path in found if path.is_dir()]
+    if not found:
+        options = _apt_options()
+        _said(["apt-get", *options, "update", "-q"])
+        told = _said(["apt-get", *options, "source", "--print-uris", "-q", name])
+        version = re.search(rf" {re.escape(name)}_(\S+)\.dsc ", told)
+        if version is None:
+            raise PackageError(f"the source of {name} has no version:\n{told}")
+
+        def build(work: Path) -> None:
+            _said(["apt-get", *options, "source", "--download-only", "-q", name], cwd=work)
+            (description,) = work.glob("*.dsc")
+            # Whose it is was checked by apt.
+            _said(["dpkg-source", "--no-check", "-x", description.name, "source"], cwd=work)
+
+        found = [cache.entry("sources", f"{name}_{version[1].replace(':', '%3a')}", build)]
+    return found[-1].name.partition("_")[2], found[-1] / "source"
+
+
+def _flags(source: Path) -> list[str]:
+    """Debian's flags for C, and those meson adds for code that goes into a shared library."""
+    flags = [_said(["dpkg-buildflags", "--get", kind], cwd=source) for kind in ("CFLAGS", "CPPFLAGS")]
+    return [*" ".join(flags).split(), "-fPIC"]
+
+
+def driver() -> tuple[str, Path]:
+    """What was built, in words, and the program that runs the reference's codecs (see `reference/driver.h`)."""
+    version, source = source_package("spice")
+    headers = [packages.unpacked(name) for name in HEADERS]
+    flags = _flags(source)
+    own = sorted(SOURCES.iterdir())
+    shown = [flag for flag in flags if not flag.startswith("-ffile-prefix-map")]
+    compiler = _said(["gcc", "--version"]).splitlines()[0]
+
+    def build(work: Path) -> None:
+        include = [SOURCES, source / COMMON]
+        for package in headers:
+            include += [
+                package / "usr/include/spice-1", package / "usr/include/glib-2.0",
+                package / f"usr/lib/{TRIPLET}/glib-2.0/include",
+            ]  # fmt: skip
+        include = [f"-I{folder}" for folder in include if folder.is_dir()]
+        objects = []
+        for path in [*(source / name for name in CODECS), *(path for path in own if path.suffix == ".c")]:
+            objects.append(str(work / f"{path.stem}.o"))
+            _said(["gcc", *flags, *include, "-c", str(path), "-o", objects[-1]])
+        _said(["gcc", *objects, "-o", str(work / "driver")])
+
+    name = cache.digest(version, shown, compiler, CODECS, HEADERS, *(path.read_bytes() for path in own))
+    folder = cache.entry("bench-reference", name, build)
+    cache.keep_newest("bench-reference", 3)
+    return f"spice {version}, {compiler}, {' '.join(shown)}", folder / "driver"
