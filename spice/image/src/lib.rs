@@ -8,6 +8,8 @@ pub mod lz;
 pub mod quic;
 
 #[cfg(test)]
+mod vector_tests;
+#[cfg(test)]
 mod vectors;
 
 pub use limits::Limits;
