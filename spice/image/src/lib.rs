@@ -5,7 +5,9 @@ pub mod bitmap;
 pub mod color;
 mod limits;
 pub mod lz;
+pub mod lz4;
 pub mod quic;
+mod rows;
 
 #[cfg(test)]
 mod vector_tests;
@@ -13,3 +15,4 @@ mod vector_tests;
 mod vectors;
 
 pub use limits::Limits;
+pub use rows::SourceError;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use caraway_ports::drawing::{Bitmap, BitmapFormat};
 
 use crate::{
-    Limits, lz,
+    Limits, lz, lz4,
     quic::{self, QuicImage, QuicType},
     vectors::{Vector, all, file, folder, sha256},
 };
@@ -35,7 +35,8 @@ fn every_entry_decodes_to_what_the_reference_decodes_it_to() {
             "bitmap" => bitmap(vector),
             "lz" => lossless_lz(vector),
             "quic" => lossless_quic(vector),
-            "glz-seq" | "lz4" | "jpeg" | "jpeg-alpha" | "mjpeg" => {}
+            "lz4" => lossless_lz4(vector),
+            "glz-seq" | "jpeg" | "jpeg-alpha" | "mjpeg" => {}
             other => panic!("{}: no decoder for {other}", vector.name),
         }
     }
@@ -57,6 +58,15 @@ fn lossless_lz(vector: &Vector) {
     let image = lz::decode(&vector.encoded().unwrap(), &Limits::default()).unwrap();
     assert_eq!(sha256(&image.data), vector.text("pixels_sha256"), "{}", vector.name);
     vector.assert_shows(image.into_bitmap().unwrap());
+}
+
+fn lossless_lz4(vector: &Vector) {
+    let (width, height) = (vector.number("width"), vector.number("height"));
+    let bitmap = lz4::decode(&vector.encoded().unwrap(), width, height, &Limits::default()).unwrap();
+    assert_eq!(bitmap.format as u32, vector.number("type"), "{}", vector.name);
+    assert_eq!(bitmap.top_down, vector.top_down(), "{}", vector.name);
+    assert_eq!(sha256(&bitmap.data), vector.text("pixels_sha256"), "{}", vector.name);
+    vector.assert_shows(bitmap);
 }
 
 /// From the stream where it is stored; else from the picture, whose stream must be that of the reference. Pictures
