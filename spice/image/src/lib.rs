@@ -3,6 +3,7 @@
 
 pub mod bitmap;
 pub mod color;
+pub mod glz;
 mod limits;
 pub mod lz;
 pub mod lz4;

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use caraway_ports::drawing::{Bitmap, Palette};
+use caraway_ports::drawing::{Bitmap, BitmapFormat, Palette};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -59,6 +59,16 @@ pub(crate) fn of_codec(codec: &str) -> Vec<Vector> {
 }
 
 impl Vector {
+    /// The entries of its list, which have no name of their own.
+    pub(crate) fn list(&self) -> Vec<Self> {
+        let entries = self.entry["list"].as_array().into_iter().flatten();
+        let entry = |entry: &Value| Self {
+            name: self.name.clone(),
+            entry: entry.clone(),
+        };
+        entries.map(entry).collect()
+    }
+
     pub(crate) fn text(&self, field: &str) -> &str {
         self.entry[field].as_str().unwrap()
     }
@@ -118,7 +128,7 @@ impl Vector {
         let reader = BitmapReader::new(&bitmap).unwrap();
         let mut row = vec![0; bitmap.width as usize];
         let mut hash = Sha256::new();
-        let has_alpha = !matches!(self.text("type_name"), "RGB32" | "32BIT");
+        let has_alpha = bitmap.format != BitmapFormat::Bit32;
         for y in 0..bitmap.height {
             reader.row(0, y, &mut row);
             for value in &row {
