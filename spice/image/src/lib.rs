@@ -3,11 +3,17 @@
 
 pub mod bitmap;
 pub mod color;
+pub mod glz;
 mod limits;
 pub mod lz;
+pub mod lz4;
 pub mod quic;
+mod rows;
 
+#[cfg(test)]
+mod vector_tests;
 #[cfg(test)]
 mod vectors;
 
 pub use limits::Limits;
+pub use rows::SourceError;

@@ -3,11 +3,13 @@
 use std::{
     fmt::Write as _,
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use caraway_ports::drawing::{Bitmap, Palette};
+use caraway_ports::drawing::{Bitmap, BitmapFormat, Palette};
+use flate2::read::GzDecoder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -19,26 +21,54 @@ pub(crate) struct Vector {
     entry: Value,
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
 }
 
-/// The vectors of one codec.
-pub(crate) fn of_codec(codec: &str) -> Vec<Vector> {
+/// Content of a file of the folder, without its gzip if it has one.
+pub(crate) fn file(path: &str) -> Vec<u8> {
+    let stored = fs::read(folder().join(path)).unwrap();
+    if !path.ends_with(".gz") {
+        return stored;
+    }
+    let mut content = Vec::new();
+    GzDecoder::new(&stored[..]).read_to_end(&mut content).unwrap();
+    content
+}
+
+/// Everything there is.
+pub(crate) fn all() -> Vec<Vector> {
     let manifest = fs::read_to_string(folder().join("manifest.json")).unwrap();
     let manifest: Value = serde_json::from_str(&manifest).unwrap();
     let entries = manifest["vectors"].as_array().unwrap();
-    entries
-        .iter()
-        .filter(|entry| entry["codec"] == codec)
-        .map(|entry| Vector {
-            name: entry["name"].as_str().unwrap().to_owned(),
-            entry: entry.clone(),
-        })
-        .collect()
+    let vector = |entry: &Value| Vector {
+        name: entry["name"].as_str().unwrap().to_owned(),
+        entry: entry.clone(),
+    };
+    entries.iter().map(vector).collect()
+}
+
+/// The vectors of one codec of which the stream is stored or a generator makes the picture.
+pub(crate) fn of_codec(codec: &str) -> Vec<Vector> {
+    let mut vectors = all();
+    vectors.retain(|vector| {
+        let entry = &vector.entry;
+        entry["codec"] == codec && (!entry["encoded"].is_null() || entry.get("gen").is_some())
+    });
+    vectors
 }
 
 impl Vector {
+    /// The entries of its list, which have no name of their own.
+    pub(crate) fn list(&self) -> Vec<Self> {
+        let entries = self.entry["list"].as_array().into_iter().flatten();
+        let entry = |entry: &Value| Self {
+            name: self.name.clone(),
+            entry: entry.clone(),
+        };
+        entries.map(entry).collect()
+    }
+
     pub(crate) fn text(&self, field: &str) -> &str {
         self.entry[field].as_str().unwrap()
     }
@@ -60,8 +90,30 @@ impl Vector {
 
     /// The stream, where it is stored.
     pub(crate) fn encoded(&self) -> Option<Vec<u8>> {
-        let path = self.entry["encoded"].as_str()?;
-        Some(fs::read(folder().join(path)).unwrap())
+        self.entry["encoded"].as_str().map(file)
+    }
+
+    /// The rows the stream was made from, where they are stored.
+    pub(crate) fn raw(&self) -> Option<Vec<u8>> {
+        self.entry["raw"].as_str().map(file)
+    }
+
+    /// Files that the entry names, each with the hash of its content.
+    pub(crate) fn files(&self) -> Vec<(&str, &str)> {
+        let frames = self.entry["frames"].as_array().into_iter().flatten();
+        let mut files = Vec::new();
+        for part in frames.chain([&self.entry]) {
+            for (file, hash) in [
+                ("encoded", "encoded_sha256"),
+                ("raw", "raw_sha256"),
+                ("reference_decode", "reference_decode_sha256"),
+            ] {
+                if let Some(path) = part[file].as_str() {
+                    files.push((path, part[hash].as_str().unwrap()));
+                }
+            }
+        }
+        files
     }
 
     pub(crate) fn palette(&self) -> Option<Arc<Palette>> {
@@ -76,7 +128,7 @@ impl Vector {
         let reader = BitmapReader::new(&bitmap).unwrap();
         let mut row = vec![0; bitmap.width as usize];
         let mut hash = Sha256::new();
-        let has_alpha = !matches!(self.text("type_name"), "RGB32" | "32BIT");
+        let has_alpha = bitmap.format != BitmapFormat::Bit32;
         for y in 0..bitmap.height {
             reader.row(0, y, &mut row);
             for value in &row {
