@@ -2,11 +2,15 @@
 
 use caraway_image::{
     Limits,
+    bitmap::BitmapReader,
+    glz::{Dictionary, Window, WindowBudget},
     lz::{self, LzImage, LzType},
+    lz4::{self, Lz4Encoder},
     quic,
 };
+use caraway_ports::drawing::{Bitmap, BitmapFormat};
 
-use crate::MAX_PIXELS;
+use crate::{MAX_PIXELS, input::Input};
 
 const LIMITS: Limits = Limits {
     max_width: 1 << 12,
@@ -46,4 +50,110 @@ fn comparable(image: LzImage) -> LzImage {
         data: image.data.iter().enumerate().map(cleared).collect(),
         ..image
     }
+}
+
+/// Width and height, 16 bits each, then the stream, which does not have them.
+pub(crate) fn lz4(data: &[u8]) {
+    let mut input = Input::new(data);
+    let (width, height) = (u32::from(input.word()), u32::from(input.word()));
+    let Ok(bitmap) = lz4::decode(input.rest(), width, height, &LIMITS) else {
+        return;
+    };
+    assert_eq!((bitmap.width, bitmap.height), (width, height));
+    let again = Lz4Encoder::new()
+        .encode_bitmap(&bitmap)
+        .expect("a decoded picture can be encoded");
+    let again = lz4::decode(&again, width, height, &LIMITS).expect("an encoded picture can be decoded");
+    assert_eq!(pixels(&again), pixels(&bitmap));
+}
+
+/// Streams for one window, each after its length of 16 bits. What is decoded is encoded again, for another window.
+pub(crate) fn glz(data: &[u8]) {
+    const BUDGET: WindowBudget = WindowBudget {
+        max_pixels: MAX_PIXELS,
+        max_images: 64,
+    };
+    const MAX_STREAMS: usize = 64;
+    let mut input = Input::new(data);
+    let mut window = Window::new(BUDGET);
+    let mut dictionary = Dictionary::new(1 << 14).expect("a window of this size is allowed");
+    let mut other = Window::new(WindowBudget::for_window(1 << 14));
+    for _ in 0..MAX_STREAMS {
+        if input.is_empty() {
+            return;
+        }
+        let length = usize::from(input.word());
+        let image = window.decode(input.take(length), &LIMITS);
+        assert!(window.held_pixels() <= BUDGET.max_pixels && window.held_images() <= BUDGET.max_images);
+        let Ok(image) = image else { continue };
+        if !dictionary.takes(image.bitmap.width, image.bitmap.height) {
+            continue;
+        }
+        let stream = dictionary
+            .encode_bitmap(&image.bitmap)
+            .expect("a decoded picture can be encoded");
+        let again = other
+            .decode(&stream.data, &LIMITS)
+            .expect("an encoded picture can be decoded");
+        assert_eq!(again.id, stream.id);
+        assert_eq!(pixels(&again.bitmap), pixels(&image.bitmap));
+    }
+}
+
+/// A picture's pixels, top row first. Their unused byte is not looked at.
+fn pixels(bitmap: &Bitmap) -> Vec<u32> {
+    let reader = BitmapReader::new(bitmap).expect("a decoded picture can be read");
+    let mut all = Vec::new();
+    let mut row = vec![0; bitmap.width as usize];
+    let significant = if bitmap.format == BitmapFormat::Rgba {
+        u32::MAX
+    } else {
+        0x00ff_ffff
+    };
+    for y in 0..bitmap.height {
+        reader.row(0, y, &mut row);
+        all.extend(row.iter().map(|pixel| pixel & significant));
+    }
+    all
+}
+
+/// Sequences of images of each type that refer to each other.
+pub(crate) fn glz_seeds() -> Vec<Vec<u8>> {
+    let sequence = |format: BitmapFormat, period: u32| {
+        let mut dictionary = Dictionary::new(1 << 12).expect("a window of this size is allowed");
+        let mut sequence = Vec::new();
+        for number in 0..5 {
+            let (width, height) = (20 + number, 16);
+            let stride = format.row_bytes(width) as u32;
+            let data = (0..stride * height)
+                .map(|at| (at % (period + number) * 29) as u8)
+                .collect();
+            let bitmap = Bitmap {
+                format,
+                width,
+                height,
+                stride,
+                top_down: number % 2 == 0,
+                palette: None,
+                data,
+            };
+            let stream = dictionary
+                .encode_bitmap(&bitmap)
+                .expect("this is smaller than the window")
+                .data;
+            sequence.extend((stream.len() as u16).to_le_bytes());
+            sequence.extend(stream);
+        }
+        sequence
+    };
+    let formats = [
+        BitmapFormat::Bit16,
+        BitmapFormat::Bit24,
+        BitmapFormat::Bit32,
+        BitmapFormat::Rgba,
+    ];
+    formats
+        .into_iter()
+        .flat_map(|format| [7, 100, 250].map(|period| sequence(format, period)))
+        .collect()
 }

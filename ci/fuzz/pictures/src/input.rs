@@ -14,6 +14,18 @@ impl<'a> Input<'a> {
         self.rest.is_empty()
     }
 
+    /// All that is left.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The next `count` bytes, or as many as are left.
+    pub(crate) fn take(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.rest.split_at(count.min(self.rest.len()));
+        self.rest = rest;
+        taken
+    }
+
     pub(crate) fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.rest.split_first() else {
             return 0;
@@ -52,10 +64,9 @@ impl<'a> Input<'a> {
     /// Up to `count` bytes, as they come; the rest is filled by repeating a byte.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let fill = self.byte();
-        let take = usize::from(self.byte()).min(count).min(self.rest.len());
-        let (taken, rest) = self.rest.split_at(take);
-        self.rest = rest;
-        let mut bytes = taken.to_vec();
+        let length = usize::from(self.byte()).min(count);
+        let mut bytes = self.take(length).to_vec();
+        let take = bytes.len();
         // Not all the same, so that what moves is seen.
         bytes.extend((take..count).map(|at| fill.wrapping_mul(1 + (at % 251) as u8)));
         bytes

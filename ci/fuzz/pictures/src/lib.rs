@@ -26,8 +26,18 @@ pub struct Target {
     /// Its name, and that of its folder in the corpora.
     pub name: &'static str,
     run: fn(&[u8]),
-    /// How the names of reference streams end that are good seeds.
-    pub extension: Option<&'static str>,
+    seeds: Seeds,
+}
+
+/// What a target starts from.
+#[derive(Clone, Copy, Debug)]
+pub enum Seeds {
+    /// Reference streams whose names end like this.
+    Streams(&'static str),
+    /// The same behind their width and height, which are in their names.
+    SizedStreams(&'static str),
+    /// Programs made here.
+    Made(fn() -> Vec<Vec<u8>>),
 }
 
 impl Target {
@@ -44,13 +54,29 @@ impl Target {
         );
     }
 
-    /// Programs this target starts from, besides reference streams.
+    /// What the target starts from, by itself.
     #[must_use]
-    pub fn seeds(&self) -> Vec<Vec<u8>> {
-        if self.name == "canvas" {
-            canvas::seeds()
-        } else {
-            Vec::new()
+    pub fn made_seeds(&self) -> Vec<Vec<u8>> {
+        match self.seeds {
+            Seeds::Made(make) => make(),
+            Seeds::Streams(_) | Seeds::SizedStreams(_) => Vec::new(),
+        }
+    }
+
+    /// What the target starts from because there is a reference stream called `name` with this content; `None` when it is
+    /// of another format.
+    #[must_use]
+    pub fn stream_seed(&self, name: &str, content: &[u8]) -> Option<Vec<u8>> {
+        let (stem, extension) = name.rsplit_once('.')?;
+        match self.seeds {
+            Seeds::Streams(wanted) => (wanted == extension).then(|| content.to_vec()),
+            Seeds::SizedStreams(wanted) if wanted == extension => {
+                let size = stem.split('-').find_map(|part| part.split_once('x'));
+                let (width, height) = size?;
+                let (width, height): (u16, u16) = (width.parse().ok()?, height.parse().ok()?);
+                Some([&width.to_le_bytes()[..], &height.to_le_bytes(), content].concat())
+            }
+            Seeds::SizedStreams(_) | Seeds::Made(_) => None,
         }
     }
 }
@@ -60,17 +86,27 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "quic",
         run: codecs::quic,
-        extension: Some("quic"),
+        seeds: Seeds::Streams("quic"),
     },
     Target {
         name: "lz",
         run: codecs::lz,
-        extension: Some("lz"),
+        seeds: Seeds::Streams("lz"),
+    },
+    Target {
+        name: "lz4",
+        run: codecs::lz4,
+        seeds: Seeds::SizedStreams("lz4img"),
+    },
+    Target {
+        name: "glz",
+        run: codecs::glz,
+        seeds: Seeds::Made(codecs::glz_seeds),
     },
     Target {
         name: "canvas",
         run: canvas::run,
-        extension: None,
+        seeds: Seeds::Made(canvas::seeds),
     },
 ];
 

@@ -11,7 +11,7 @@ use std::{
 use caraway_fuzz_pictures::{TARGETS, Target};
 
 /// Longer streams say nothing new for the time they take.
-const MAX_SEED_BYTES: u64 = 4096;
+const MAX_SEED_BYTES: usize = 4096;
 
 /// The files of a folder, in the order of their names.
 fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -61,13 +61,14 @@ fn seeds(streams: &Path, folder: &Path) -> std::io::Result<ExitCode> {
     for target in TARGETS {
         let folder = folder.join(target.name);
         fs::create_dir_all(&folder)?;
-        for (number, program) in target.seeds().into_iter().enumerate() {
+        for (number, program) in target.made_seeds().into_iter().enumerate() {
             fs::write(folder.join(format!("seed-{number}")), program)?;
         }
         for file in files(streams)? {
-            let fits = fs::metadata(&file)?.len() <= MAX_SEED_BYTES;
-            if fits && target.extension.is_some() && file.extension().and_then(|end| end.to_str()) == target.extension {
-                fs::copy(&file, folder.join(file.file_name().unwrap_or_default()))?;
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let seed = target.stream_seed(name, &fs::read(&file)?);
+            if let Some(seed) = seed.filter(|seed| seed.len() <= MAX_SEED_BYTES) {
+                fs::write(folder.join(name), seed)?;
             }
         }
     }
