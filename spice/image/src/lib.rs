@@ -9,6 +9,7 @@ pub mod lz;
 pub mod lz4;
 pub mod quic;
 mod rows;
+pub mod zlib_glz;
 
 #[cfg(test)]
 mod vector_tests;

@@ -105,9 +105,7 @@ fn images_leave_whole_when_newer_ones_need_their_room() {
     .into_iter()
     .enumerate()
     {
-        let stream = dictionary
-            .encode_bitmap(&picture(pixels, 1, |x, y| noise(x, y)))
-            .unwrap();
+        let stream = dictionary.encode_bitmap(&picture(pixels, 1, noise)).unwrap();
         assert_eq!((stream.id, stream.win_head_dist), (id as u64, back));
         assert_eq!(dictionary.held_pixels(), held);
         decoded(&mut client, &stream);
