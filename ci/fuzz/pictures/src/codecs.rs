@@ -7,6 +7,7 @@ use caraway_image::{
     lz::{self, LzImage, LzType},
     lz4::{self, Lz4Encoder},
     quic,
+    zlib_glz::{ZlibDecoder, ZlibEncoder},
 };
 use caraway_ports::drawing::{Bitmap, BitmapFormat};
 
@@ -98,6 +99,36 @@ pub(crate) fn glz(data: &[u8]) {
         assert_eq!(again.id, stream.id);
         assert_eq!(pixels(&again.bitmap), pixels(&image.bitmap));
     }
+}
+
+/// The size of the GLZ stream, 32 bits, then the zlib stream.
+pub(crate) fn zlib_glz(data: &[u8]) {
+    let mut input = Input::new(data);
+    let size = input.long();
+    let mut decoder = ZlibDecoder::new();
+    let Ok(stream) = decoder.decode(input.rest(), size, &LIMITS) else {
+        return;
+    };
+    assert_eq!(stream.len(), size as usize);
+    if let Some(again) = ZlibEncoder::new().encode(&stream) {
+        assert_eq!(decoder.decode(&again, size, &LIMITS).as_ref(), Ok(&stream));
+    }
+    let mut window = Window::new(WindowBudget::for_window(1 << 14));
+    if let Ok(image) = window.decode(&stream, &LIMITS) {
+        assert!(LIMITS.allow(image.bitmap.width, image.bitmap.height));
+    }
+}
+
+/// The wrapper around the first image of each of the sequences for GLZ.
+pub(crate) fn zlib_glz_seeds() -> Vec<Vec<u8>> {
+    let wrapped = |sequence: Vec<u8>| {
+        let mut input = Input::new(&sequence);
+        let length = usize::from(input.word());
+        let stream = input.take(length);
+        let zlib = ZlibEncoder::new().encode(stream)?;
+        Some([&(stream.len() as u32).to_le_bytes()[..], &zlib].concat())
+    };
+    glz_seeds().into_iter().filter_map(wrapped).collect()
 }
 
 /// A picture's pixels, top row first. Their unused byte is not looked at.

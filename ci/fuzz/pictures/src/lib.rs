@@ -104,6 +104,11 @@ pub const TARGETS: &[Target] = &[
         seeds: Seeds::Made(codecs::glz_seeds),
     },
     Target {
+        name: "zlib_glz",
+        run: codecs::zlib_glz,
+        seeds: Seeds::Made(codecs::zlib_glz_seeds),
+    },
+    Target {
         name: "canvas",
         run: canvas::run,
         seeds: Seeds::Made(canvas::seeds),
