@@ -132,6 +132,47 @@ fn a_large_flat_image_is_compressed_and_noise_is_not() {
 }
 
 #[test]
+fn the_unused_byte_arrives_where_it_becomes_alpha() {
+    let sent = |format, unused: u8| {
+        let data = [7, 7, 7, unused].repeat(100);
+        let flat = bitmap(BitmapFormat::Bit32, 10, 10, 40, true, data);
+        let (image, _) = sent_image_on(format, copy_of(flat, Rect::at(0, 0, 10, 10)));
+        let full = image.flags.contains(ImageFlags::HIGH_BITS_SET);
+        (matches!(image.data, display::ImageData::LzRgb(_)), full)
+    };
+    for unused in [0, 5, 0xff] {
+        assert_eq!(sent(SurfaceFormat::Xrgb, unused), (true, false), "{unused}");
+    }
+    assert_eq!(sent(SurfaceFormat::Argb, 0), (true, false));
+    assert_eq!(sent(SurfaceFormat::Argb, 0xff), (true, true));
+    assert_eq!(
+        sent(SurfaceFormat::Argb, 5),
+        (false, false),
+        "no codec has a place for it"
+    );
+}
+
+#[test]
+fn the_unused_bit_of_16_is_clear_and_on_argb_there_are_32() {
+    let sent = |format| {
+        let two = bitmap(BitmapFormat::Bit16, 2, 1, 4, true, vec![0x34, 0x92, 0x56, 0x12]);
+        match sent_image_on(format, copy_of(two, Rect::at(0, 0, 2, 1))).0.data {
+            display::ImageData::Bitmap(sent) => (sent.format, sent.data.to_vec()),
+            other => panic!("{other:?}"),
+        }
+    };
+    for format in [SurfaceFormat::Xrgb, SurfaceFormat::Rgb555, SurfaceFormat::Rgb565] {
+        assert_eq!(
+            sent(format),
+            (BitmapFormat::Bit16, vec![0x34, 0x12, 0x56, 0x12]),
+            "{format:?}"
+        );
+    }
+    let wide = vec![0xa5, 0x8c, 0x21, 0, 0xb5, 0x94, 0x21, 0];
+    assert_eq!(sent(SurfaceFormat::Argb), (BitmapFormat::Bit32, wide));
+}
+
+#[test]
 fn a_palette_is_sent_without_the_name_the_guest_gave_it() {
     let picture = bitmap(BitmapFormat::Bit8, 4, 1, 4, true, vec![0, 1, 2, 1]);
     let (image, _) = sent_image(copy_of(picture, Rect::at(0, 0, 4, 1)));
