@@ -4,8 +4,10 @@
 
 mod bits;
 mod chaos;
+mod codes;
+mod decode;
+mod encode;
 mod model;
-mod row;
 
 use bytes::Bytes;
 use caraway_ports::{
@@ -16,8 +18,9 @@ use thiserror::Error;
 
 use self::{
     bits::{BitReader, BitWriter},
-    model::{FAMILY_5, FAMILY_8, Family, Plane},
-    row::{Coder, Pixel, code_row},
+    codes::{Depth, Eight, Five},
+    decode::PlaneReader,
+    encode::{Pixel, PlaneWriter},
 };
 use crate::Limits;
 
@@ -80,13 +83,6 @@ impl QuicType {
             Self::Rgb16 => 2,
             Self::Rgb24 => 3,
             Self::Rgb32 | Self::Rgba => 4,
-        }
-    }
-
-    const fn family(self) -> &'static Family {
-        match self {
-            Self::Rgb16 => &FAMILY_5,
-            _ => &FAMILY_8,
         }
     }
 }
@@ -206,28 +202,8 @@ pub fn header(stream: &[u8]) -> Result<QuicHeader, QuicError> {
 /// Anything that the format does not allow, an image beyond `limits`, input that is too short. Memory is taken only
 /// for a size that is within the limits and that the input is long enough to fill.
 pub fn decode(stream: &[u8], limits: &Limits) -> Result<QuicImage, QuicError> {
-    let QuicHeader { kind, width, height } = header(stream)?;
-    if !limits.allow(width, height) {
-        return Err(QuicError::Size { width, height });
-    }
-    let body = stream.get(HEADER_BYTES..).unwrap_or_default();
-    // Each component of the first row and of the first three columns takes a bit at least.
-    let coded = u64::from(width) + u64::from(height - 1) * u64::from(width.min(3));
-    let components = if kind == QuicType::Gray { 1 } else { 3 };
-    if coded * components > body.len() as u64 * 8 {
-        return Err(QuicError::Truncated(stream.len()));
-    }
-    let mut data = vec![0; width as usize * height as usize * kind.pixel_bytes()];
-    let mut reader = BitReader::new(body);
-    let row_bytes = width as usize * kind.pixel_bytes();
-    let mut planes = Planes::new(kind, width as usize);
-    for row in data.chunks_exact_mut(row_bytes) {
-        planes.code_row(&mut reader)?;
-        if reader.overrun() {
-            return Err(QuicError::Truncated(stream.len()));
-        }
-        planes.write(kind, row);
-    }
+    let mut data = Vec::new();
+    let QuicHeader { kind, width, height } = QuicDecoder::new().decode(stream, limits, &mut data)?;
     Ok(QuicImage {
         kind,
         width,
@@ -241,14 +217,9 @@ pub fn decode(stream: &[u8], limits: &Limits) -> Result<QuicImage, QuicError> {
 /// # Errors
 /// A size of zero or beyond the format, rows that are shorter or longer than the size says.
 pub fn encode(image: &QuicImage) -> Result<Vec<u8>, QuicError> {
-    let row_bytes = image.width as usize * image.kind.pixel_bytes();
-    let needed = row_bytes as u64 * u64::from(image.height);
-    if image.data.len() as u64 != needed {
-        let have = image.data.len();
-        return Err(QuicError::Data { have, needed });
-    }
-    let rows = (0..image.height as usize).map(|y| image.data.get(y * row_bytes..(y + 1) * row_bytes));
-    encode_rows(image.kind, image.width, image.height, rows)
+    let mut stream = Vec::new();
+    QuicEncoder::new().encode(image, &mut stream)?;
+    Ok(stream)
 }
 
 /// Encodes a bitmap of 16, 24 or 32 bits.
@@ -256,149 +227,250 @@ pub fn encode(image: &QuicImage) -> Result<Vec<u8>, QuicError> {
 /// # Errors
 /// A bitmap of another format or whose rows are not there, a size beyond the format.
 pub fn encode_bitmap(bitmap: &Bitmap) -> Result<Vec<u8>, QuicError> {
-    let kind = QuicType::of_bitmap(bitmap.format).ok_or(QuicError::Format(bitmap.format))?;
-    let rows = (0..bitmap.height).map(|y| bitmap.row(y));
-    encode_rows(kind, bitmap.width, bitmap.height, rows)
+    let mut stream = Vec::new();
+    QuicEncoder::new().encode_bitmap(bitmap, &mut stream)?;
+    Ok(stream)
 }
 
-/// Encodes rows from top to bottom.
-fn encode_rows<'a>(
-    kind: QuicType,
-    width: u32,
-    height: u32,
-    rows: impl Iterator<Item = Option<&'a [u8]>>,
-) -> Result<Vec<u8>, QuicError> {
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 || pixels > MAX_PIXELS {
-        return Err(QuicError::Size { width, height });
-    }
-    let row_bytes = width as usize * kind.pixel_bytes();
-    let needed = row_bytes as u64 * u64::from(height);
-    // At most 2^31 bytes of pixels; half of them is what a photograph takes.
-    let mut writer = BitWriter::with_capacity(HEADER_BYTES + (needed / 2) as usize);
-    for word in [MAGIC, VERSION, kind as u32, width, height] {
-        writer.write(word, 32);
-    }
-    let mut planes = Planes::new(kind, width as usize);
-    for row in rows {
-        let row = row.filter(|row| row.len() == row_bytes);
-        planes.read(kind, row.ok_or(QuicError::Data { have: 0, needed })?);
-        planes.code_row(&mut writer)?;
-    }
-    Ok(writer.finish())
+/// Decodes one image after the other, with memory of its own for rows that it takes once.
+#[derive(Debug, Default)]
+pub struct QuicDecoder {
+    colour: decode::Scratch,
+    single: decode::Scratch,
 }
 
-/// One plane with its current row and the one above.
-struct Rows<const N: usize> {
-    plane: Plane<N>,
-    above: Vec<Pixel<N>>,
-    row: Vec<Pixel<N>>,
-    first: bool,
-}
+impl QuicDecoder {
+    /// A decoder for images of any type and size.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
 
-impl<const N: usize> Rows<N> {
-    fn new(family: &'static Family, width: usize) -> Self {
-        Self {
-            plane: Plane::new(family, width),
-            above: vec![[0; N]; width],
-            row: vec![[0; N]; width],
-            first: true,
+    /// Decodes a stream into `data`, which has the rows of the picture afterwards and nothing else; after an error its
+    /// content means nothing. What follows the picture is not looked at.
+    ///
+    /// # Errors
+    /// As [`decode`].
+    pub fn decode(&mut self, stream: &[u8], limits: &Limits, data: &mut Vec<u8>) -> Result<QuicHeader, QuicError> {
+        let header = header(stream)?;
+        let QuicHeader { kind, width, height } = header;
+        if !limits.allow(width, height) {
+            return Err(QuicError::Size { width, height });
         }
+        let body = stream.get(HEADER_BYTES..).unwrap_or_default();
+        // Each component of the first row and of the first three columns takes a bit at least.
+        let coded = u64::from(width) + u64::from(height - 1) * u64::from(width.min(3));
+        let components = if kind == QuicType::Gray { 1 } else { 3 };
+        if coded * components > body.len() as u64 * 8 {
+            return Err(QuicError::Truncated(stream.len()));
+        }
+        // Every byte is written below: what is there already is not worth clearing.
+        data.resize(width as usize * height as usize * kind.pixel_bytes(), 0);
+        let whole = match kind {
+            QuicType::Rgb16 => self.rows::<Five>(header, body, data),
+            _ => self.rows::<Eight>(header, body, data),
+        }?;
+        if whole { Ok(header) } else { Err(QuicError::Truncated(stream.len())) }
     }
 
-    /// Codes the current row, which is the one above from then on, and still readable there.
-    fn code_row<C: Coder>(&mut self, coder: &mut C) -> Result<(), QuicError> {
-        let above = (!self.first).then_some(self.above.as_slice());
-        code_row(coder, &mut self.plane, above, &mut self.row)?;
-        self.first = false;
-        std::mem::swap(&mut self.above, &mut self.row);
+    /// Decodes all rows; whether the input was long enough.
+    fn rows<D: Depth>(&mut self, header: QuicHeader, body: &[u8], data: &mut [u8]) -> Result<bool, QuicError> {
+        let QuicHeader { kind, width, .. } = header;
+        let width = width as usize;
+        let mut bits = BitReader::new(body);
+        let mut colour = (kind != QuicType::Gray).then(|| PlaneReader::<D, 3>::new(width, &mut self.colour));
+        let alpha = matches!(kind, QuicType::Gray | QuicType::Rgba);
+        let mut single = alpha.then(|| PlaneReader::<D, 1>::new(width, &mut self.single));
+        for row in data.chunks_exact_mut(width * kind.pixel_bytes()) {
+            if let Some(colour) = &mut colour {
+                colour.row(&mut bits)?;
+            }
+            if let Some(single) = &mut single {
+                single.row(&mut bits)?;
+            }
+            if bits.overrun() {
+                return Ok(false);
+            }
+            let colour = colour.as_ref().map_or(&[][..], PlaneReader::last);
+            let single = single.as_ref().map_or(&[][..], PlaneReader::last);
+            store(kind, colour, single, row);
+        }
+        Ok(true)
+    }
+}
+
+/// Encodes one image after the other, with memory of its own for rows that it takes once.
+#[derive(Debug, Default)]
+pub struct QuicEncoder {
+    rows: RowPair,
+    symbols: Vec<Pixel>,
+    colour: encode::Scratch,
+    single: encode::Scratch,
+    bits: BitWriter,
+}
+
+/// The row being encoded and the one above, where pixels are not stored with four bytes.
+#[derive(Debug, Default)]
+struct RowPair {
+    row: Vec<Pixel>,
+    above: Vec<Pixel>,
+}
+
+impl QuicEncoder {
+    /// An encoder for images of any type and size.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Encodes an image into `stream`, which holds nothing else afterwards.
+    ///
+    /// # Errors
+    /// As [`encode`].
+    pub fn encode(&mut self, image: &QuicImage, stream: &mut Vec<u8>) -> Result<(), QuicError> {
+        let row_bytes = image.width as usize * image.kind.pixel_bytes();
+        let needed = row_bytes as u64 * u64::from(image.height);
+        if image.data.len() as u64 != needed {
+            let have = image.data.len();
+            return Err(QuicError::Data { have, needed });
+        }
+        let rows = (0..image.height as usize).map(|y| image.data.get(y * row_bytes..(y + 1) * row_bytes));
+        self.encode_rows(image.kind, image.width, image.height, rows, stream)
+    }
+
+    /// Encodes a bitmap of 16, 24 or 32 bits into `stream`, which holds nothing else afterwards.
+    ///
+    /// # Errors
+    /// As [`encode_bitmap`].
+    pub fn encode_bitmap(&mut self, bitmap: &Bitmap, stream: &mut Vec<u8>) -> Result<(), QuicError> {
+        let kind = QuicType::of_bitmap(bitmap.format).ok_or(QuicError::Format(bitmap.format))?;
+        let rows = (0..bitmap.height).map(|y| bitmap.row(y));
+        self.encode_rows(kind, bitmap.width, bitmap.height, rows, stream)
+    }
+
+    /// Encodes rows from top to bottom.
+    fn encode_rows<'a>(
+        &mut self,
+        kind: QuicType,
+        width: u32,
+        height: u32,
+        rows: impl Iterator<Item = Option<&'a [u8]>>,
+        stream: &mut Vec<u8>,
+    ) -> Result<(), QuicError> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 || pixels > MAX_PIXELS {
+            return Err(QuicError::Size { width, height });
+        }
+        let row_bytes = width as usize * kind.pixel_bytes();
+        let needed = row_bytes as u64 * u64::from(height);
+        let rows = rows.map(|row| {
+            let row = row.filter(|row| row.len() == row_bytes);
+            row.ok_or(QuicError::Data { have: 0, needed })
+        });
+        stream.clear();
+        for word in [MAGIC, VERSION, kind as u32, width, height] {
+            stream.extend_from_slice(&word.to_le_bytes());
+        }
+        self.bits.begin();
+        match kind {
+            QuicType::Rgb16 => self.planes::<Five>(kind, width as usize, rows, stream)?,
+            _ => self.planes::<Eight>(kind, width as usize, rows, stream)?,
+        }
+        self.bits.finish(stream);
+        Ok(())
+    }
+
+    fn planes<'a, D: Depth>(
+        &mut self,
+        kind: QuicType,
+        width: usize,
+        rows: impl Iterator<Item = Result<&'a [u8], QuicError>>,
+        stream: &mut Vec<u8>,
+    ) -> Result<(), QuicError> {
+        let mut colour = (kind != QuicType::Gray).then(|| PlaneWriter::<D, 3>::new(width, &mut self.colour));
+        let alpha = matches!(kind, QuicType::Gray | QuicType::Rgba);
+        let mut single = alpha.then(|| PlaneWriter::<D, 1>::new(width, &mut self.single));
+        self.symbols.resize(width, [0; 4]);
+        self.rows.row.resize(width, [0; 4]);
+        self.rows.above.resize(width, [0; 4]);
+        let mut last: Option<&[u8]> = None;
+        for row in rows {
+            let row = row?;
+            let (pixels, above) = if kind.pixel_bytes() == 4 {
+                (row.as_chunks().0, last.map(|row| row.as_chunks().0))
+            } else {
+                let RowPair { row: pixels, above } = &mut self.rows;
+                std::mem::swap(pixels, above);
+                load(kind, row, pixels);
+                (pixels.as_slice(), last.map(|_| above.as_slice()))
+            };
+            last = Some(row);
+            encode::symbols::<D>(above, pixels, &mut self.symbols);
+            if let Some(colour) = &mut colour {
+                colour.row(pixels, &self.symbols, &mut self.bits, stream);
+            }
+            if let Some(single) = &mut single {
+                single.row(pixels, &self.symbols, &mut self.bits, stream);
+            }
+        }
         Ok(())
     }
 }
 
-/// The planes of an image, in the order they are coded within a row.
-struct Planes {
-    /// Red, green and blue; absent in a grey image.
-    colour: Option<Rows<3>>,
-    /// Alpha or grey.
-    single: Option<Rows<1>>,
-}
-
-impl Planes {
-    fn new(kind: QuicType, width: usize) -> Self {
-        let (colour, single) = match kind {
-            QuicType::Gray => (false, true),
-            QuicType::Rgb16 | QuicType::Rgb24 | QuicType::Rgb32 => (true, false),
-            QuicType::Rgba => (true, true),
-        };
-        Self {
-            colour: colour.then(|| Rows::new(kind.family(), width)),
-            single: single.then(|| Rows::new(kind.family(), width)),
-        }
-    }
-
-    fn code_row<C: Coder>(&mut self, coder: &mut C) -> Result<(), QuicError> {
-        if let Some(colour) = &mut self.colour {
-            colour.code_row(coder)?;
-        }
-        if let Some(single) = &mut self.single {
-            single.code_row(coder)?;
-        }
-        Ok(())
-    }
-
-    /// Takes the pixels of a row as the current row.
-    fn read(&mut self, kind: QuicType, row: &[u8]) {
-        let pixels = row.chunks_exact(kind.pixel_bytes());
-        if let Some(colour) = &mut self.colour {
-            for (to, from) in colour.row.iter_mut().zip(pixels.clone()) {
-                *to = components(from);
+/// Widens a row of pixels of fewer than four bytes: blue, green and red, then grey.
+fn load(kind: QuicType, row: &[u8], pixels: &mut [Pixel]) {
+    match kind {
+        QuicType::Gray => {
+            for (to, grey) in pixels.iter_mut().zip(row) {
+                *to = [0, 0, 0, *grey];
             }
         }
-        if let Some(single) = &mut self.single {
-            // Alpha is the last byte of its pixel, grey the only one.
-            for (to, from) in single.row.iter_mut().zip(pixels) {
-                *to = [from.last().copied().unwrap_or(0)];
+        QuicType::Rgb16 => {
+            for (to, pixel) in pixels.iter_mut().zip(row.as_chunks().0) {
+                let value = u16::from_le_bytes(*pixel);
+                // Five bits each.
+                let [b, g, r] = [0, 5, 10].map(|shift| ((value >> shift) & 31) as u8);
+                *to = [b, g, r, 0];
             }
         }
-    }
-
-    /// Stores the row that was coded last.
-    fn write(&self, kind: QuicType, row: &mut [u8]) {
-        if let Some(colour) = &self.colour {
-            for (from, to) in colour.above.iter().zip(row.chunks_exact_mut(kind.pixel_bytes())) {
-                store(*from, to);
-            }
-        }
-        if let Some(single) = &self.single {
-            for ([from], to) in single.above.iter().zip(row.chunks_exact_mut(kind.pixel_bytes())) {
-                if let Some(to) = to.last_mut() {
-                    *to = *from;
-                }
+        QuicType::Rgb24 | QuicType::Rgb32 | QuicType::Rgba => {
+            for (to, [b, g, r]) in pixels.iter_mut().zip(row.as_chunks().0) {
+                *to = [*b, *g, *r, 0];
             }
         }
     }
 }
 
-/// Red, green and blue of a stored pixel of two bytes or more.
-fn components(pixel: &[u8]) -> Pixel<3> {
-    match pixel {
-        [low, high] => {
-            let value = u16::from_le_bytes([*low, *high]);
-            // Five bits each.
-            [10, 5, 0].map(|shift| ((value >> shift) & 31) as u8)
+/// Stores a row of pixels whose colour and whose grey or alpha are in words of their own.
+fn store(kind: QuicType, colour: &[u32], single: &[u32], row: &mut [u8]) {
+    match kind {
+        QuicType::Gray => {
+            for (to, grey) in row.iter_mut().zip(single) {
+                *to = (*grey >> 24) as u8;
+            }
         }
-        [b, g, r, ..] => [*r, *g, *b],
-        _ => [0; 3],
-    }
-}
-
-/// Stores red, green and blue in a pixel of two bytes or more.
-fn store([r, g, b]: Pixel<3>, pixel: &mut [u8]) {
-    match pixel {
-        [low, high] => [*low, *high] = (u16::from(r) << 10 | u16::from(g) << 5 | u16::from(b)).to_le_bytes(),
-        [to_b, to_g, to_r, ..] => (*to_b, *to_g, *to_r) = (b, g, r),
-        _ => {}
+        QuicType::Rgb16 => {
+            for (to, value) in row.as_chunks_mut().0.iter_mut().zip(colour) {
+                let packed = (*value >> 16) << 10 | ((*value >> 8) & 31) << 5 | (*value & 31);
+                *to = (packed as u16).to_le_bytes();
+            }
+        }
+        QuicType::Rgb24 => {
+            for (to, value) in row.as_chunks_mut().0.iter_mut().zip(colour) {
+                let [b, g, r, _] = value.to_le_bytes();
+                *to = [b, g, r];
+            }
+        }
+        QuicType::Rgb32 => {
+            for (to, value) in row.as_chunks_mut().0.iter_mut().zip(colour) {
+                *to = value.to_le_bytes();
+            }
+        }
+        QuicType::Rgba => {
+            for (to, (value, alpha)) in row.as_chunks_mut().0.iter_mut().zip(colour.iter().zip(single)) {
+                *to = (value | alpha).to_le_bytes();
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use caraway_image::{
     Limits,
     lz::{self, LzImage, LzType},
-    quic::{self, QuicImage, QuicType},
+    quic::{QuicDecoder, QuicEncoder, QuicImage, QuicType},
 };
 
 /// Types of pixels, as the commands name them.
@@ -61,14 +61,14 @@ pub(crate) struct Picture {
 
 /// A codec with the memory it keeps between pictures.
 pub(crate) enum Codec {
-    Quic,
+    Quic(Box<QuicEncoder>, Box<QuicDecoder>),
     Lz,
 }
 
 impl Codec {
     pub(crate) fn named(name: &str) -> Result<Self> {
         Ok(match name {
-            "quic" => Self::Quic,
+            "quic" => Self::Quic(Box::default(), Box::default()),
             "lz" => Self::Lz,
             _ => bail!("no codec {name:?}"),
         })
@@ -77,14 +77,15 @@ impl Codec {
     pub(crate) fn encode(&mut self, picture: &Picture, out: &mut Vec<u8>) -> Result<()> {
         let (width, height, data) = (picture.width, picture.height, picture.rows.clone());
         match self {
-            Self::Quic => {
+            Self::Quic(encoder, _) => {
                 let kind = picture.kind.quic()?;
-                *out = quic::encode(&QuicImage {
+                let image = QuicImage {
                     kind,
                     width,
                     height,
                     data,
-                })?;
+                };
+                encoder.encode(&image, out)?;
             }
             Self::Lz => {
                 *out = lz::encode(&LzImage {
@@ -101,12 +102,13 @@ impl Codec {
 
     pub(crate) fn decode(&mut self, picture: &Picture, stream: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let limits = Limits::exactly(picture.width, picture.height);
-        let data = match self {
-            Self::Quic => quic::decode(stream, &limits)?.data,
-            Self::Lz => lz::decode(stream, &limits)?.data,
-        };
-        ensure!(data.len() == picture.rows.len(), "{} bytes of rows", data.len());
-        *out = data.into();
+        match self {
+            Self::Quic(_, decoder) => {
+                decoder.decode(stream, &limits, out)?;
+            }
+            Self::Lz => *out = lz::decode(stream, &limits)?.data.into(),
+        }
+        ensure!(out.len() == picture.rows.len(), "{} bytes of rows", out.len());
         Ok(())
     }
 }
