@@ -10,7 +10,7 @@ use bytes::Bytes;
 use caraway_ports::drawing::{Bitmap, BitmapFormat};
 use thiserror::Error;
 
-pub use decode::decode;
+pub use decode::{LzHeader, decode, decode_into};
 pub use encode::{encode, encode_bitmap, encode_pixels};
 
 /// First four bytes of a stream: two blanks, `ZL`.

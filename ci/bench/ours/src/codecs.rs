@@ -106,7 +106,9 @@ impl Codec {
             Self::Quic(_, decoder) => {
                 decoder.decode(stream, &limits, out)?;
             }
-            Self::Lz => *out = lz::decode(stream, &limits)?.data.into(),
+            Self::Lz => {
+                lz::decode_into(stream, &limits, out)?;
+            }
         }
         ensure!(out.len() == picture.rows.len(), "{} bytes of rows", out.len());
         Ok(())
