@@ -7,10 +7,11 @@ from .graph import Crate, Graph
 from .rule import Rule
 
 OURS = "MIT OR Apache-2.0"
-# Permissive licences: one of them for every crate, all of them where a crate says AND.
+# Permissive licences: one of them for every crate, all of them where a crate says AND. IJG asks for the sentence that
+# README.md ends with.
 ALLOWED = {
     "MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "Zlib", "Unlicense",
-    "Unicode-3.0",
+    "Unicode-3.0", "IJG",
 }  # fmt: skip
 
 

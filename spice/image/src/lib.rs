@@ -4,6 +4,7 @@
 pub mod bitmap;
 pub mod color;
 pub mod glz;
+pub mod jpeg;
 mod limits;
 pub mod lz;
 pub mod lz4;

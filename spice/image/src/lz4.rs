@@ -206,7 +206,7 @@ impl Lz4Encoder {
         self.encode(&Rows::of_pixels(pixels)?)
     }
 
-    fn encode(&mut self, rows: &Rows<'_>) -> Result<Vec<u8>, Lz4Error> {
+    fn encode(&mut self, rows: &Rows) -> Result<Vec<u8>, Lz4Error> {
         let data = rows.tight();
         let row_bytes = data.len() / rows.height as usize;
         let too_large = Lz4Error::Size {

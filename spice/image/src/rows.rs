@@ -1,7 +1,6 @@
 //! The rows of an image that is to be encoded.
 
-use std::borrow::Cow;
-
+use bytes::Bytes;
 use caraway_ports::{
     display::Pixels,
     drawing::{Bitmap, BitmapFormat, SurfaceFormat},
@@ -46,7 +45,7 @@ pub enum SourceError {
 }
 
 /// Checked rows of one of the four RGB formats.
-pub(crate) struct Rows<'a> {
+pub(crate) struct Rows {
     pub(crate) format: BitmapFormat,
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -54,12 +53,12 @@ pub(crate) struct Rows<'a> {
     pub(crate) top_down: bool,
     row_bytes: usize,
     stride: usize,
-    data: Cow<'a, [u8]>,
+    data: Bytes,
 }
 
-impl<'a> Rows<'a> {
+impl Rows {
     /// Those of a bitmap.
-    pub(crate) fn of_bitmap(bitmap: &'a Bitmap) -> Result<Self, SourceError> {
+    pub(crate) fn of_bitmap(bitmap: &Bitmap) -> Result<Self, SourceError> {
         let format = bitmap.format;
         if format.has_palette() || format == BitmapFormat::Bit8A {
             return Err(SourceError::Format(format));
@@ -73,12 +72,12 @@ impl<'a> Rows<'a> {
             top_down: bitmap.top_down,
             row_bytes,
             stride,
-            data: Cow::Borrowed(&bitmap.data),
+            data: bitmap.data.clone(),
         })
     }
 
     /// Those of a part of a surface: RGB32 for xRGB and 565, RGBA for ARGB, RGB16 for 555.
-    pub(crate) fn of_pixels(pixels: &'a Pixels) -> Result<Self, SourceError> {
+    pub(crate) fn of_pixels(pixels: &Pixels) -> Result<Self, SourceError> {
         let format = match pixels.format {
             SurfaceFormat::Xrgb | SurfaceFormat::Rgb565 => BitmapFormat::Bit32,
             SurfaceFormat::Argb => BitmapFormat::Rgba,
@@ -95,7 +94,7 @@ impl<'a> Rows<'a> {
             top_down: true,
             row_bytes,
             stride,
-            data: Cow::Borrowed(&pixels.data),
+            data: pixels.data.clone(),
         };
         if pixels.format == SurfaceFormat::Rgb565 {
             let narrow = rows.stored().flat_map(|row| row.as_chunks().0);
@@ -104,7 +103,7 @@ impl<'a> Rows<'a> {
                 .collect();
             rows.row_bytes *= 2;
             rows.stride = rows.row_bytes;
-            rows.data = Cow::Owned(wide);
+            rows.data = wide.into();
         }
         Ok(rows)
     }
@@ -128,20 +127,30 @@ impl<'a> Rows<'a> {
     }
 
     /// All rows without padding in one piece, in the order they are stored.
-    pub(crate) fn tight(&self) -> Cow<'_, [u8]> {
-        match self.data.get(..self.bytes()) {
-            Some(data) if self.stride == self.row_bytes => Cow::Borrowed(data),
-            _ => Cow::Owned(self.stored().collect::<Vec<_>>().concat()),
+    pub(crate) fn tight(&self) -> Bytes {
+        if self.stride == self.row_bytes {
+            // They are all there.
+            self.data.slice(..self.bytes())
+        } else {
+            self.stored().collect::<Vec<_>>().concat().into()
         }
     }
 
     /// All rows without padding in one piece, the top one first.
-    pub(crate) fn tight_top_first(&self) -> Cow<'_, [u8]> {
+    pub(crate) fn tight_top_first(&self) -> Bytes {
         if self.top_down {
             self.tight()
         } else {
-            Cow::Owned(self.top_first().collect::<Vec<_>>().concat())
+            self.top_first().collect::<Vec<_>>().concat().into()
         }
+    }
+
+    /// The pixels of 16-bit rows with 32 bits each, the top row first.
+    pub(crate) fn widened_top_first(&self) -> Vec<u8> {
+        let pixels = self.top_first().flat_map(|row| row.as_chunks().0);
+        pixels
+            .flat_map(|pixel| color::from_555(u16::from_le_bytes(*pixel)).to_le_bytes())
+            .collect()
     }
 }
 
@@ -164,8 +173,6 @@ fn check((width, height): (u32, u32), stride: u32, row: u64, have: usize) -> Res
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn bitmap(format: BitmapFormat, height: u32, stride: u32, top_down: bool, data: &'static [u8]) -> Bitmap {
@@ -188,7 +195,8 @@ mod tests {
         assert_eq!(rows.tight_top_first()[..], [4, 5, 6, 1, 2, 3]);
         let plain = bitmap(BitmapFormat::Bit24, 2, 3, true, &[1, 2, 3, 4, 5, 6, 7]);
         let rows = Rows::of_bitmap(&plain).unwrap();
-        assert!(matches!(rows.tight_top_first(), Cow::Borrowed([1, 2, 3, 4, 5, 6])));
+        assert_eq!(rows.tight_top_first(), plain.data.slice(..6));
+        assert_eq!(rows.tight_top_first().as_ptr(), plain.data.as_ptr(), "the same memory");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
         Window,
         records::{budget, records},
     },
-    lz, lz4,
+    jpeg, lz, lz4,
     quic::{self, QuicImage, QuicType},
     vectors::{Vector, all, file, folder, sha256},
     zlib_glz::ZlibDecoder,
@@ -43,7 +43,9 @@ fn every_entry_decodes_to_what_the_reference_decodes_it_to() {
             "quic" => lossless_quic(vector),
             "lz4" => lossless_lz4(vector),
             "glz-seq" => lossless_glz(vector),
-            "jpeg" | "jpeg-alpha" | "mjpeg" => {}
+            "jpeg" => lossy_jpeg(vector),
+            "jpeg-alpha" => lossy_jpeg_alpha(vector),
+            "mjpeg" => vector.frames().iter().for_each(lossy_jpeg),
             other => panic!("{}: no decoder for {other}", vector.name),
         }
     }
@@ -92,6 +94,39 @@ fn lossless_lz4(vector: &Vector) {
     assert_eq!(bitmap.top_down, vector.top_down(), "{}", vector.name);
     assert_eq!(sha256(&bitmap.data), vector.text("pixels_sha256"), "{}", vector.name);
     vector.assert_shows(bitmap);
+}
+
+/// Colours have to be within 4 of what libjpeg-turbo makes of the stream, all but one in a hundred.
+fn assert_near(vector: &Vector, bitmap: &Bitmap) {
+    let reference = vector.reference().unwrap();
+    assert_eq!(bitmap.data.len(), reference.len(), "{}", vector.name);
+    let pairs = bitmap.data.iter().zip(&reference);
+    let far = pairs.filter(|(a, b)| a.abs_diff(**b) > 4).count();
+    assert!(far * 100 <= reference.len() * 3 / 4, "{}: {far} differ", vector.name);
+}
+
+fn lossy_jpeg(vector: &Vector) {
+    let bitmap = jpeg::decode(&vector.encoded().unwrap(), &Limits::default()).unwrap();
+    assert_near(vector, &bitmap);
+    assert!(
+        bitmap.data.iter().skip(3).step_by(4).all(|unused| *unused == 0),
+        "{}",
+        vector.name
+    );
+}
+
+fn lossy_jpeg_alpha(vector: &Vector) {
+    let (data, top_down) = (vector.encoded().unwrap(), vector.number("flags") & 1 == 1);
+    assert_eq!(data.len(), vector.number("data_size") as usize, "{}", vector.name);
+    let bitmap = jpeg::decode_alpha(&data, vector.number("jpeg_size") as usize, top_down, &Limits::default()).unwrap();
+    assert_near(vector, &bitmap);
+    let alpha = |bytes: &[u8]| bytes.iter().skip(3).step_by(4).copied().collect::<Vec<_>>();
+    assert_eq!(
+        alpha(&bitmap.data),
+        alpha(&vector.reference().unwrap()),
+        "{}",
+        vector.name
+    );
 }
 
 /// From the stream where it is stored; else from the picture, whose stream must be that of the reference. Pictures

@@ -53,7 +53,10 @@ pub(crate) fn of_codec(codec: &str) -> Vec<Vector> {
     let mut vectors = all();
     vectors.retain(|vector| {
         let entry = &vector.entry;
-        entry["codec"] == codec && (!entry["encoded"].is_null() || entry.get("gen").is_some())
+        let is_there = ["encoded", "gen", "frames"]
+            .iter()
+            .any(|field| !entry[*field].is_null());
+        entry["codec"] == codec && is_there
     });
     vectors
 }
@@ -98,6 +101,26 @@ impl Vector {
         self.entry["raw"].as_str().map(file)
     }
 
+    /// What the reference decodes a lossy stream to: B, G, R, A, the top row first.
+    pub(crate) fn reference(&self) -> Option<Vec<u8>> {
+        self.entry["reference_decode"].as_str().map(file)
+    }
+
+    /// How near that is to what was encoded, as a [`psnr`].
+    pub(crate) fn decibels(&self) -> f64 {
+        self.entry["reference_psnr_db"].as_f64().unwrap()
+    }
+
+    /// The images of a video stream.
+    pub(crate) fn frames(&self) -> Vec<Self> {
+        let frames = self.entry["frames"].as_array().into_iter().flatten();
+        let frame = |(index, entry): (usize, &Value)| Self {
+            name: format!("{} frame {index}", self.name),
+            entry: entry.clone(),
+        };
+        frames.enumerate().map(frame).collect()
+    }
+
     /// Files that the entry names, each with the hash of its content.
     pub(crate) fn files(&self) -> Vec<(&str, &str)> {
         let frames = self.entry["frames"].as_array().into_iter().flatten();
@@ -138,6 +161,29 @@ impl Vector {
         }
         assert_eq!(hex(&hash.finalize()), self.text("display_sha256"), "{}", self.name);
     }
+}
+
+/// How near the colours of two bitmaps are to each other, in decibels of the greatest difference there can be.
+pub(crate) fn psnr(a: &Bitmap, b: &Bitmap) -> f64 {
+    assert_eq!((a.width, a.height), (b.width, b.height));
+    let (readers, width) = (
+        [a, b].map(|bitmap| BitmapReader::new(bitmap).unwrap()),
+        a.width as usize,
+    );
+    let mut rows = [vec![0; width], vec![0; width]];
+    let mut squares = 0.0;
+    for y in 0..a.height {
+        readers
+            .iter()
+            .zip(&mut rows)
+            .for_each(|(reader, row)| reader.row(0, y, row));
+        for (a, b) in rows[0].iter().zip(&rows[1]) {
+            let pairs = a.to_le_bytes().into_iter().zip(b.to_le_bytes()).take(3);
+            squares += pairs.map(|(a, b)| f64::from(a.abs_diff(b)).powi(2)).sum::<f64>();
+        }
+    }
+    let mean = squares / (3.0 * width as f64 * f64::from(a.height));
+    10.0 * (255.0 * 255.0 / mean.max(1e-9)).log10()
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

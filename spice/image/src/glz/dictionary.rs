@@ -169,7 +169,7 @@ impl Dictionary {
         self.encode(&Rows::of_pixels(pixels)?)
     }
 
-    fn encode(&mut self, rows: &Rows<'_>) -> Result<GlzStream, DictionaryError> {
+    fn encode(&mut self, rows: &Rows) -> Result<GlzStream, DictionaryError> {
         let kind = match rows.format {
             BitmapFormat::Bit16 => GlzType::Rgb16,
             BitmapFormat::Bit24 => GlzType::Rgb24,
