@@ -4,6 +4,7 @@ use caraway_image::{
     Limits,
     bitmap::BitmapReader,
     glz::{Dictionary, Window, WindowBudget},
+    jpeg,
     lz::{self, LzImage, LzType},
     lz4::{self, Lz4Encoder},
     quic,
@@ -129,6 +130,53 @@ pub(crate) fn zlib_glz_seeds() -> Vec<Vec<u8>> {
         Some([&(stream.len() as u32).to_le_bytes()[..], &zlib].concat())
     };
     glz_seeds().into_iter().filter_map(wrapped).collect()
+}
+
+pub(crate) fn jpeg(stream: &[u8]) {
+    let Ok(bitmap) = jpeg::decode(stream, &LIMITS) else {
+        return;
+    };
+    assert!(LIMITS.allow(bitmap.width, bitmap.height));
+    let again = jpeg::encode_bitmap(&bitmap, 85).expect("a decoded picture can be encoded");
+    let again = jpeg::decode(&again, &LIMITS).expect("an encoded picture can be decoded");
+    assert_eq!((again.width, again.height), (bitmap.width, bitmap.height));
+}
+
+/// The size of the JPEG part, 16 bits, whether alpha is top down, then both parts.
+pub(crate) fn jpeg_alpha(data: &[u8]) {
+    let mut input = Input::new(data);
+    let (jpeg_size, top_down) = (usize::from(input.word()), input.flag());
+    let Ok(bitmap) = jpeg::decode_alpha(input.rest(), jpeg_size, top_down, &LIMITS) else {
+        return;
+    };
+    let again = jpeg::encode_alpha_bitmap(&bitmap, 85).expect("a decoded picture can be encoded");
+    let again = jpeg::decode_alpha(&again.data, again.jpeg_size, again.top_down, &LIMITS);
+    let again = again.expect("an encoded picture can be decoded");
+    // Colours lose, alpha does not.
+    let alpha = |bitmap| pixels(bitmap).iter().map(|pixel| pixel >> 24).collect::<Vec<_>>();
+    assert_eq!(alpha(&again), alpha(&bitmap));
+}
+
+/// Pictures of alpha that rises, of several sizes and row orders.
+pub(crate) fn jpeg_alpha_seeds() -> Vec<Vec<u8>> {
+    let picture = |(width, height, top_down): (u32, u32, bool)| {
+        let stride = width * 4;
+        let data = (0..stride * height).map(|at| (at * 7 / 4) as u8).collect();
+        let format = BitmapFormat::Rgba;
+        let bitmap = Bitmap {
+            format,
+            width,
+            height,
+            stride,
+            top_down,
+            palette: None,
+            data,
+        };
+        let image = jpeg::encode_alpha_bitmap(&bitmap, 50).expect("a picture of this size can be encoded");
+        let head = [&(image.jpeg_size as u16).to_le_bytes()[..], &[u8::from(image.top_down)]].concat();
+        [&head[..], &image.data].concat()
+    };
+    [(1, 1, true), (17, 9, true), (40, 33, false)].map(picture).to_vec()
 }
 
 /// A picture's pixels, top row first. Their unused byte is not looked at.

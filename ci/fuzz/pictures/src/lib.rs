@@ -109,6 +109,16 @@ pub const TARGETS: &[Target] = &[
         seeds: Seeds::Made(codecs::zlib_glz_seeds),
     },
     Target {
+        name: "jpeg",
+        run: codecs::jpeg,
+        seeds: Seeds::Streams("jpg"),
+    },
+    Target {
+        name: "jpeg_alpha",
+        run: codecs::jpeg_alpha,
+        seeds: Seeds::Made(codecs::jpeg_alpha_seeds),
+    },
+    Target {
         name: "canvas",
         run: canvas::run,
         seeds: Seeds::Made(canvas::seeds),
