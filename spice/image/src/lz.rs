@@ -11,7 +11,7 @@ use caraway_ports::drawing::{Bitmap, BitmapFormat};
 use thiserror::Error;
 
 pub use decode::{LzHeader, decode, decode_into};
-pub use encode::{encode, encode_bitmap, encode_pixels};
+pub use encode::{LzEncoder, encode, encode_bitmap, encode_pixels};
 
 /// First four bytes of a stream: two blanks, `ZL`.
 const MAGIC: u32 = 0x2020_5a4c;
