@@ -8,6 +8,8 @@ mod codes;
 mod decode;
 mod encode;
 mod model;
+#[cfg(test)]
+mod plain;
 
 use bytes::Bytes;
 use caraway_ports::{
@@ -270,7 +272,11 @@ impl QuicDecoder {
             QuicType::Rgb16 => self.rows::<Five>(header, body, data),
             _ => self.rows::<Eight>(header, body, data),
         }?;
-        if whole { Ok(header) } else { Err(QuicError::Truncated(stream.len())) }
+        if whole {
+            Ok(header)
+        } else {
+            Err(QuicError::Truncated(stream.len()))
+        }
     }
 
     /// Decodes all rows; whether the input was long enough.

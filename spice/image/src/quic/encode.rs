@@ -55,8 +55,14 @@ impl Marks {
         // At the end of the row one of the two may have fewer whole chunks. Beyond it nothing counts.
         let (mut padded_left, mut padded_right) = ([[0; 4]; 64], [[0; 4]; 64]);
         let mut last_left = left.get(right.len()).map_or(last_left, |chunk| chunk.as_slice()).iter();
-        padded_left.iter_mut().zip(&mut last_left).for_each(|(to, from)| *to = *from);
-        padded_right.iter_mut().zip(last_right).for_each(|(to, from)| *to = *from);
+        padded_left
+            .iter_mut()
+            .zip(&mut last_left)
+            .for_each(|(to, from)| *to = *from);
+        padded_right
+            .iter_mut()
+            .zip(last_right)
+            .for_each(|(to, from)| *to = *from);
         let pairs = left.iter().zip(right).chain([(&padded_left, &padded_right)]);
         // What a pair of chunks says about pixel i is for the right one, a pixel further.
         let mut carry = 0;
@@ -237,10 +243,14 @@ fn codes<D: Depth, const N: usize>(
         let length = codes.iter().sum::<u32>() & 0xff;
         if length <= 32 {
             // A shift looks at the length alone, the low six bits.
-            let all = codes.iter().fold(0, |all: u64, code| all.wrapping_shl(*code) | u64::from(code >> 8));
+            let all = codes
+                .iter()
+                .fold(0, |all: u64, code| all.wrapping_shl(*code) | u64::from(code >> 8));
             cursor.write(all, length);
         } else {
-            codes.iter().for_each(|code| cursor.write(u64::from(code >> 8), code & 31));
+            codes
+                .iter()
+                .for_each(|code| cursor.write(u64::from(code >> 8), code & 31));
         }
     }
     cursor.written()
