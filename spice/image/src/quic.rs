@@ -8,6 +8,8 @@ mod codes;
 mod decode;
 mod encode;
 mod model;
+#[cfg(test)]
+mod plain;
 
 use bytes::Bytes;
 use caraway_ports::{

@@ -1,83 +1,69 @@
 //! Bits in 32-bit words, most significant first, words little endian.
 
-/// Reads bits; past the end they are 0, and it remembers that it went there.
-#[derive(Clone, Copy, Debug)]
+/// Reads bits; past the end they are 0.
+#[derive(Debug)]
 pub(super) struct BitReader<'a> {
     words: &'a [[u8; 4]],
-    /// Words taken, those past the end included.
+    /// The words from `tail_at` on, and zeroes.
+    tail: [[u8; 4]; 2 * STRETCH],
+    tail_at: usize,
+    /// Bits taken, those past the end included.
     taken: usize,
-    /// The next 64 bits, from the top.
-    window: u64,
-    /// The bits after them, from the top; 0 below.
-    ahead: u64,
-    /// How many bits are ahead, from 32 to 63.
-    ready: u32,
 }
+
+/// What is past the end.
+static NOTHING: [[u8; 4]; STRETCH] = [[0; 4]; STRETCH];
 
 impl<'a> BitReader<'a> {
     /// For whole words; bytes after the last one are left out.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let mut reader = Self {
-            words: bytes.as_chunks().0,
+        let words = bytes.as_chunks().0;
+        let tail_at = words.len().saturating_sub(STRETCH);
+        let mut tail = [[0; 4]; 2 * STRETCH];
+        let last = words.get(tail_at..).unwrap_or_default();
+        tail.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
+        Self {
+            words,
+            tail,
+            tail_at,
             taken: 0,
-            window: 0,
-            ahead: 0,
-            ready: 0,
-        };
-        reader.window = reader.word() << 32 | reader.word();
-        reader.refill();
-        reader
-    }
-
-    fn word(&mut self) -> u64 {
-        let word = self.words.get(self.taken).copied().unwrap_or_default();
-        self.taken += 1;
-        u64::from(u32::from_le_bytes(word))
-    }
-
-    /// Takes a word when fewer than 32 bits are ahead. Without a branch: whether there are is hard to foresee.
-    fn refill(&mut self) {
-        let wanted = u32::from(self.ready < 32);
-        let word = u64::from(u32::from_le_bytes(
-            self.words.get(self.taken).copied().unwrap_or_default(),
-        ));
-        let word = word & 0u64.wrapping_sub(u64::from(wanted));
-        self.ahead |= word.wrapping_shl(32u32.wrapping_sub(self.ready));
-        self.ready += wanted * 32;
-        self.taken += wanted as usize;
+        }
     }
 
     /// The next 64 bits, from the top.
-    pub(super) const fn window(&self) -> u64 {
-        self.window
+    pub(super) fn window(&self) -> u64 {
+        let (words, at) = self.stretch();
+        window([words[0], words[1], words[2]], at)
     }
 
-    /// Goes on by `count` bits, at most 32.
-    pub(super) fn skip(&mut self, count: u32) {
-        self.shifted(self.window << count, count);
+    /// The next words, for a loop that looks at [`window`] by itself, and where the next bit is in the first one.
+    pub(super) fn stretch(&self) -> (&[[u8; 4]; STRETCH], usize) {
+        let at = self.taken / 32;
+        let words = self.words.get(at..).and_then(<[_]>::first_chunk);
+        let tail = || self.tail.get(at.checked_sub(self.tail_at)?..)?.first_chunk();
+        (words.or_else(tail).unwrap_or(&NOTHING), self.taken % 32)
     }
 
-    /// The same when the window less its first `count` bits, from 0 to 32, is known already.
-    pub(super) fn shifted(&mut self, window: u64, count: u32) {
-        // Two steps so that a count of 0 is no overflow.
-        self.window = window | (self.ahead >> 1).wrapping_shr(63 - count);
-        self.ahead <<= count;
-        self.ready -= count;
-        self.refill();
-    }
-
-    /// The next `count` bits, at most 32, as a number.
-    pub(super) fn read(&mut self, count: u32) -> u32 {
-        let bits = (self.window >> 1).wrapping_shr(63 - count);
-        self.skip(count);
-        bits as u32
+    /// Goes on by `count` bits.
+    pub(super) const fn skip(&mut self, count: usize) {
+        self.taken += count;
     }
 
     /// Whether bits past the end have been taken.
     pub(super) const fn overrun(&self) -> bool {
-        let beyond = self.taken.saturating_sub(self.words.len()) as u64 * 32;
-        beyond > 64 + self.ready as u64
+        self.taken.div_ceil(32) > self.words.len()
     }
+}
+
+/// Words of a stretch: for the codes of 64 pixels of at most 31 bits each, and two more.
+pub(super) const STRETCH: usize = 66;
+
+/// 64 bits from three words, from bit `at` of the first one on; higher bits of `at` do not count.
+#[inline(always)]
+pub(super) fn window(words: [[u8; 4]; 3], at: usize) -> u64 {
+    let [first, second, third] = words.map(|word| u64::from(u32::from_le_bytes(word)));
+    let at = at as u32 % 32;
+    (first << 32 | second) << at | third << at >> 32
 }
 
 /// Words that are collected before they go to the output.
@@ -220,15 +206,21 @@ mod tests {
         assert_eq!(bytes, [0x34, 0x12, 0, 0x80, 0, 0, 0, 0xc0, 0, 0, 0, 0]);
     }
 
+    fn read(reader: &mut BitReader<'_>, count: u32) -> u32 {
+        let bits = (reader.window() >> 1).wrapping_shr(63 - count);
+        reader.skip(count as usize);
+        bits as u32
+    }
+
     #[test]
     fn reading_past_the_end_gives_zeroes_and_is_noticed() {
         let mut reader = BitReader::new(&[0xff; 5]);
-        assert_eq!(reader.read(20), 0xf_ffff);
-        assert_eq!(reader.read(12), 0xfff);
+        assert_eq!(read(&mut reader, 20), 0xf_ffff);
+        assert_eq!(read(&mut reader, 12), 0xfff);
         assert!(!reader.overrun());
-        assert_eq!(reader.read(0), 0);
+        assert_eq!(read(&mut reader, 0), 0);
         assert!(!reader.overrun());
-        assert_eq!(reader.read(1), 0);
+        assert_eq!(read(&mut reader, 1), 0);
         assert!(reader.overrun());
     }
 
@@ -240,8 +232,7 @@ mod tests {
             let bytes = written(&numbers);
             let mut reader = BitReader::new(&bytes);
             for (value, count) in numbers {
-                prop_assert_eq!((reader.window() >> 1).wrapping_shr(63 - count) as u32, value);
-                prop_assert_eq!(reader.read(count), value);
+                prop_assert_eq!(read(&mut reader, count), value);
             }
             prop_assert!(!reader.overrun());
         }

@@ -162,3 +162,66 @@ impl Depth for Five {
         (differences + predicted) & 0x1f1f_1f1f
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_those_of_the_format() {
+        let eight = |lengths: &[u16]| lengths.iter().map(|length| length / 8).collect::<Vec<_>>();
+        assert_eq!(FAMILY_8.prefix, [18, 18, 18, 18, 15, 7, 3, 1]);
+        assert_eq!(FAMILY_8.escaped, [18, 36, 72, 144, 240, 224, 192, 128]);
+        assert_eq!(FAMILY_8.suffix, [8, 8, 8, 7, 4, 5, 6, 7]);
+        assert_eq!(eight(&FAMILY_8.eight_lengths[255]), [26, 26, 26, 25, 19, 12, 9, 8]);
+        assert_eq!(FAMILY_5.prefix[..5], [21, 15, 7, 3, 1]);
+        assert_eq!(FAMILY_5.escaped[..5], [21, 30, 28, 24, 16]);
+        assert_eq!(FAMILY_5.suffix[..5], [4, 1, 2, 3, 4]);
+        assert_eq!(eight(&FAMILY_5.eight_lengths[31]), [25, 16, 9, 6, 5, 0, 0, 0]);
+        assert_eq!(FAMILY_8.written[7 << 8 | 20], 0b1001_0100 << 8 | 8);
+        assert_eq!(FAMILY_8.written[1 << 8 | 131], 0b0101_1111 << 8 | 26);
+    }
+
+    #[test]
+    fn what_is_written_is_decoded_with_and_without_the_table_of_short_codes() {
+        for family in [&FAMILY_8, &FAMILY_5] {
+            for code in 0..family.bits as usize {
+                for symbol in 0..1u32 << family.bits {
+                    let written = family.written[code << 8 | symbol as usize];
+                    let (bits, length) = (u64::from(written >> 8), written & 0xff);
+                    for follow in [0, u64::MAX >> length] {
+                        let window = bits << (64 - length) | follow;
+                        assert_eq!(family.decoded(window, code), (symbol, length));
+                        let entry = family.short[code << SHORT_BITS | (window >> (64 - SHORT_BITS)) as usize];
+                        let short = length <= SHORT_BITS;
+                        assert_eq!(entry, if short { (symbol << 8 | length) as u16 } else { LONG });
+                    }
+                }
+            }
+        }
+    }
+
+    fn differences_and_values<D: Depth>() {
+        for difference in 0..=D::MASK {
+            for predicted in 0..=D::MASK {
+                let symbol = D::fold(difference);
+                let value = difference.wrapping_add(predicted) & D::MASK;
+                // The component around it must not matter.
+                for other in [0, D::MASK] {
+                    let packed = |byte| u32::from_le_bytes([other, byte, other, byte]);
+                    let values = D::values(packed(symbol), packed(predicted)).to_le_bytes();
+                    assert_eq!((values[1], values[3]), (value, value));
+                    let halves = D::midpoints(packed(difference), packed(predicted)).to_le_bytes();
+                    assert_eq!(halves, packed(u8::midpoint(difference, predicted)).to_le_bytes());
+                }
+            }
+        }
+        assert_eq!([0, 1, D::MASK].map(D::fold), [0, 2, 1]);
+    }
+
+    #[test]
+    fn differences_fold_and_unfold() {
+        differences_and_values::<Eight>();
+        differences_and_values::<Five>();
+    }
+}

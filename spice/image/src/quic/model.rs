@@ -157,3 +157,25 @@ impl<D: Depth, const N: usize, const SHIFT: u32> Plane<D, N, SHIFT> {
         self.wait = usize::from(CHAOS[usize::from(self.random)]) & ((1 << self.mask) - 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::codes::{Eight, Five},
+        *,
+    };
+
+    #[test]
+    fn contexts_group_by_powers_of_two() {
+        assert_eq!(
+            [0, 1, 2, 3, 62, 63, 126, 127, 255].map(group::<Eight>),
+            [0, 1, 1, 2, 5, 6, 6, 7, 7]
+        );
+        assert_eq!([0, 14, 15, 31].map(group::<Five>), [0, 3, 4, 4]);
+        for context in 0..=255 {
+            let (first, end) = contexts::<Eight>(group::<Eight>(context));
+            assert!((first..end).contains(&usize::from(context)) && end <= 256);
+        }
+        assert_eq!(contexts::<Five>(4), (15, 32));
+    }
+}

@@ -208,12 +208,14 @@ fn bitmaps_are_encoded_from_their_top_row_without_padding() {
     assert_eq!(encode_bitmap(&indices), Err(QuicError::Format(BitmapFormat::Bit8)));
 }
 
-/// Pictures with runs, repeated rows and noise.
+/// Pictures with runs, repeated rows, noise and slopes.
 fn picture() -> impl Strategy<Value = QuicImage> {
     let piece = prop_oneof![
         (any::<u8>(), 1..400usize).prop_map(|(byte, count)| vec![byte; count]),
         vec(any::<u8>(), 1..40),
         (vec(any::<u8>(), 1..9), 1..200usize).prop_map(|(bytes, count)| bytes.repeat(count)),
+        (any::<u8>(), 1..9usize, 1..400usize)
+            .prop_map(|(first, step, count)| (0..count).map(|at| first.wrapping_add((at / step) as u8)).collect()),
     ];
     (1..=5u32, 1..200u32, 1..40u32, vec(piece, 1..30)).prop_map(|(kind, width, height, pieces)| {
         let kind = QuicType::from_raw(kind).unwrap();
@@ -235,11 +237,34 @@ fn picture() -> impl Strategy<Value = QuicImage> {
     })
 }
 
+/// What a stream decodes to as the format is written down.
+fn plainly_decoded(stream: &[u8]) -> Option<Vec<u8>> {
+    plain::decode(header(stream).ok()?, &stream[HEADER_BYTES..])
+}
+
 proptest! {
     #[test]
-    fn what_is_encoded_decodes_to_the_same(image in picture()) {
+    fn what_is_encoded_is_what_the_format_says_and_decodes_to_the_same(image in picture()) {
         let stream = encode(&image).unwrap();
+        prop_assert!(stream[HEADER_BYTES..] == plain::encode(&image));
         prop_assert_eq!(decoded(&stream), image);
+    }
+
+    #[test]
+    fn encoder_and_decoder_keep_nothing_of_earlier_pictures(images in vec(picture(), 2..6)) {
+        let (mut encoder, mut decoder) = (QuicEncoder::new(), QuicDecoder::new());
+        let (mut stream, mut data) = (Vec::new(), Vec::new());
+        for image in images {
+            encoder.encode(&image, &mut stream).unwrap();
+            prop_assert!(stream == encode(&image).unwrap());
+            let header = decoder.decode(&stream, &Limits::default(), &mut data).unwrap();
+            prop_assert!(data == image.data);
+            prop_assert_eq!((header.kind, header.width, header.height), (image.kind, image.width, image.height));
+            // One that fails half way leaves nothing either.
+            let _ = decoder.decode(&stream[..stream.len() / 2], &Limits::default(), &mut data);
+            let short = QuicImage { height: image.height + 1, ..image };
+            prop_assert!(encoder.encode(&short, &mut stream).is_err());
+        }
     }
 
     #[test]
@@ -252,9 +277,10 @@ proptest! {
             stream[at] = value;
         }
         let limits = Limits { max_pixels: 1 << 16, ..Limits::default() };
-        if let Ok(image) = decode(&stream, &limits) {
-            let pixels = image.width as usize * image.height as usize;
-            prop_assert_eq!(image.data.len(), pixels * image.kind.pixel_bytes());
+        match decode(&stream, &limits) {
+            Ok(image) => prop_assert!(Some(image.data.to_vec()) == plainly_decoded(&stream)),
+            Err(QuicError::Symbol | QuicError::Run { .. }) => prop_assert!(plainly_decoded(&stream).is_none()),
+            Err(_) => {}
         }
     }
 
@@ -262,6 +288,28 @@ proptest! {
     fn noise_after_a_header_decodes_or_fails_without_harm(
         kind in 1..=5u32, width in 1..300u32, height in 1..100u32, body in vec(any::<u8>(), 0..2000),
     ) {
-        let _ = decode(&stream(kind, width, height, &body), &Limits::default());
+        let stream = stream(kind, width, height, &body);
+        let data = decode(&stream, &Limits::default()).ok().map(|image| image.data.to_vec());
+        prop_assert!(data == plainly_decoded(&stream));
+    }
+}
+
+#[test]
+fn runs_longer_than_every_state_of_their_code() {
+    let (width, height) = (300_000, 4);
+    for kind in (1..=5).filter_map(QuicType::from_raw) {
+        // One colour with a few pixels of another one, none in the last row.
+        let pixels = (0..width * height).map(|at| if at % 130_000 == 99_999 { 3 } else { 9 });
+        let image = QuicImage {
+            kind,
+            width,
+            height,
+            data: pixels
+                .flat_map(|value| vec![value, 0, value, 0].into_iter().take(kind.pixel_bytes()))
+                .collect(),
+        };
+        let stream = encode(&image).unwrap();
+        assert!(stream[HEADER_BYTES..] == plain::encode(&image), "{kind:?}");
+        assert!(decoded(&stream) == image, "{kind:?}");
     }
 }
