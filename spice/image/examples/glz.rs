@@ -12,11 +12,12 @@ use caraway_ports::drawing::{Bitmap, BitmapFormat};
 /// Pixels of the window that the client announces.
 const WINDOW: u32 = 1 << 20;
 
-/// What is on the page at `x`, `y`: rows of marks without pattern.
+/// What is on the page at `x`, `y`: rows of marks in many colours.
 fn page(x: u32, y: u32) -> u32 {
     let mark = (x / 5).wrapping_mul(0x9e37_79b1) ^ (y / 12).wrapping_mul(0x85eb_ca77);
-    let is_ink = y % 12 < 8 && mark.wrapping_mul(0xc2b2_ae3d) >> 30 == 0;
-    if is_ink { 0x20_2124 } else { 0xff_ffff }
+    let mark = mark.wrapping_mul(0xc2b2_ae3d);
+    let is_ink = y % 12 < 8 && mark >> 30 == 0;
+    if is_ink { mark >> 6 & 0x7f_7f7f } else { 0xff_ffff }
 }
 
 fn screen(width: u32, height: u32, top: u32) -> Bitmap {

@@ -17,11 +17,14 @@ use crate::{
 /// Bytes that came out and bytes that should have, or what is wrong.
 type Outcome = Result<(usize, u64), String>;
 
+/// A decoder that knows what the message beside the stream says.
+type Decode = Box<dyn Fn(&[u8]) -> Outcome>;
+
 /// A stream and what decodes it.
 struct Case {
     name: String,
     stream: Vec<u8>,
-    decode: Box<dyn Fn(&[u8]) -> Outcome>,
+    decode: Decode,
 }
 
 /// Room for every stored picture and not much more: damaged sizes stay below.
@@ -53,7 +56,7 @@ fn cases_of(vector: &Vector) -> Vec<Case> {
         return frames.iter().flat_map(cases_of).collect();
     };
     // Frames have no codec of their own.
-    let decode: Box<dyn Fn(&[u8]) -> Outcome> = match vector.codec().unwrap_or("jpeg") {
+    let decode: Decode = match vector.codec().unwrap_or("jpeg") {
         "lz" => Box::new(|stream| {
             let image = lz::decode(stream, &LIMITS).map_err(|error| error.to_string())?;
             outcome(image.into_bitmap())
