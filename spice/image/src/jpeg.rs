@@ -1,8 +1,8 @@
 //! JPEG and JPEG_ALPHA, for images that may lose something: baseline, 8 bits, the colours halved in both directions.
 //!
-//! A JPEG_ALPHA image is a JPEG stream of the colours and, right behind it, an LZ stream of type XXXA of the alpha, which
-//! loses nothing. Both codecs encode by way of the crate `jpeg-encoder` and decode by way of `jpeg-decoder`; what a
-//! stream says of itself is checked here before memory is taken for it.
+//! A JPEG_ALPHA image is a JPEG stream of the colours and, right behind it, an LZ stream of type XXXA of the alpha,
+//! which loses nothing. Both codecs encode by way of the crate `jpeg-encoder` and decode by way of `jpeg-decoder`; what
+//! a stream says of itself is checked here before memory is taken for it.
 
 mod alpha;
 mod frame;
@@ -131,8 +131,8 @@ pub enum JpegError {
     Source(#[from] SourceError),
 }
 
-/// Decodes a stream to 32BIT, top row first, unused byte 0. One without Huffman tables, as all frames of an MJPEG stream
-/// but the first may be, is decoded with the usual ones. Bytes after the end of the image are ignored.
+/// Decodes a stream to 32BIT, top row first, unused byte 0. One without Huffman tables, as all frames of an MJPEG
+/// stream but the first may be, is decoded with the usual ones. Bytes after the end of the image are ignored.
 ///
 /// # Errors
 /// Anything but baseline JPEG of grey or of three colours, an image beyond `limits`, input that is cut. Memory is taken

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bitmap;
+pub mod choice;
 pub mod color;
 pub mod glz;
 pub mod jpeg;
@@ -12,6 +13,8 @@ pub mod quic;
 mod rows;
 pub mod zlib_glz;
 
+#[cfg(test)]
+mod bad_input_tests;
 #[cfg(test)]
 mod vector_tests;
 #[cfg(test)]

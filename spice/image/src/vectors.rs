@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::bitmap::BitmapReader;
 
 /// One entry of the manifest.
+#[derive(Clone)]
 pub(crate) struct Vector {
     pub(crate) name: String,
     entry: Value,
@@ -74,6 +75,11 @@ impl Vector {
 
     pub(crate) fn text(&self, field: &str) -> &str {
         self.entry[field].as_str().unwrap()
+    }
+
+    /// The codec, which parts of an entry do not name.
+    pub(crate) fn codec(&self) -> Option<&str> {
+        self.entry["codec"].as_str()
     }
 
     pub(crate) fn number(&self, field: &str) -> u32 {

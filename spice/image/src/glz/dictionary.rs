@@ -72,8 +72,8 @@ pub enum DictionaryError {
 /// The images of one dictionary that later images may refer to.
 ///
 /// All displays of a client that announce the same dictionary share one: whoever encodes holds the lock around it, and
-/// each display sends its images in the order of their numbers. It keeps its own copy of the pixels: at most five bytes
-/// for each pixel of the window and of the image being encoded, and 9 MiB of tables.
+/// each display sends its images in the order of their numbers. It keeps its own copy of the pixels: at most six bytes
+/// for each pixel of the window, and 9 MiB of tables.
 #[derive(Debug)]
 pub struct Dictionary {
     window: usize,
@@ -190,9 +190,9 @@ impl Dictionary {
         let next_id = id.checked_add(1).ok_or(DictionaryError::Spent(id))?;
         // Below the pixels of the window.
         let pixels = width as usize * height as usize;
-        self.store.make_room(pixels, self.window);
+        let memory = self.store.make_room(pixels, self.window);
         let win_head_dist = self.store.images() as u32;
-        let image = Stored::new(kind, pixels, rows.top_first(), self.store.spare());
+        let image = Stored::new(kind, pixels, rows.top_first(), memory);
 
         let mut data = Vec::with_capacity(HEADER_BYTES + pixels / 4);
         for word in [MAGIC, VERSION] {

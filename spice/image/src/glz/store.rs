@@ -15,14 +15,14 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Takes the pixels of an image from its rows, in the order they come.
+    /// Takes the pixels of an image from its rows, in the order they come, into `memory`.
     pub(super) fn new<'a>(
         kind: GlzType,
         pixels: usize,
         rows: impl Iterator<Item = &'a [u8]>,
-        spare: &mut Vec<u32>,
+        memory: Vec<u32>,
     ) -> Self {
-        let mut colours = std::mem::take(spare);
+        let mut colours = memory;
         colours.clear();
         colours.reserve_exact(pixels);
         let mut alpha = Vec::new();
@@ -60,8 +60,6 @@ pub(super) struct Store {
     pixels: usize,
     /// Number of the oldest.
     oldest: u64,
-    /// Memory of an image that has left, for the next one.
-    spare: Vec<u32>,
 }
 
 impl Store {
@@ -81,21 +79,19 @@ impl Store {
         self.images.len()
     }
 
-    pub(super) const fn spare(&mut self) -> &mut Vec<u32> {
-        &mut self.spare
-    }
-
-    /// Drops images, oldest first, until `pixels` more fit into `most`.
-    pub(super) fn make_room(&mut self, pixels: usize, most: usize) {
+    /// Drops images, oldest first, until `pixels` more fit into `most`. Gives memory for the colours of so many: that
+    /// of an image dropped, if one had hardly more.
+    pub(super) fn make_room(&mut self, pixels: usize, most: usize) -> Vec<u32> {
+        let mut memory = Vec::new();
         while self.pixels + pixels > most {
-            let Some(image) = self.images.pop_front() else { return };
+            let Some(image) = self.images.pop_front() else { break };
             self.pixels -= image.colours.len();
             self.oldest += 1;
-            // The larger memory serves more images.
-            if image.colours.capacity() > self.spare.capacity() {
-                self.spare = image.colours;
+            if (pixels..=pixels + pixels / 8).contains(&image.colours.capacity()) {
+                memory = image.colours;
             }
         }
+        memory
     }
 
     pub(super) fn push(&mut self, image: Stored) {

@@ -33,7 +33,7 @@ impl WindowBudget {
 }
 
 /// An image that later ones may refer to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Kept {
     /// B, G, R, A of each pixel, in stream order.
     data: Bytes,
@@ -52,7 +52,7 @@ impl Kept {
 }
 
 /// The images of one dictionary that later images may refer to, shared by all displays of a client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Window {
     budget: WindowBudget,
     images: BTreeMap<u64, Kept>,

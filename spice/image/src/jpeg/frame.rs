@@ -36,16 +36,12 @@ impl Frame {
             match marker {
                 DHT => has_tables |= scans == 0,
                 SOF0 => {
+                    let (read, count) = Self::of_segment(segment, at)?;
+                    (frame, components) = (Some(read), count);
                     frames += 1;
-                    (frame, components) = {
-                        let (frame, components) = Self::of_segment(segment, at)?;
-                        (Some(frame), components)
-                    };
                 }
-                // The other frames; between them stand tables (c4, cc) and a reserved one (c8).
-                0xc1..=0xcf if !matches!(marker, 0xc8 | 0xcc) => return Err(JpegError::NotBaseline(marker)),
-                // Arithmetic coding.
-                0xcc => return Err(JpegError::NotBaseline(marker)),
+                // Other kinds of frames, and the tables of arithmetic coding.
+                0xc1..=0xcf => return Err(JpegError::NotBaseline(marker)),
                 SOS => {
                     scans += 1;
                     input.skip_blocks();
