@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{HEADER_BYTES, LzError, LzImage, LzType, MAGIC, MAX_BYTES, VERSION};
+use super::{
+    HEADER_BYTES, LzError, LzHeader, LzImage, LzType, MAGIC, MAX_BYTES, MAX_NEAR, VERSION,
+    units::{Unit, repeat},
+};
 use crate::Limits;
 
 /// Decodes a stream.
@@ -11,41 +14,8 @@ use crate::Limits;
 /// Anything that the format does not allow, an image beyond `limits`, input that is too short or too long. Memory is
 /// taken only for a size that is within the limits and that the input is long enough to fill.
 pub fn decode(stream: &[u8], limits: &Limits) -> Result<LzImage, LzError> {
-    let header = Header::read(stream, limits)?;
-    let body = stream.get(HEADER_BYTES..).unwrap_or_default();
-    let rows = header.kind.row_bytes(header.width) * u64::from(header.height);
-    let pixels = u64::from(header.width) * u64::from(header.height);
-    let units = match header.kind {
-        LzType::Plt1Le | LzType::Plt1Be | LzType::Plt4Le | LzType::Plt4Be | LzType::Plt8 => rows,
-        _ => pixels,
-    };
-    // Both are below MAX_BYTES.
-    let (rows, units) = (rows as usize, units as usize);
-    // No byte of a stream stands for more than 255 units.
-    if units / 255 > body.len() {
-        return Err(LzError::Truncated {
-            produced: 0,
-            expected: units,
-        });
-    }
-    let mut data = vec![0; rows];
-    let mut input = Input { rest: body };
-    match header.kind {
-        LzType::Plt1Le | LzType::Plt1Be | LzType::Plt4Le | LzType::Plt4Be | LzType::Plt8 | LzType::A8 => {
-            Pass::bytes(1, 0).run(&mut input, &mut data, units)?;
-        }
-        LzType::Rgb16 => Pass::rgb16().run(&mut input, &mut data, units)?,
-        LzType::Rgb24 => Pass::pixels(3).run(&mut input, &mut data, units)?,
-        LzType::Rgb32 => Pass::pixels(4).run(&mut input, &mut data, units)?,
-        LzType::Rgba => {
-            Pass::pixels(4).run(&mut input, &mut data, units)?;
-            Pass::bytes(4, 3).run(&mut input, &mut data, units)?;
-        }
-        LzType::Xxxa => Pass::bytes(4, 3).run(&mut input, &mut data, units)?,
-    }
-    if !input.rest.is_empty() {
-        return Err(LzError::Trailing(input.rest.len()));
-    }
+    let mut data = Vec::new();
+    let header = LzDecoder::new().decode(stream, limits, &mut data)?;
     Ok(LzImage {
         kind: header.kind,
         width: header.width,
@@ -55,212 +25,161 @@ pub fn decode(stream: &[u8], limits: &Limits) -> Result<LzImage, LzError> {
     })
 }
 
-struct Header {
-    kind: LzType,
-    width: u32,
-    height: u32,
-    top_down: bool,
+/// Decodes one image after the other, with memory of its own that it takes once.
+#[derive(Debug, Default)]
+pub struct LzDecoder {
+    alpha: Vec<u8>,
 }
 
-impl Header {
-    fn read(stream: &[u8], limits: &Limits) -> Result<Self, LzError> {
-        let Some((words, _)) = stream.split_first_chunk::<HEADER_BYTES>() else {
+impl LzDecoder {
+    /// A decoder for images of any type and size.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decodes a stream into `data`, which has the rows of the picture afterwards and nothing else; after an error its
+    /// content means nothing.
+    ///
+    /// # Errors
+    /// As [`decode`].
+    pub fn decode(&mut self, stream: &[u8], limits: &Limits, data: &mut Vec<u8>) -> Result<LzHeader, LzError> {
+        let header = read_header(stream, limits)?;
+        let mut input = stream.get(HEADER_BYTES..).unwrap_or_default();
+        let rows = header.kind.row_bytes(header.width) * u64::from(header.height);
+        let pixels = u64::from(header.width) * u64::from(header.height);
+        // Both are below MAX_BYTES.
+        let (rows, pixels) = (rows as usize, pixels as usize);
+        let units = if header.kind.has_palette() { rows } else { pixels };
+        // No byte of a stream stands for more than 255 units.
+        if units / 255 > input.len() {
             return Err(LzError::Truncated {
                 produced: 0,
-                expected: 0,
-            });
-        };
-        let mut words = words.as_chunks().0.iter().map(|word| u32::from_be_bytes(*word));
-        let mut next = || words.next().unwrap_or(0);
-        let (magic, version, raw, width, height, stride, top_down) =
-            (next(), next(), next(), next(), next(), next(), next());
-        if magic != MAGIC {
-            return Err(LzError::Magic(magic));
-        }
-        if version != VERSION {
-            return Err(LzError::Version(version));
-        }
-        let kind = LzType::from_raw(raw).ok_or(LzError::Type(raw))?;
-        let needed = kind.row_bytes(width);
-        if width == 0 || height == 0 || !limits.allow(width, height) || needed * u64::from(height) > MAX_BYTES {
-            return Err(LzError::Size { width, height });
-        }
-        if u64::from(stride) != needed {
-            return Err(LzError::Stride { stride, needed });
-        }
-        Ok(Self {
-            kind,
-            width,
-            height,
-            top_down: top_down != 0,
-        })
-    }
-}
-
-struct Input<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*first)
-    }
-
-    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.rest.split_at_checked(count)?;
-        self.rest = rest;
-        Some(bytes)
-    }
-}
-
-/// How the units of a pass lie in the output.
-struct Pass {
-    /// Bytes of a literal unit in the stream.
-    literal: usize,
-    /// Bytes from one unit to the next in the output.
-    step: usize,
-    /// Where in its step a unit begins.
-    offset: usize,
-    /// Shortest match.
-    min_match: usize,
-    /// Whether the two bytes of a literal are the other way round in the output.
-    swapped: bool,
-}
-
-impl Pass {
-    /// Single bytes, one in `step`.
-    const fn bytes(step: usize, offset: usize) -> Self {
-        Self {
-            literal: 1,
-            step,
-            offset,
-            min_match: 3,
-            swapped: false,
-        }
-    }
-
-    /// 16-bit pixels, high byte first.
-    const fn rgb16() -> Self {
-        Self {
-            literal: 2,
-            step: 2,
-            offset: 0,
-            min_match: 2,
-            swapped: true,
-        }
-    }
-
-    /// Colours of `step` bytes a pixel.
-    const fn pixels(step: usize) -> Self {
-        Self {
-            literal: 3,
-            step,
-            offset: 0,
-            min_match: 1,
-            swapped: false,
-        }
-    }
-
-    fn run(&self, input: &mut Input<'_>, out: &mut [u8], units: usize) -> Result<(), LzError> {
-        let mut at = 0;
-        while at < units {
-            let truncated = LzError::Truncated {
-                produced: at,
                 expected: units,
-            };
-            let control = usize::from(input.byte().ok_or(truncated)?);
-            let (length, distance) = if control < 32 {
-                (control + 1, 0)
-            } else {
-                self.read_match(input, control, units).ok_or(truncated)?
-            };
-            if length > units - at {
-                return Err(LzError::Length {
-                    at,
-                    length,
-                    expected: units,
-                });
+            });
+        }
+        // Every byte is written below: what is there already is not worth clearing.
+        data.resize(rows, 0);
+        match header.kind {
+            LzType::Plt1Le | LzType::Plt1Be | LzType::Plt4Le | LzType::Plt4Be | LzType::Plt8 | LzType::A8 => {
+                pass(&mut input, data)?;
             }
-            if control < 32 {
-                let literals = input.bytes(length * self.literal).ok_or(truncated)?;
-                self.put(out, at, literals);
-            } else if distance > at {
+            LzType::Rgb16 => pass(&mut input, data.as_chunks_mut::<2>().0)?,
+            LzType::Rgb24 => pass(&mut input, data.as_chunks_mut::<3>().0)?,
+            LzType::Rgb32 => pass(&mut input, data.as_chunks_mut::<4>().0)?,
+            LzType::Rgba | LzType::Xxxa => {
+                let colours = data.as_chunks_mut::<4>().0;
+                if header.kind == LzType::Rgba {
+                    pass(&mut input, colours)?;
+                } else {
+                    colours.fill([0; 4]);
+                }
+                self.alpha.resize(pixels, 0);
+                pass(&mut input, &mut self.alpha)?;
+                for ([.., to], alpha) in colours.iter_mut().zip(&self.alpha) {
+                    *to = *alpha;
+                }
+            }
+        }
+        if !input.is_empty() {
+            return Err(LzError::Trailing(input.len()));
+        }
+        Ok(header)
+    }
+}
+
+fn read_header(stream: &[u8], limits: &Limits) -> Result<LzHeader, LzError> {
+    let Some((words, _)) = stream.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(LzError::Truncated {
+            produced: 0,
+            expected: 0,
+        });
+    };
+    let mut words = words.as_chunks().0.iter().map(|word| u32::from_be_bytes(*word));
+    let mut next = || words.next().unwrap_or(0);
+    let (magic, version, raw, width, height, stride, top_down) =
+        (next(), next(), next(), next(), next(), next(), next());
+    if magic != MAGIC {
+        return Err(LzError::Magic(magic));
+    }
+    if version != VERSION {
+        return Err(LzError::Version(version));
+    }
+    let kind = LzType::from_raw(raw).ok_or(LzError::Type(raw))?;
+    let needed = kind.row_bytes(width);
+    if width == 0 || height == 0 || !limits.allow(width, height) || needed * u64::from(height) > MAX_BYTES {
+        return Err(LzError::Size { width, height });
+    }
+    if u64::from(stride) != needed {
+        return Err(LzError::Stride { stride, needed });
+    }
+    Ok(LzHeader {
+        kind,
+        width,
+        height,
+        top_down: top_down != 0,
+    })
+}
+
+/// Reads one pass, which ends when all units are there.
+fn pass<U: Unit>(input: &mut &[u8], out: &mut [U]) -> Result<(), LzError> {
+    let expected = out.len();
+    let mut rest = *input;
+    let mut at = 0;
+    while at < expected {
+        let truncated = LzError::Truncated { produced: at, expected };
+        let too_long = |length| LzError::Length { at, length, expected };
+        let Some((control, after)) = rest.split_first() else {
+            return Err(truncated);
+        };
+        let control = usize::from(*control);
+        if control < 32 {
+            let length = control + 1;
+            let (Some(out), true) = (out.get_mut(at..), length <= expected - at) else {
+                return Err(too_long(length));
+            };
+            rest = after.get(length * U::BYTES..).ok_or(truncated)?;
+            U::literals(after, out, length);
+            at += length;
+        } else {
+            let (length, distance, after) = read_match(after, control, expected).ok_or(truncated)?;
+            let length = length + U::MIN_MATCH - 1;
+            if length > expected - at {
+                return Err(too_long(length));
+            }
+            if distance > at {
                 return Err(LzError::Distance { at, distance });
-            } else {
-                self.copy(out, at, distance, length);
             }
+            repeat(out, at, distance, length);
+            rest = after;
             at += length;
         }
-        Ok(())
     }
+    *input = rest;
+    Ok(())
+}
 
-    /// Length and distance of a match; `None` at the end of the input. A length beyond `units` is cut to one more.
-    fn read_match(&self, input: &mut Input<'_>, control: usize, units: usize) -> Option<(usize, usize)> {
-        let mut code = control >> 5;
-        let high = control & 31;
-        if code == 7 {
-            loop {
-                let more = usize::from(input.byte()?);
-                code = (code + more).min(units + 1);
-                if more != 255 {
-                    break;
-                }
-            }
-        }
-        let low = usize::from(input.byte()?);
-        let distance = if (high, low) == (31, 255) {
-            let (first, second) = (usize::from(input.byte()?), usize::from(input.byte()?));
-            (first << 8) + second + 8191
-        } else {
-            (high << 8) + low
-        };
-        Some((code + self.min_match - 1, distance + 1))
-    }
-
-    /// Writes literal units from unit `at` on.
-    fn put(&self, out: &mut [u8], at: usize, literals: &[u8]) {
-        let out = out.get_mut(at * self.step..).unwrap_or_default();
-        if self.step == self.literal && !self.swapped {
-            if let Some(to) = out.get_mut(..literals.len()) {
-                to.copy_from_slice(literals);
-            }
-            return;
-        }
-        for (to, from) in out.chunks_exact_mut(self.step).zip(literals.chunks_exact(self.literal)) {
-            if let Some(to) = to.get_mut(self.offset..self.offset + self.literal) {
-                to.copy_from_slice(from);
-                if self.swapped {
-                    to.reverse();
-                }
+/// Length above the shortest, distance and what follows of a match that begins with `control`; `None` at the end of the
+/// input. A length beyond `most` is cut to one more.
+#[inline(always)]
+fn read_match(input: &[u8], control: usize, most: usize) -> Option<(usize, usize, &[u8])> {
+    let (mut length, high, mut rest) = (control >> 5, control & 31, input);
+    if length == 7 {
+        loop {
+            let (more, after) = rest.split_first()?;
+            rest = after;
+            length = (length + usize::from(*more)).min(most + 1);
+            if *more != 255 {
+                break;
             }
         }
     }
-
-    /// Repeats units; `distance` is at most `at`, and `length` units fit.
-    fn copy(&self, out: &mut [u8], at: usize, distance: usize, length: usize) {
-        if self.literal == 1 && self.step > 1 {
-            let start = (at - distance) * self.step + self.offset;
-            let mut from = start;
-            for _ in 0..length {
-                let value = out.get(from).copied().unwrap_or(0);
-                if let Some(to) = out.get_mut(from + distance * self.step) {
-                    *to = value;
-                }
-                from += self.step;
-            }
-            return;
-        }
-        // The bytes between units are 0 or written by a later pass. What was copied doubles what can be copied next.
-        let start = (at - distance) * self.step;
-        let mut to = at * self.step;
-        let mut left = length * self.step;
-        while left > 0 {
-            let count = left.min(to - start);
-            out.copy_within(start..start + count, to);
-            to += count;
-            left -= count;
-        }
+    let (low, after) = rest.split_first()?;
+    let distance = high << 8 | usize::from(*low);
+    if distance != MAX_NEAR {
+        return Some((length, distance + 1, after));
     }
+    let ([first, second], after) = after.split_first_chunk()?;
+    let far = usize::from(u16::from_be_bytes([*first, *second]));
+    Some((length, MAX_NEAR + far + 1, after))
 }
