@@ -5,12 +5,17 @@
 
 mod decode;
 mod encode;
+mod matches;
+#[cfg(test)]
+mod plain;
+mod sink;
+mod units;
 
 use bytes::Bytes;
 use caraway_ports::drawing::{Bitmap, BitmapFormat};
 use thiserror::Error;
 
-pub use decode::{LzHeader, decode, decode_into};
+pub use decode::{LzDecoder, decode};
 pub use encode::{LzEncoder, encode, encode_bitmap, encode_pixels};
 
 /// First four bytes of a stream: two blanks, `ZL`.
@@ -156,6 +161,19 @@ impl LzImage {
             data: self.data,
         })
     }
+}
+
+/// What the header of a stream says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LzHeader {
+    /// How a pixel is stored.
+    pub kind: LzType,
+    /// Pixels across, at least 1.
+    pub width: u32,
+    /// Rows, at least 1.
+    pub height: u32,
+    /// Whether the first row is the top one.
+    pub top_down: bool,
 }
 
 /// Why a stream cannot be decoded or an image not be encoded.

@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use caraway_image::{
     Limits,
-    lz::{self, LzEncoder, LzImage, LzType},
+    lz::{LzDecoder, LzEncoder, LzImage, LzType},
     quic::{QuicDecoder, QuicEncoder, QuicImage, QuicType},
 };
 
@@ -62,14 +62,14 @@ pub(crate) struct Picture {
 /// A codec with the memory it keeps between pictures.
 pub(crate) enum Codec {
     Quic(Box<QuicEncoder>, Box<QuicDecoder>),
-    Lz(LzEncoder),
+    Lz(Box<LzEncoder>, Box<LzDecoder>),
 }
 
 impl Codec {
     pub(crate) fn named(name: &str) -> Result<Self> {
         Ok(match name {
             "quic" => Self::Quic(Box::default(), Box::default()),
-            "lz" => Self::Lz(LzEncoder::new()),
+            "lz" => Self::Lz(Box::default(), Box::default()),
             _ => bail!("no codec {name:?}"),
         })
     }
@@ -87,7 +87,7 @@ impl Codec {
                 };
                 encoder.encode(&image, out)?;
             }
-            Self::Lz(encoder) => {
+            Self::Lz(encoder, _) => {
                 let image = LzImage {
                     kind: picture.kind.lz(),
                     width,
@@ -107,8 +107,8 @@ impl Codec {
             Self::Quic(_, decoder) => {
                 decoder.decode(stream, &limits, out)?;
             }
-            Self::Lz(_) => {
-                lz::decode_into(stream, &limits, out)?;
+            Self::Lz(_, decoder) => {
+                decoder.decode(stream, &limits, out)?;
             }
         }
         ensure!(out.len() == picture.rows.len(), "{} bytes of rows", out.len());

@@ -1,33 +1,25 @@
 //! Writing a stream.
 
-use bytes::Bytes;
 use caraway_ports::{
     display::Pixels,
     drawing::{Bitmap, SurfaceFormat},
 };
 
-use super::{HEADER_BYTES, LzError, LzImage, LzType, MAGIC, MAX_BYTES, MAX_FAR, MAX_NEAR, VERSION};
+use super::{
+    HEADER_BYTES, LzError, LzImage, LzType, MAGIC, MAX_BYTES, VERSION,
+    matches::{Table, pass},
+    sink::Sink,
+};
 use crate::color;
-
-/// Bits of the hash of three units; one place for the last position with each hash.
-const HASH_BITS: u32 = 14;
-const TABLE: usize = 1 << HASH_BITS;
-/// Most units in one literal run.
-const MAX_LITERALS: usize = 32;
-
-/// Longest stretch of positions that is not looked at, after many where no match began.
-const MAX_SKIP: usize = 16;
-/// Units without a match after which one position more is passed over each time.
-const SKIP_AFTER: usize = 128;
 
 /// Encodes an image. The unused byte of RGB32 and bit 15 of RGB16 are not kept.
 ///
 /// # Errors
 /// A size of zero or beyond the format, rows that are shorter or longer than the size says.
 pub fn encode(image: &LzImage) -> Result<Vec<u8>, LzError> {
-    let mut out = Vec::with_capacity(HEADER_BYTES + image.data.len() / 4);
-    LzEncoder::new().encode(image, &mut out)?;
-    Ok(out)
+    let mut stream = Vec::new();
+    LzEncoder::new().encode(image, &mut stream)?;
+    Ok(stream)
 }
 
 /// An encoder that keeps its memory from one image to the next.
@@ -118,33 +110,9 @@ impl LzEncoder {
 /// # Errors
 /// A bitmap whose rows are not there, a size beyond the format.
 pub fn encode_bitmap(bitmap: &Bitmap) -> Result<Vec<u8>, LzError> {
-    let (width, height) = (bitmap.width, bitmap.height);
-    let kind = LzType::of_bitmap(bitmap.format);
-    let needed = kind.row_bytes(width) * u64::from(height);
-    if needed == 0 || needed > MAX_BYTES {
-        return Err(LzError::Size { width, height });
-    }
-    let tight = u64::from(bitmap.stride) == kind.row_bytes(width) && bitmap.data.len() as u64 == needed;
-    let data = if bitmap.top_down && tight {
-        bitmap.data.clone()
-    } else {
-        let have = bitmap.data.len();
-        if u64::from(bitmap.stride) * u64::from(height - 1) + kind.row_bytes(width) > have as u64 {
-            return Err(LzError::Data { have, needed });
-        }
-        let mut rows = Vec::with_capacity(needed as usize);
-        for y in 0..height {
-            rows.extend_from_slice(bitmap.row(y).ok_or(LzError::Data { have, needed })?);
-        }
-        Bytes::from(rows)
-    };
-    encode(&LzImage {
-        kind,
-        width,
-        height,
-        top_down: true,
-        data,
-    })
+    let mut stream = Vec::new();
+    LzEncoder::new().encode_bitmap(bitmap, &mut stream)?;
+    Ok(stream)
 }
 
 /// Encodes a part of a surface: RGB32 for xRGB and 565 (which LZ does not have), RGBA for ARGB, RGB16 for 555, A8 for
@@ -153,232 +121,191 @@ pub fn encode_bitmap(bitmap: &Bitmap) -> Result<Vec<u8>, LzError> {
 /// # Errors
 /// Rows that are not there, a size beyond the format.
 pub fn encode_pixels(pixels: &Pixels) -> Result<Vec<u8>, LzError> {
-    let (width, height) = (pixels.width, pixels.height);
-    let kind = match pixels.format {
-        SurfaceFormat::Xrgb | SurfaceFormat::Rgb565 => LzType::Rgb32,
-        SurfaceFormat::Argb => LzType::Rgba,
-        SurfaceFormat::Rgb555 => LzType::Rgb16,
-        SurfaceFormat::A8 | SurfaceFormat::A1 => LzType::A8,
-    };
-    let needed = kind.row_bytes(width) * u64::from(height);
-    if needed == 0 || needed > MAX_BYTES {
-        return Err(LzError::Size { width, height });
+    let mut stream = Vec::new();
+    LzEncoder::new().encode_pixels(pixels, &mut stream)?;
+    Ok(stream)
+}
+
+/// Encodes one image after the other, with memory of its own that it takes once.
+#[derive(Debug, Default)]
+pub struct LzEncoder {
+    table: Table,
+    sink: Sink,
+    /// Rows without padding, where the input has them otherwise.
+    rows: Vec<u8>,
+    /// Pixels of three bytes, widened.
+    wide: Vec<[u8; 4]>,
+    alpha: Vec<u8>,
+}
+
+/// Type, sides and row order of the picture in a stream.
+#[derive(Clone, Copy)]
+struct Shape {
+    kind: LzType,
+    width: u32,
+    height: u32,
+    top_down: bool,
+}
+
+impl Shape {
+    /// Bytes of all rows.
+    fn bytes(self) -> Result<u64, LzError> {
+        let needed = self.kind.row_bytes(self.width) * u64::from(self.height);
+        if needed == 0 || needed > MAX_BYTES {
+            return Err(LzError::Size {
+                width: self.width,
+                height: self.height,
+            });
+        }
+        Ok(needed)
     }
-    let have = pixels.data.len();
-    let (stride, row) = (pixels.stride as usize, pixels.format.row_bytes(width) as usize);
-    if stride < row || u64::from(height - 1) * stride as u64 + row as u64 > have as u64 {
-        return Err(LzError::Data { have, needed });
+}
+
+impl LzEncoder {
+    /// An encoder for images of any type and size.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
-    let rows = pixels
-        .data
-        .chunks(stride)
-        .take(height as usize)
-        .filter_map(|bytes| bytes.get(..row));
-    let mut data = Vec::with_capacity(needed as usize);
-    for row in rows {
-        match pixels.format {
-            SurfaceFormat::Rgb565 => {
-                let wide = row
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|pixel| color::from_565(u16::from_le_bytes(*pixel)));
-                data.extend(wide.flat_map(u32::to_le_bytes));
+
+    /// Encodes an image into `stream`, which holds nothing else afterwards.
+    ///
+    /// # Errors
+    /// As [`encode`].
+    pub fn encode(&mut self, image: &LzImage, stream: &mut Vec<u8>) -> Result<(), LzError> {
+        let shape = Shape {
+            kind: image.kind,
+            width: image.width,
+            height: image.height,
+            top_down: image.top_down,
+        };
+        let (have, needed) = (image.data.len(), shape.bytes()?);
+        if have as u64 != needed {
+            return Err(LzError::Data { have, needed });
+        }
+        self.tight(shape, &image.data, stream);
+        Ok(())
+    }
+
+    /// Encodes a bitmap into `stream`, which holds nothing else afterwards.
+    ///
+    /// # Errors
+    /// As [`encode_bitmap`].
+    pub fn encode_bitmap(&mut self, bitmap: &Bitmap, stream: &mut Vec<u8>) -> Result<(), LzError> {
+        let shape = Shape {
+            kind: LzType::of_bitmap(bitmap.format),
+            width: bitmap.width,
+            height: bitmap.height,
+            top_down: true,
+        };
+        let (have, needed) = (bitmap.data.len(), shape.bytes()?);
+        let row_bytes = shape.kind.row_bytes(shape.width);
+        if bitmap.top_down && u64::from(bitmap.stride) == row_bytes && have as u64 == needed {
+            self.tight(shape, &bitmap.data, stream);
+            return Ok(());
+        }
+        if u64::from(bitmap.stride) * u64::from(shape.height - 1) + row_bytes > have as u64 {
+            return Err(LzError::Data { have, needed });
+        }
+        self.rows.clear();
+        for y in 0..shape.height {
+            self.rows
+                .extend_from_slice(bitmap.row(y).ok_or(LzError::Data { have, needed })?);
+        }
+        self.packed(shape, stream);
+        Ok(())
+    }
+
+    /// Encodes a part of a surface into `stream`, which holds nothing else afterwards.
+    ///
+    /// # Errors
+    /// As [`encode_pixels`].
+    pub fn encode_pixels(&mut self, pixels: &Pixels, stream: &mut Vec<u8>) -> Result<(), LzError> {
+        let shape = Shape {
+            kind: match pixels.format {
+                SurfaceFormat::Xrgb | SurfaceFormat::Rgb565 => LzType::Rgb32,
+                SurfaceFormat::Argb => LzType::Rgba,
+                SurfaceFormat::Rgb555 => LzType::Rgb16,
+                SurfaceFormat::A8 | SurfaceFormat::A1 => LzType::A8,
+            },
+            width: pixels.width,
+            height: pixels.height,
+            top_down: true,
+        };
+        let (have, needed) = (pixels.data.len(), shape.bytes()?);
+        let (stride, row) = (pixels.stride as usize, pixels.format.row_bytes(shape.width) as usize);
+        if stride < row || u64::from(shape.height - 1) * stride as u64 + row as u64 > have as u64 {
+            return Err(LzError::Data { have, needed });
+        }
+        let rows = pixels
+            .data
+            .chunks(stride)
+            .take(shape.height as usize)
+            .filter_map(|bytes| bytes.get(..row));
+        let data = &mut self.rows;
+        data.clear();
+        for row in rows {
+            match pixels.format {
+                SurfaceFormat::Rgb565 => {
+                    let pixels = row.as_chunks().0.iter();
+                    let wide = pixels.map(|pixel| color::from_565(u16::from_le_bytes(*pixel)));
+                    data.extend(wide.flat_map(u32::to_le_bytes));
+                }
+                SurfaceFormat::A1 => {
+                    let bits = row.iter().flat_map(|byte| (0..8).map(move |bit| (byte >> bit) & 1));
+                    data.extend(bits.take(shape.width as usize).map(|bit| bit * 255));
+                }
+                _ => data.extend_from_slice(row),
             }
-            SurfaceFormat::A1 => {
-                let bits = row.iter().flat_map(|byte| (0..8).map(move |bit| (byte >> bit) & 1));
-                data.extend(bits.take(width as usize).map(|bit| bit * 255));
+        }
+        self.packed(shape, stream);
+        Ok(())
+    }
+
+    /// Encodes what is in `rows`.
+    fn packed(&mut self, shape: Shape, stream: &mut Vec<u8>) {
+        let rows = std::mem::take(&mut self.rows);
+        self.tight(shape, &rows, stream);
+        self.rows = rows;
+    }
+
+    /// Encodes rows without padding, as many bytes as the shape has.
+    fn tight(&mut self, shape: Shape, rows: &[u8], stream: &mut Vec<u8>) {
+        stream.clear();
+        stream.reserve(HEADER_BYTES);
+        // All rows together fit 30 bits, and so does one.
+        let stride = shape.kind.row_bytes(shape.width) as u32;
+        let (kind, top_down) = (shape.kind as u32, u32::from(shape.top_down));
+        for word in [MAGIC, VERSION, kind, shape.width, shape.height, stride, top_down] {
+            stream.extend_from_slice(&word.to_be_bytes());
+        }
+        let Self {
+            table,
+            sink,
+            wide,
+            alpha,
+            ..
+        } = self;
+        match shape.kind {
+            LzType::Plt1Le | LzType::Plt1Be | LzType::Plt4Le | LzType::Plt4Be | LzType::Plt8 | LzType::A8 => {
+                pass(rows, table, sink, stream);
             }
-            _ => data.extend_from_slice(row),
+            LzType::Rgb16 => pass(rows.as_chunks::<2>().0, table, sink, stream),
+            LzType::Rgb24 => {
+                wide.clear();
+                wide.extend(rows.as_chunks().0.iter().map(|[b, g, r]| [*b, *g, *r, 0]));
+                pass(wide, table, sink, stream);
+            }
+            LzType::Rgb32 => pass(rows.as_chunks::<4>().0, table, sink, stream),
+            LzType::Rgba | LzType::Xxxa => {
+                let pixels = rows.as_chunks::<4>().0;
+                if shape.kind == LzType::Rgba {
+                    pass(pixels, table, sink, stream);
+                }
+                alpha.clear();
+                alpha.extend(pixels.iter().map(|[.., alpha]| *alpha));
+                pass(alpha, table, sink, stream);
+            }
         }
-    }
-    encode(&LzImage {
-        kind,
-        width,
-        height,
-        top_down: true,
-        data: Bytes::from(data),
-    })
-}
-
-/// Units of one kind of pass, `N` bytes each in the rows.
-trait Units<const N: usize> {
-    /// Shortest match that can be written.
-    const MIN_MATCH: usize;
-    /// Shortest match worth writing at a distance of more than [`MAX_NEAR`].
-    const MIN_FAR: usize;
-
-    /// The bits that matter, and no others.
-    fn value(unit: &[u8; N]) -> u32;
-
-    /// Writes literals.
-    fn put(run: &[[u8; N]], out: &mut Vec<u8>);
-}
-
-/// Bytes: palette indices, or alpha alone.
-struct Single;
-
-impl Units<1> for Single {
-    const MIN_MATCH: usize = 3;
-    const MIN_FAR: usize = 5;
-
-    fn value([unit]: &[u8; 1]) -> u32 {
-        u32::from(*unit)
-    }
-
-    fn put(run: &[[u8; 1]], out: &mut Vec<u8>) {
-        out.extend_from_slice(run.as_flattened());
-    }
-}
-
-/// The last byte of B, G, R, A.
-struct Alpha;
-
-impl Units<4> for Alpha {
-    const MIN_MATCH: usize = 3;
-    const MIN_FAR: usize = 5;
-
-    fn value([.., alpha]: &[u8; 4]) -> u32 {
-        u32::from(*alpha)
-    }
-
-    fn put(run: &[[u8; 4]], out: &mut Vec<u8>) {
-        out.extend(run.iter().map(|[.., alpha]| *alpha));
-    }
-}
-
-/// x1r5g5b5, the high byte first in the stream.
-struct Rgb555;
-
-impl Units<2> for Rgb555 {
-    const MIN_MATCH: usize = 2;
-    const MIN_FAR: usize = 3;
-
-    fn value(unit: &[u8; 2]) -> u32 {
-        u32::from(u16::from_le_bytes(*unit) & 0x7fff)
-    }
-
-    fn put(run: &[[u8; 2]], out: &mut Vec<u8>) {
-        out.extend(run.iter().flat_map(|[low, high]| [*high & 0x7f, *low]));
-    }
-}
-
-/// B, G, R.
-struct Colours;
-
-impl Units<3> for Colours {
-    const MIN_MATCH: usize = 1;
-    const MIN_FAR: usize = 2;
-
-    fn value([b, g, r]: &[u8; 3]) -> u32 {
-        u32::from_le_bytes([*b, *g, *r, 0])
-    }
-
-    fn put(run: &[[u8; 3]], out: &mut Vec<u8>) {
-        out.extend_from_slice(run.as_flattened());
-    }
-}
-
-impl Units<4> for Colours {
-    const MIN_MATCH: usize = 1;
-    const MIN_FAR: usize = 2;
-
-    fn value([b, g, r, _]: &[u8; 4]) -> u32 {
-        u32::from_le_bytes([*b, *g, *r, 0])
-    }
-
-    fn put(run: &[[u8; 4]], out: &mut Vec<u8>) {
-        let mut packed = [[0; 3]; MAX_LITERALS];
-        for (to, [b, g, r, _]) in packed.iter_mut().zip(run) {
-            *to = [*b, *g, *r];
-        }
-        if let Some(packed) = packed.get(..run.len()) {
-            out.extend_from_slice(packed.as_flattened());
-        }
-    }
-}
-
-/// The longer of a run and of what the table knows for the units from `at` on, when it is worth writing: length and
-/// distance. Remembers the position unless a run goes on there: then the begin of the run is the better one to know.
-fn find<const N: usize, U: Units<N>>(units: &[[u8; N]], at: usize, table: &mut [u32; TABLE]) -> Option<(usize, usize)> {
-    let rest = units.get(at..)?;
-    let place = &mut table[place::<N, U>(rest)?];
-    // Positions are below 2^30; 0 means none.
-    let candidate = place.checked_sub(1).map(|before| before as usize);
-    let run = at
-        .checked_sub(1)
-        .and_then(|before| units.get(before..))
-        .map_or(0, |earlier| common::<N, U>(rest, earlier));
-    let (length, distance) = match candidate.and_then(|before| Some((units.get(before..)?, at - before))) {
-        Some((earlier, distance)) if distance <= MAX_FAR => (common::<N, U>(rest, earlier), distance),
-        _ => (0, 1),
-    };
-    let shortest = if distance > MAX_NEAR { U::MIN_FAR } else { U::MIN_MATCH };
-    if run < 3 {
-        *place = at as u32 + 1;
-    }
-    if run >= length.max(U::MIN_MATCH) {
-        Some((run, 1))
-    } else {
-        (length >= shortest).then_some((length, distance))
-    }
-}
-
-/// How many units of `rest` are the same in `earlier`, which is no shorter.
-fn common<const N: usize, U: Units<N>>(rest: &[[u8; N]], earlier: &[[u8; N]]) -> usize {
-    const BLOCK: usize = 8;
-    let alike = |(a, b): &(&[u8; N], &[u8; N])| U::value(a) == U::value(b);
-    let first = rest.iter().zip(earlier).take(BLOCK).take_while(alike).count();
-    if first < BLOCK {
-        return first;
-    }
-    // Long ones many units at a time.
-    let blocks = rest.as_chunks::<BLOCK>().0.iter().zip(earlier.as_chunks::<BLOCK>().0);
-    let same = |(a, b): &(&[[u8; N]; BLOCK], &[[u8; N]; BLOCK])| {
-        a.iter()
-            .zip(b.iter())
-            .fold(0, |all, (a, b)| all | (U::value(a) ^ U::value(b)))
-            == 0
-    };
-    let whole = blocks.take_while(same).count() * BLOCK;
-    let (rest, earlier) = (rest.get(whole..), earlier.get(whole..));
-    let last = rest.unwrap_or_default().iter().zip(earlier.unwrap_or_default());
-    whole + last.take_while(alike).count()
-}
-
-/// Where the table remembers the first three of `units`; `None` when there are not so many.
-fn place<const N: usize, U: Units<N>>(units: &[[u8; N]]) -> Option<usize> {
-    let [a, b, c] = units.first_chunk::<3>()?;
-    // Odd constants with bits all over; the products do not wait for each other.
-    let mixed = U::value(a).wrapping_mul(0x9e37_79b1)
-        ^ U::value(b).wrapping_mul(0x85eb_ca77).rotate_left(11)
-        ^ U::value(c).wrapping_mul(0xc2b2_ae3d).rotate_left(21);
-    Some((mixed.wrapping_mul(0x27d4_eb2f) >> (32 - HASH_BITS)) as usize)
-}
-
-/// Writes units as they are.
-fn literals<const N: usize, U: Units<N>>(units: &[[u8; N]], out: &mut Vec<u8>) {
-    for run in units.chunks(MAX_LITERALS) {
-        out.push(run.len() as u8 - 1);
-        U::put(run, out);
-    }
-}
-
-/// Writes a match by its length code; the extension comes before the low byte of the distance.
-fn put_match(code: usize, distance: usize, out: &mut Vec<u8>) {
-    let near = distance <= MAX_NEAR;
-    let value = if near { distance - 1 } else { MAX_NEAR };
-    out.push(((code.min(7) << 5) | (value >> 8)) as u8);
-    if let Some(mut more) = code.checked_sub(7) {
-        while more >= 255 {
-            out.push(255);
-            more -= 255;
-        }
-        out.push(more as u8);
-    }
-    out.push(value as u8);
-    if !near {
-        let far = distance - 1 - MAX_NEAR;
-        out.extend_from_slice(&(far as u16).to_be_bytes());
     }
 }

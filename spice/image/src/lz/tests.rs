@@ -215,7 +215,7 @@ fn surfaces_take_the_type_that_holds_them() {
     );
 }
 
-/// Pictures with runs, repeats and noise.
+/// Pictures with runs, repeats near and far, and noise.
 fn picture() -> impl Strategy<Value = LzImage> {
     let piece = prop_oneof![
         (any::<u8>(), 1..400usize).prop_map(|(byte, count)| vec![byte; count]),
@@ -224,33 +224,97 @@ fn picture() -> impl Strategy<Value = LzImage> {
     ];
     (1..=11u32, 1..60u32, 1..30u32, any::<bool>(), vec(piece, 1..30)).prop_map(
         |(kind, width, height, top_down, pieces)| {
-            let kind = LzType::from_raw(kind).unwrap();
-            let length = kind.row_bytes(width) as usize * height as usize;
-            let mut data: Vec<u8> = pieces.concat().into_iter().cycle().take(length).collect();
-            for (at, byte) in data.iter_mut().enumerate() {
-                match kind {
-                    LzType::Rgb16 if at % 2 == 1 => *byte &= 0x7f,
-                    LzType::Rgb32 if at % 4 == 3 => *byte = 0,
-                    LzType::Xxxa if at % 4 != 3 => *byte = 0,
-                    _ => {}
-                }
-            }
-            LzImage {
-                kind,
-                width,
-                height,
-                top_down,
-                data: data.into(),
-            }
+            let bytes: Vec<u8> = pieces.concat();
+            shaped(kind, width, height, top_down, bytes.into_iter().cycle())
         },
     )
+}
+
+/// Pictures of many rows of noise, some of them like earlier ones but for a few bytes: far matches of any length.
+fn large_picture() -> impl Strategy<Value = LzImage> {
+    let row = (
+        any::<u64>(),
+        0..40usize,
+        vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    );
+    (1..=11u32, 500..3000u32, vec(row, 1..60)).prop_map(|(kind, width, rows)| {
+        let mut made: Vec<Vec<u8>> = Vec::new();
+        for (seed, back, changes) in &rows {
+            let mut row = match made.len().checked_sub(*back) {
+                Some(at) if at < made.len() => made[at].clone(),
+                _ => (0..u64::from(width) * 4)
+                    .map(|at| (at.wrapping_add(*seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+                    .collect(),
+            };
+            for (at, byte) in changes {
+                let at = at.index(row.len());
+                row[at] = *byte;
+            }
+            made.push(row);
+        }
+        shaped(
+            kind,
+            width,
+            rows.len() as u32,
+            true,
+            made.into_iter().flatten().chain(std::iter::repeat(0)),
+        )
+    })
+}
+
+/// A picture of these bytes; what the format does not keep is 0.
+fn shaped(kind: u32, width: u32, height: u32, top_down: bool, bytes: impl Iterator<Item = u8>) -> LzImage {
+    let kind = LzType::from_raw(kind).unwrap();
+    let length = kind.row_bytes(width) as usize * height as usize;
+    let mut data: Vec<u8> = bytes.take(length).collect();
+    for (at, byte) in data.iter_mut().enumerate() {
+        match kind {
+            LzType::Rgb16 if at % 2 == 1 => *byte &= 0x7f,
+            LzType::Rgb32 if at % 4 == 3 => *byte = 0,
+            LzType::Xxxa if at % 4 != 3 => *byte = 0,
+            _ => {}
+        }
+    }
+    LzImage {
+        kind,
+        width,
+        height,
+        top_down,
+        data: data.into(),
+    }
+}
+
+/// What a stream decodes to as the format is written down.
+fn plainly_decoded(stream: &[u8], kind: LzType, width: u32, height: u32) -> Option<Vec<u8>> {
+    let header = LzHeader {
+        kind,
+        width,
+        height,
+        top_down: true,
+    };
+    plain::decode(header, &stream[HEADER_BYTES..])
 }
 
 proptest! {
     #[test]
     fn what_is_encoded_decodes_to_the_same(image in picture()) {
         let stream = encode(&image).unwrap();
+        prop_assert!(plainly_decoded(&stream, image.kind, image.width, image.height) == Some(image.data.to_vec()));
         prop_assert_eq!(decoded(&stream), image);
+    }
+
+    #[test]
+    fn encoder_and_decoder_keep_nothing_of_earlier_pictures(images in vec(picture(), 2..6)) {
+        let (mut encoder, mut decoder) = (LzEncoder::new(), LzDecoder::new());
+        let (mut stream, mut data) = (Vec::new(), Vec::new());
+        for image in images {
+            encoder.encode(&image, &mut stream).unwrap();
+            prop_assert!(stream == encode(&image).unwrap());
+            let header = decoder.decode(&stream, &Limits::default(), &mut data).unwrap();
+            prop_assert!(data == image.data);
+            prop_assert_eq!((header.kind, header.width, header.height), (image.kind, image.width, image.height));
+            prop_assert!(decoder.decode(&stream[..stream.len() - 1], &Limits::default(), &mut data).is_err());
+        }
     }
 
     #[test]
@@ -265,6 +329,64 @@ proptest! {
         let limits = Limits { max_pixels: 1 << 16, ..Limits::default() };
         if let Ok(image) = decode(&stream, &limits) {
             prop_assert_eq!(image.data.len() as u64, image.kind.row_bytes(image.width) * u64::from(image.height));
+        }
+    }
+
+    #[test]
+    fn damaged_passes_are_taken_for_what_the_format_says(
+        image in picture(), damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut stream = encode(&image).unwrap();
+        for (at, value) in damage {
+            let at = HEADER_BYTES + at.index(stream.len() - HEADER_BYTES);
+            stream[at] = value;
+        }
+        let data = decode(&stream, &Limits::default()).ok().map(|image| image.data.to_vec());
+        prop_assert!(data == plainly_decoded(&stream, image.kind, image.width, image.height));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn far_and_long_matches_come_back(image in large_picture()) {
+        let stream = encode(&image).unwrap();
+        prop_assert!(plainly_decoded(&stream, image.kind, image.width, image.height) == Some(image.data.to_vec()));
+        prop_assert!(decoded(&stream) == image);
+    }
+}
+
+#[test]
+fn matches_of_every_distance_and_length_end_anywhere() {
+    // Room after a match decides how it is copied.
+    for distance in 1..40usize {
+        for length in (1..40).chain([255, 256, 257, 300]) {
+            for after in 0..20 {
+                let mut body = vec![];
+                for unit in 0..distance {
+                    body.extend([0, unit as u8, 7, 9]);
+                }
+                let code = length;
+                body.push((code.min(7) << 5) as u8);
+                if code >= 7 {
+                    body.extend(std::iter::repeat_n(255, (code - 7) / 255));
+                    body.push(((code - 7) % 255) as u8);
+                }
+                body.push(distance as u8 - 1);
+                body.extend(
+                    [1, 2, 3].into_iter().cycle().take(4 * after).enumerate().map(
+                        |(at, byte)| {
+                            if at % 4 == 0 { 0 } else { byte }
+                        },
+                    ),
+                );
+                let width = (distance + length + after) as u32;
+                for kind in [LzType::Rgb32, LzType::Rgb24] {
+                    let stream = stream(kind as u32, width, 1, kind.row_bytes(width) as u32, &body);
+                    assert!(plainly_decoded(&stream, kind, width, 1).unwrap() == decoded(&stream).data);
+                }
+            }
         }
     }
 }
