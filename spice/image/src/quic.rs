@@ -433,10 +433,9 @@ fn load(kind: QuicType, row: &[u8], pixels: &mut [Pixel]) {
         }
         QuicType::Rgb16 => {
             for (to, pixel) in pixels.iter_mut().zip(row.as_chunks().0) {
-                let value = u16::from_le_bytes(*pixel);
+                let value = u32::from(u16::from_le_bytes(*pixel));
                 // Five bits each.
-                let [b, g, r] = [0, 5, 10].map(|shift| ((value >> shift) & 31) as u8);
-                *to = [b, g, r, 0];
+                *to = (value & 0x1f | (value & 0x3e0) << 3 | (value & 0x7c00) << 6).to_le_bytes();
             }
         }
         QuicType::Rgb24 | QuicType::Rgb32 | QuicType::Rgba => {

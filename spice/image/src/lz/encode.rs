@@ -9,6 +9,7 @@ use super::{
     HEADER_BYTES, LzError, LzImage, LzType, MAGIC, MAX_BYTES, VERSION,
     matches::{Table, pass},
     sink::Sink,
+    units::Unit as _,
 };
 use crate::color;
 
@@ -209,8 +210,10 @@ impl LzEncoder {
             }
             LzType::Rgb16 => pass(rows.as_chunks::<2>().0, table, sink, stream),
             LzType::Rgb24 => {
-                wide.clear();
-                wide.extend(rows.as_chunks().0.iter().map(|[b, g, r]| [*b, *g, *r, 0]));
+                // They are stored as the literals of a stream are.
+                let pixels = rows.len() / 3;
+                wide.resize(pixels, [0; 4]);
+                <[u8; 4]>::literals(rows, wide, pixels);
                 pass(wide, table, sink, stream);
             }
             LzType::Rgb32 => pass(rows.as_chunks::<4>().0, table, sink, stream),

@@ -11,8 +11,8 @@ const HASH_BITS: u32 = 14;
 const SHORT_PIECE: usize = 16;
 /// Most units in one literal run.
 const MAX_LITERALS: usize = 32;
-/// Units that are compared at once where matches are long.
-const BLOCK: usize = 16;
+/// Blocks after which a match counts as long.
+const SHORT: usize = 2;
 /// After 2 to this power units without a match they are looked for at every second one, and so on.
 const PATIENCE: u32 = 6;
 /// Odd numbers without a pattern.
@@ -49,6 +49,13 @@ impl Table {
         &mut self.places[(U::mixed(three) >> (64 - HASH_BITS)) as usize % (1 << HASH_BITS)]
     }
 
+    /// Enters a position, if three units are there.
+    fn enter<U: Unit>(&mut self, units: &[U], at: usize) {
+        if let Some(three) = units.get(at..).and_then(<[U]>::first_chunk) {
+            *self.place(three) = self.base + at as u32;
+        }
+    }
+
     /// Forgets the positions of a pass.
     const fn end(&mut self, units: u32) {
         self.base += units;
@@ -66,12 +73,15 @@ pub(super) trait Unit: Copy {
 
     /// A mixture of three units, best in its high bits.
     fn mixed(three: &[Self; 3]) -> u64;
-    /// Whether two units are the same.
-    fn same(self, other: Self) -> bool;
-    /// How many units two blocks have in common from their begin on. Without a branch: that is hard to foresee.
-    fn common(a: &[Self; 8], b: &[Self; 8]) -> usize;
-    /// Whether two longer blocks are the same.
-    fn all_same(a: &[Self; BLOCK], b: &[Self; BLOCK]) -> bool;
+    /// The bits of eight bytes that matter.
+    const MASK: u64;
+    /// Bytes of a unit.
+    const SIZE: usize = size_of::<Self>();
+
+    /// What matters of a unit.
+    fn bits(self) -> u32;
+    /// The bytes of units.
+    fn bytes(units: &[Self]) -> &[u8];
     /// Stores a unit as a literal, which takes `BYTES`, in each place there is for one.
     fn store(run: &[Self], to: &mut [u8]);
 }
@@ -81,22 +91,19 @@ impl Unit for u8 {
     const MIN_MATCH: usize = 3;
     const MIN_FAR: usize = 5;
     const BYTES: usize = 1;
+    const MASK: u64 = u64::MAX;
+
+    fn bits(self) -> u32 {
+        u32::from(self)
+    }
+
+    fn bytes(units: &[Self]) -> &[u8] {
+        units
+    }
 
     fn mixed(three: &[Self; 3]) -> u64 {
         let [a, b, c] = *three;
         u64::from(u32::from_le_bytes([a, b, c, 0])).wrapping_mul(MIX[0])
-    }
-
-    fn same(self, other: Self) -> bool {
-        self == other
-    }
-
-    fn common(a: &[Self; 8], b: &[Self; 8]) -> usize {
-        (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).trailing_zeros() as usize / 8
-    }
-
-    fn all_same(a: &[Self; BLOCK], b: &[Self; BLOCK]) -> bool {
-        a == b
     }
 
     fn store(run: &[Self], to: &mut [u8]) {
@@ -109,30 +116,21 @@ impl Unit for [u8; 2] {
     const MIN_MATCH: usize = 2;
     const MIN_FAR: usize = 3;
     const BYTES: usize = 2;
+    const MASK: u64 = 0x7fff_7fff_7fff_7fff;
+
+    fn bits(self) -> u32 {
+        u32::from(u16::from_le_bytes(self) & 0x7fff)
+    }
+
+    fn bytes(units: &[Self]) -> &[u8] {
+        units.as_flattened()
+    }
 
     fn mixed(three: &[Self; 3]) -> u64 {
-        let [a, b, c] = three.map(|pixel| u64::from(u16::from_le_bytes(pixel) & 0x7fff));
-        (a | b << 16 | c << 32).wrapping_mul(MIX[0])
-    }
-
-    fn same(self, other: Self) -> bool {
-        (u16::from_le_bytes(self) ^ u16::from_le_bytes(other)) & 0x7fff == 0
-    }
-
-    fn all_same(a: &[Self; BLOCK], b: &[Self; BLOCK]) -> bool {
-        let pairs = a.iter().zip(b);
-        pairs.fold(0, |differ, (a, b)| {
-            differ | (u16::from_le_bytes(*a) ^ u16::from_le_bytes(*b))
-        }) & 0x7fff
-            == 0
-    }
-
-    fn common(a: &[Self; 8], b: &[Self; 8]) -> usize {
-        let mut differ = [0; 8];
-        for (differ, (a, b)) in differ.iter_mut().zip(a.iter().zip(b)) {
-            *differ = u8::from(!a.same(*b));
-        }
-        u64::from_le_bytes(differ).trailing_zeros() as usize / 8
+        let [[a, b], [c, d], last] = *three;
+        let two = u64::from(u32::from_le_bytes([a, b, c, d]) & 0x7fff_7fff);
+        let third = u64::from(last.bits());
+        (two | third << 32).wrapping_mul(MIX[0])
     }
 
     fn store(run: &[Self], to: &mut [u8]) {
@@ -148,30 +146,21 @@ impl Unit for [u8; 4] {
     const MIN_MATCH: usize = 1;
     const MIN_FAR: usize = 2;
     const BYTES: usize = 3;
+    const MASK: u64 = 0x00ff_ffff_00ff_ffff;
+
+    fn bits(self) -> u32 {
+        u32::from_le_bytes(self) & 0x00ff_ffff
+    }
+
+    fn bytes(units: &[Self]) -> &[u8] {
+        units.as_flattened()
+    }
 
     fn mixed(three: &[Self; 3]) -> u64 {
-        let [a, b, c] = three.map(|pixel| u64::from(u32::from_le_bytes(pixel) & 0x00ff_ffff));
-        (a | b << 32).wrapping_mul(MIX[0]) ^ c.wrapping_mul(MIX[1])
-    }
-
-    fn same(self, other: Self) -> bool {
-        (u32::from_le_bytes(self) ^ u32::from_le_bytes(other)) & 0x00ff_ffff == 0
-    }
-
-    fn all_same(a: &[Self; BLOCK], b: &[Self; BLOCK]) -> bool {
-        let pairs = a.iter().zip(b);
-        pairs.fold(0, |differ, (a, b)| {
-            differ | (u32::from_le_bytes(*a) ^ u32::from_le_bytes(*b))
-        }) & 0x00ff_ffff
-            == 0
-    }
-
-    fn common(a: &[Self; 8], b: &[Self; 8]) -> usize {
-        let mut differ = [0; 8];
-        for (differ, (a, b)) in differ.iter_mut().zip(a.iter().zip(b)) {
-            *differ = u8::from(!a.same(*b));
-        }
-        u64::from_le_bytes(differ).trailing_zeros() as usize / 8
+        let [[a, b, c, d], [e, f, g, h], last] = *three;
+        let two = u64::from_le_bytes([a, b, c, d, e, f, g, h]) & 0x00ff_ffff_00ff_ffff;
+        let third = u64::from(last.bits());
+        two.wrapping_mul(MIX[0]) ^ third.wrapping_mul(MIX[1])
     }
 
     fn store(run: &[Self], to: &mut [u8]) {
@@ -186,9 +175,11 @@ pub(super) fn pass<U: Unit>(units: &[U], table: &mut Table, sink: &mut Sink, out
     // Fewer than 2^30.
     let count = units.len() as u32;
     table.begin(count);
-    let (mut at, mut pending, mut misses) = (0, 0, 0usize);
-    while at < units.len() {
-        let Some((length, distance)) = find(units, at, table) else {
+    table.enter(units, 0);
+    // The first unit is a literal.
+    let (mut at, mut pending, mut misses) = (1, 0, 0usize);
+    while let Some([left, three @ ..]) = units.get(at - 1..).and_then(<[U]>::first_chunk::<4>) {
+        let Some((length, distance)) = find(units, at, *left, three, table) else {
             at += 1 + (misses >> PATIENCE);
             misses += 1;
             continue;
@@ -197,76 +188,94 @@ pub(super) fn pass<U: Unit>(units: &[U], table: &mut Table, sink: &mut Sink, out
         // Units before that are the same belong to the match, too.
         let before = units.get(pending..at).unwrap_or_default().iter().rev();
         let earlier = units.get(..at - distance).unwrap_or_default().iter().rev();
-        let more = before.zip(earlier).take_while(|(a, b)| a.same(**b)).count();
+        let more = before.zip(earlier).take_while(|(a, b)| same(**a, **b)).count();
         literals(units.get(pending..at - more).unwrap_or_default(), sink, out);
         put_match::<U>(length + more, distance, sink, out);
         at += length;
         pending = at;
-        for last in at.saturating_sub(2)..at {
-            if let Some(three) = units.get(last..).and_then(<[U]>::first_chunk) {
-                let entry = table.base + last as u32;
-                *table.place(three) = entry;
-            }
-        }
+        table.enter(units, at - 2);
+        table.enter(units, at - 1);
     }
     literals(units.get(pending..).unwrap_or_default(), sink, out);
     sink.flush(out);
     table.end(count);
 }
 
-/// The longer of a run and of what the table knows for the units from `at` on, when it is worth writing: length and
-/// distance. Remembers the position unless a run goes on there: then the begin of the run is the better one to know.
-fn find<U: Unit>(units: &[U], at: usize, table: &mut Table) -> Option<(usize, usize)> {
-    let rest = units.get(at..)?;
-    let three: &[U; 3] = rest.first_chunk()?;
-    let base = table.base;
+/// The longer of a run and of what the table knows for the `three` units at `at` and those after them, when it is worth
+/// writing: length and distance. Remembers the position unless a run goes on there: then the begin of the run is the
+/// better one to know.
+#[inline(always)]
+fn find<U: Unit>(units: &[U], at: usize, left: U, three: &[U; 3], table: &mut Table) -> Option<(usize, usize)> {
+    let here = table.base + at as u32;
     let place = table.place(three);
-    let candidate = place.checked_sub(base).map(|before| before as usize);
-    let run = at.checked_sub(1).map_or(0, |before| common(rest, units, before));
-    let (length, distance) = match candidate {
-        Some(before) if at - before <= MAX_FAR => (common(rest, units, before), at - before),
-        _ => (0, 1),
-    };
-    let shortest = if distance > MAX_NEAR { U::MIN_FAR } else { U::MIN_MATCH };
+    let distance = (here - *place) as usize;
+    let run = if same(three[0], left) { common(units, at, 1) } else { 0 };
     if run < 3 {
-        *place = base + at as u32;
+        *place = here;
     }
-    if run >= length.max(U::MIN_MATCH) {
-        Some((run, 1))
+    // Positions of earlier passes are before the begin of this one.
+    let length = if distance <= at.min(MAX_FAR) {
+        common(units, at, distance)
     } else {
-        (length >= shortest).then_some((length, distance))
+        0
+    };
+    if run >= length.max(U::MIN_MATCH) {
+        return Some((run, 1));
     }
+    let shortest = if distance > MAX_NEAR { U::MIN_FAR } else { U::MIN_MATCH };
+    (length >= shortest).then_some((length, distance))
 }
 
-/// How many units from the begin of `rest` on are the same from `before` on.
-fn common<U: Unit>(rest: &[U], units: &[U], before: usize) -> usize {
-    let earlier = units.get(before..).unwrap_or_default();
-    match (rest, earlier) {
-        // Most often nothing.
-        ([a, ..], [b, ..]) if a.same(*b) => {}
-        _ => return 0,
-    }
-    let short = |rest: &[U], earlier: &[U]| match (rest.first_chunk(), earlier.first_chunk()) {
-        (Some(a), Some(b)) => U::common(a, b),
-        _ => rest.iter().zip(earlier).take_while(|(a, b)| a.same(**b)).count(),
+/// Whether two units are the same.
+fn same<U: Unit>(a: U, b: U) -> bool {
+    a.bits() == b.bits()
+}
+
+/// Bytes that are compared at once, all of them and up to the first one that differs.
+type Block = [[u8; 8]; 2];
+
+/// The bits that matter in which two words differ.
+fn differ<U: Unit>(a: [u8; 8], b: [u8; 8]) -> u64 {
+    (u64::from_le_bytes(a) ^ u64::from_le_bytes(b)) & U::MASK
+}
+
+/// How many bytes of two blocks are the same from their begin on. Without a branch: this is hard to foresee.
+fn common_bytes<U: Unit>([a, b]: Block, [c, d]: Block) -> usize {
+    let (first, second) = (differ::<U>(a, c), differ::<U>(b, d));
+    let same = if first == 0 {
+        64 + second.trailing_zeros()
+    } else {
+        first.trailing_zeros()
     };
+    same as usize / 8
+}
+
+/// How many units from `at` on are the same `distance` before.
+fn common<U: Unit>(units: &[U], at: usize, distance: usize) -> usize {
+    let rest = U::bytes(units.get(at..).unwrap_or_default());
+    let earlier = U::bytes(units.get(at - distance..).unwrap_or_default());
+    let words = rest.as_chunks().0.as_chunks().0.iter();
+    let mut blocks = words.zip(earlier.as_chunks().0.as_chunks().0);
+    let mut count = 0;
     // Most matches are short.
-    let mut count = short(rest, earlier);
-    if count < 8 {
-        return count;
-    }
-    let blocks = rest.as_chunks().0.iter().zip(earlier.as_chunks().0);
-    count = BLOCK * blocks.take_while(|(a, b)| U::all_same(a, b)).count();
-    loop {
-        let more = short(
-            rest.get(count..).unwrap_or_default(),
-            earlier.get(count..).unwrap_or_default(),
-        );
-        count += more;
-        if more < 8 {
-            return count;
+    for (a, b) in blocks.by_ref().take(SHORT) {
+        let same = common_bytes::<U>(*a, *b);
+        count += same;
+        if same < size_of::<Block>() {
+            return count / U::SIZE;
         }
     }
+    for (a, b) in blocks {
+        let same = differ::<U>(a[0], b[0]) | differ::<U>(a[1], b[1]) == 0;
+        if !same {
+            return (count + common_bytes::<U>(*a, *b)) / U::SIZE;
+        }
+        count += size_of::<Block>();
+    }
+    let count = count / U::SIZE;
+    let rest = units.get(at + count..).unwrap_or_default().iter();
+    let pairs = rest.zip(units.get(at - distance + count..).unwrap_or_default());
+    count + pairs.take_while(|(a, b)| same(**a, **b)).count()
 }
 
 /// Writes units as they are.
@@ -347,7 +356,7 @@ mod tests {
                         *other = unit(200);
                     }
                     let all = [second, first.clone()].concat();
-                    assert_eq!(common(&first, &all[..length], 0), differ);
+                    assert_eq!(common(&all, length, length), differ);
                 }
             }
         }
