@@ -1,6 +1,7 @@
 """The reference's C code, from Debian's source packages, built outside the checkout as Debian builds it."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,11 +9,20 @@ from debian import cache, packages
 from debian.packages import PackageError
 
 SOURCES = Path(__file__).resolve().parent / "reference"
-# What the codecs are: paths in the source package of spice.
 COMMON = "subprojects/spice-common"
-CODECS = (f"{COMMON}/common/quic.c", f"{COMMON}/common/lz.c")
-# Packages whose headers the sources want.
-HEADERS = ("libglib2.0-dev", "libspice-protocol-dev")
+# By source package: what the codecs are, and where headers are that they include. The GLZ decoder is in the client.
+CODECS = {
+    "spice": (
+        ("server/glz-encoder.c", "server/glz-encoder-dict.c", *(f"{COMMON}/common/{name}.c" for name in ("quic", "lz", "mem"))),
+        ("server", COMMON),
+    ),
+    "spice-gtk": (("src/decode-glz.c", f"{COMMON}/common/canvas_utils.c"), ("src", COMMON)),
+}
+# Our own file that includes the client's headers; the others include the server's.
+OWN_CLIENT = ("codec_glz_decoder.c",)
+# Packages whose headers the sources want, and libraries that are installed with the client.
+HEADERS = ("libglib2.0-dev", "libspice-protocol-dev", "libpixman-1-dev")
+LIBRARIES = ("-l:libglib-2.0.so.0", "-l:libpixman-1.so.0")
 TRIPLET = "x86_64-linux-gnu"
 
 
@@ -49,6 +59,8 @@ def source_package(name: str) -> tuple[str, Path]:
     found = sorted(folder.glob(f"{name}_*")) if folder.is_dir() else []
     found = [path for path in found if path.is_dir()]
     if not found:
+        if shutil.which("dpkg-source") is None:
+            raise PackageError("dpkg-source is missing: install dpkg-dev")
         options = _apt_options()
         _said(["apt-get", *options, "update", "-q"])
         told = _said(["apt-get", *options, "source", "--print-uris", "-q", name])
@@ -74,28 +86,33 @@ def _flags(source: Path) -> list[str]:
 
 def driver() -> tuple[str, Path]:
     """What was built, in words, and the program that runs the reference's codecs (see `reference/driver.h`)."""
-    version, source = source_package("spice")
-    headers = [packages.unpacked(name) for name in HEADERS]
-    flags = _flags(source)
+    sources = {name: source_package(name) for name in CODECS}
+    folders = [packages.unpacked(name) for name in HEADERS]
+    flags = _flags(sources["spice"][1])
     own = sorted(SOURCES.iterdir())
     shown = [flag for flag in flags if not flag.startswith("-ffile-prefix-map")]
     compiler = _said(["gcc", "--version"]).splitlines()[0]
+    versions = [f"{name} {version}" for name, (version, _) in sources.items()]
 
     def build(work: Path) -> None:
-        include = [SOURCES, source / COMMON]
-        for package in headers:
-            include += [
-                package / "usr/include/spice-1", package / "usr/include/glib-2.0",
-                package / f"usr/lib/{TRIPLET}/glib-2.0/include",
-            ]  # fmt: skip
-        include = [f"-I{folder}" for folder in include if folder.is_dir()]
+        system = []
+        for package in folders:
+            system += [package / f"usr/include/{name}" for name in ("spice-1", "glib-2.0", "pixman-1")]
+            system.append(package / f"usr/lib/{TRIPLET}/glib-2.0/include")
+        system = [f"-I{folder}" for folder in system if folder.is_dir()]
         objects = []
-        for path in [*(source / name for name in CODECS), *(path for path in own if path.suffix == ".c")]:
-            objects.append(str(work / f"{path.stem}.o"))
-            _said(["gcc", *flags, *include, "-c", str(path), "-o", objects[-1]])
-        _said(["gcc", *objects, "-o", str(work / "driver")])
 
-    name = cache.digest(version, shown, compiler, CODECS, HEADERS, *(path.read_bytes() for path in own))
+        for name, (paths, include) in CODECS.items():
+            paths = [sources[name][1] / path for path in paths]
+            client = name == "spice-gtk"
+            paths += [path for path in own if path.suffix == ".c" and (path.name in OWN_CLIENT) == client]
+            include = [f"-I{folder}" for folder in (SOURCES, *(sources[name][1] / folder for folder in include))]
+            for path in paths:
+                objects.append(str(work / f"{path.stem}.o"))
+                _said(["gcc", *flags, *include, *system, "-c", str(path), "-o", objects[-1]])
+        _said(["gcc", *objects, *LIBRARIES, "-o", str(work / "driver")])
+
+    name = cache.digest(versions, shown, compiler, CODECS, OWN_CLIENT, HEADERS, *(path.read_bytes() for path in own))
     folder = cache.entry("bench-reference", name, build)
     cache.keep_newest("bench-reference", 3)
-    return f"spice {version}, {compiler}, {' '.join(shown)}", folder / "driver"
+    return f"{' and '.join(versions)}, {compiler}, {' '.join(shown)}", folder / "driver"

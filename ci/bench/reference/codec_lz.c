@@ -83,4 +83,4 @@ static int decode(const Picture *picture, const Buffer *stream, Buffer *out)
     return 1;
 }
 
-const Codec lz_codec = {"lz", encode, decode};
+const Codec lz_codec = {"lz", encode, decode, NULL, NULL};

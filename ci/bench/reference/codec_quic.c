@@ -89,4 +89,4 @@ static int decode(const Picture *picture, const Buffer *stream, Buffer *out)
     return quic_decode(context(), type, out->data, picture->stride) == QUIC_OK;
 }
 
-const Codec quic_codec = {"quic", encode, decode};
+const Codec quic_codec = {"quic", encode, decode, NULL, NULL};

@@ -27,9 +27,18 @@ typedef struct {
     int (*encode)(const Picture *picture, Buffer *out);
     /* Decodes the stream into `out`, whose room is that of the picture's rows. */
     int (*decode)(const Picture *picture, const Buffer *stream, Buffer *out);
+    /* Copies what was decoded to `out`, when decoding does not: it uses memory of its own. */
+    void (*collect)(Buffer *out);
+    /* Lets go of the picture before it is freed. */
+    void (*forget)(void);
 } Codec;
 
-extern const Codec quic_codec, lz_codec;
+extern const Codec quic_codec, lz_codec, glz_codec;
+
+/* The half of GLZ that is in the client, whose headers do not go together with those of the server. */
+int glz_decode(const Picture *picture, const Buffer *stream, Buffer *out);
+void glz_collect(Buffer *out);
+void glz_forget_window(void);
 
 /* Ends the process with a message: what a codec calls an error is a fault of the bench. */
 __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format, ...);

@@ -4,9 +4,11 @@ use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use caraway_image::{
     Limits,
+    glz::{Dictionary, Window, WindowBudget},
     lz::{LzDecoder, LzEncoder, LzImage, LzType},
     quic::{QuicDecoder, QuicEncoder, QuicImage, QuicType},
 };
+use caraway_ports::drawing::{Bitmap, BitmapFormat};
 
 /// Types of pixels, as the commands name them.
 #[derive(Clone, Copy)]
@@ -63,6 +65,7 @@ pub(crate) struct Picture {
 pub(crate) enum Codec {
     Quic(Box<QuicEncoder>, Box<QuicDecoder>),
     Lz(Box<LzEncoder>, Box<LzDecoder>),
+    Glz(Box<Glz>),
 }
 
 impl Codec {
@@ -70,6 +73,7 @@ impl Codec {
         Ok(match name {
             "quic" => Self::Quic(Box::default(), Box::default()),
             "lz" => Self::Lz(Box::default(), Box::default()),
+            "glz" => Self::Glz(Box::default()),
             _ => bail!("no codec {name:?}"),
         })
     }
@@ -97,6 +101,7 @@ impl Codec {
                 };
                 encoder.encode(&image, out)?;
             }
+            Self::Glz(glz) => *out = glz.encode(picture)?,
         }
         Ok(())
     }
@@ -110,8 +115,65 @@ impl Codec {
             Self::Lz(_, decoder) => {
                 decoder.decode(stream, &limits, out)?;
             }
+            Self::Glz(glz) => return glz.decode(picture, stream),
         }
         ensure!(out.len() == picture.rows.len(), "{} bytes of rows", out.len());
+        Ok(())
+    }
+
+    /// Copies what was decoded to `out`, when decoding does not: it uses memory of its own.
+    pub(crate) fn collect(&self, out: &mut Vec<u8>) {
+        if let Self::Glz(glz) = self {
+            *out = glz.decoded.to_vec();
+        }
+    }
+}
+
+/// GLZ with what it keeps.
+#[derive(Default)]
+pub(crate) struct Glz {
+    dictionary: Option<Dictionary>,
+    window: Option<Window>,
+    decoded: Bytes,
+}
+
+impl Glz {
+    /// The dictionary has room for one picture, so that each leaves before the next is looked at.
+    fn encode(&mut self, picture: &Picture) -> Result<Vec<u8>> {
+        let dictionary = match self.dictionary.take() {
+            Some(dictionary) => dictionary,
+            None => Dictionary::new(picture.width * picture.height + 1)?,
+        };
+        let dictionary = self.dictionary.insert(dictionary);
+        let bitmap = Bitmap {
+            format: match picture.kind {
+                Kind::Rgb32 => BitmapFormat::Bit32,
+                Kind::Rgba => BitmapFormat::Rgba,
+                _ => bail!("GLZ is measured with RGB32 and RGBA"),
+            },
+            width: picture.width,
+            height: picture.height,
+            stride: picture.width * 4,
+            top_down: true,
+            palette: None,
+            data: picture.rows.clone(),
+        };
+        Ok(dictionary.encode_bitmap(&bitmap)?.data)
+    }
+
+    /// Into a new window and new memory, as a client does.
+    fn decode(&mut self, picture: &Picture, stream: &[u8]) -> Result<()> {
+        // The last one is let go first.
+        (self.window, self.decoded) = (None, Bytes::new());
+        let window = WindowBudget::for_window(picture.width * picture.height + 1);
+        let window = self.window.insert(Window::new(window));
+        let limits = Limits::exactly(picture.width, picture.height);
+        self.decoded = window.decode(stream, &limits)?.bitmap.data;
+        ensure!(
+            self.decoded.len() == picture.rows.len(),
+            "{} bytes of rows",
+            self.decoded.len()
+        );
         Ok(())
     }
 }
