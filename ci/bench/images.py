@@ -103,7 +103,8 @@ def ui_text() -> np.ndarray:
         write_line(picture, 306, y, 340, draws, letters, [0x9AA0A6])
         if number % 7 != 5:
             indent = draws.below(5) * 4 * GLYPH_WIDTH
-            write_line(picture, 356 + indent, y, draws.among(500, 1270), draws, letters, [INK, INK, INK, BLUE, 0x26A269])
+            colours = [INK, INK, INK, BLUE, 0x26A269]
+            write_line(picture, 356 + indent, y, draws.among(500, 1270), draws, letters, colours)
     for number, y in enumerate(range(48, 1060, 26)):
         if number == 6:
             fill(picture, 8, y - 5, 280, 25, BLUE)

@@ -13,11 +13,14 @@ COMMON = "subprojects/spice-common"
 # By source package: what the codecs are, and where headers are that they include. The GLZ decoder is in the client.
 CODECS = {
     "spice": (
-        ("server/glz-encoder.c", "server/glz-encoder-dict.c", *(f"{COMMON}/common/{name}.c" for name in ("quic", "lz", "mem"))),
+        (
+            "server/glz-encoder.c", "server/glz-encoder-dict.c",
+            f"{COMMON}/common/quic.c", f"{COMMON}/common/lz.c", f"{COMMON}/common/mem.c",
+        ),
         ("server", COMMON),
     ),
     "spice-gtk": (("src/decode-glz.c", f"{COMMON}/common/canvas_utils.c"), ("src", COMMON)),
-}
+}  # fmt: skip
 # Our own file that includes the client's headers; the others include the server's.
 OWN_CLIENT = ("codec_glz_decoder.c",)
 # Packages whose headers the sources want, and libraries that are installed with the client.
@@ -37,7 +40,8 @@ def _apt_options() -> list[str]:
     """Options under which apt knows the source packages of the Debian archives this system uses, in folders of ours."""
     site = "$(ORIGIN) $(SITE) $(RELEASE) $(COMPONENT)"
     targets = _said(["apt-get", "indextargets", "--format", site, "Created-By: Packages"])
-    lines = sorted({f"deb-src {line.removeprefix('Debian ')}" for line in targets.splitlines() if line[:7] == "Debian "})
+    targets = {line.removeprefix("Debian ") for line in targets.splitlines() if line.startswith("Debian ")}
+    lines = sorted(f"deb-src {target}" for target in targets)
     if not lines:
         raise PackageError("apt knows no archive of Debian")
     folder = cache.root() / "apt-sources"

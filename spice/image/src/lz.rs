@@ -176,6 +176,12 @@ pub struct LzHeader {
     pub top_down: bool,
 }
 
+/// Writes literal colours of B, G and R as pixels whose last byte is 0, one for each three bytes.
+pub(crate) fn put_colours(literals: &[u8], pixels: &mut [[u8; 4]]) {
+    let count = pixels.len().min(literals.len() / 3);
+    <[u8; 4] as units::Unit>::literals(literals, pixels, count);
+}
+
 /// Why a stream cannot be decoded or an image not be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LzError {

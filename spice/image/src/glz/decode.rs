@@ -1,7 +1,7 @@
 //! Reading a stream.
 
 use super::{ALPHA_MIN_MATCH, GlzError, GlzType, HEADER_BYTES, MAGIC, TOP_DOWN, VERSION, Window, window::Kept};
-use crate::{Limits, color};
+use crate::{Limits, color, lz};
 
 /// B, G, R, A.
 type Pixel = [u8; 4];
@@ -260,12 +260,12 @@ fn check_length(at: usize, length: usize, expected: usize) -> Result<(), GlzErro
 
 /// Writes literal colours.
 fn put<const LITERAL: usize>(out: &mut [Pixel], literals: &[u8]) {
-    for (pixel, literal) in out.iter_mut().zip(literals.as_chunks::<LITERAL>().0) {
-        *pixel = match literal.as_slice() {
-            [high, low] => color::from_555(u16::from_be_bytes([*high, *low])).to_le_bytes(),
-            [b, g, r] => [*b, *g, *r, 0],
-            _ => [0; 4],
-        };
+    if LITERAL == 3 {
+        lz::put_colours(literals, out);
+        return;
+    }
+    for (pixel, literal) in out.iter_mut().zip(literals.as_chunks::<2>().0) {
+        *pixel = color::from_555(u16::from_be_bytes(*literal)).to_le_bytes();
     }
 }
 
