@@ -17,6 +17,7 @@ use thiserror::Error;
 
 pub use decode::{LzDecoder, decode};
 pub use encode::{LzEncoder, encode, encode_bitmap, encode_pixels};
+pub(crate) use units::repeat;
 
 /// First four bytes of a stream: two blanks, `ZL`.
 const MAGIC: u32 = 0x2020_5a4c;

@@ -233,7 +233,7 @@ fn decode_colours<const LITERAL: usize>(
             if distance > at {
                 return Err(GlzError::Distance { at, distance });
             }
-            repeat(out, at, distance, found.length);
+            lz::repeat(out, at, distance, found.length);
         } else {
             let image = sources.back(found.images_back)?;
             let pixels = image.pixels();
@@ -266,36 +266,6 @@ fn put<const LITERAL: usize>(out: &mut [Pixel], literals: &[u8]) {
     }
     for (pixel, literal) in out.iter_mut().zip(literals.as_chunks::<2>().0) {
         *pixel = color::from_555(u16::from_be_bytes(*literal)).to_le_bytes();
-    }
-}
-
-/// Repeats pixels of the image itself; `distance` is at most `at`, and `length` pixels and the slack fit.
-fn repeat(out: &mut [Pixel], at: usize, distance: usize, length: usize) {
-    let (done, rest) = out.split_at_mut(at);
-    let from = at - distance;
-    if distance == 1 {
-        let value = done.last().copied().unwrap_or_default();
-        rest.get_mut(..length).unwrap_or_default().fill(value);
-    } else if distance < SLACK {
-        let period = done.get(from..).unwrap_or_default();
-        let to = rest.get_mut(..length).unwrap_or_default();
-        for (pixel, value) in to.iter_mut().zip(period.iter().cycle()) {
-            *pixel = *value;
-        }
-    } else {
-        // What one step writes, the next ones may read: no step is longer than the distance.
-        let mut step = 0;
-        while step < length {
-            let chunk = out
-                .get(from + step..)
-                .and_then(<[Pixel]>::first_chunk::<SLACK>)
-                .copied();
-            let to = out.get_mut(at + step..).and_then(<[Pixel]>::first_chunk_mut::<SLACK>);
-            if let (Some(chunk), Some(to)) = (chunk, to) {
-                *to = chunk;
-            }
-            step += SLACK;
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     MAX_FAR, MAX_NEAR,
     sink::{PIECE, Sink},
+    units::Unit,
 };
 
 /// Bits of the hash of three units; one place for the last position with each hash.
@@ -45,12 +46,12 @@ impl Table {
     }
 
     /// Where the position of these units is entered.
-    fn place<U: Unit>(&mut self, three: &[U; 3]) -> &mut u32 {
+    fn place<U: Matched>(&mut self, three: &[U; 3]) -> &mut u32 {
         &mut self.places[(U::mixed(three) >> (64 - HASH_BITS)) as usize % (1 << HASH_BITS)]
     }
 
     /// Enters a position, if three units are there.
-    fn enter<U: Unit>(&mut self, units: &[U], at: usize) {
+    fn enter<U: Matched>(&mut self, units: &[U], at: usize) {
         if let Some(three) = units.get(at..).and_then(<[U]>::first_chunk) {
             *self.place(three) = self.base + at as u32;
         }
@@ -62,36 +63,34 @@ impl Table {
     }
 }
 
-/// What a pass copies.
-pub(super) trait Unit: Copy {
-    /// Shortest match that can be written.
-    const MIN_MATCH: usize;
+/// A unit that matches are looked for in; what a stream has of it is that of the [`Unit`].
+pub(super) trait Matched: Unit {
     /// Shortest match worth writing at a distance of more than [`MAX_NEAR`].
     const MIN_FAR: usize;
-    /// Bytes of a literal.
-    const BYTES: usize;
-
-    /// A mixture of three units, best in its high bits.
-    fn mixed(three: &[Self; 3]) -> u64;
     /// The bits of eight bytes that matter.
     const MASK: u64;
     /// Bytes of a unit.
     const SIZE: usize = size_of::<Self>();
 
+    /// A mixture of three units, best in its high bits.
+    fn mixed(three: &[Self; 3]) -> u64;
     /// What matters of a unit.
     fn bits(self) -> u32;
     /// The bytes of units.
     fn bytes(units: &[Self]) -> &[u8];
-    /// Stores a unit as a literal, which takes `BYTES`, in each place there is for one.
+    /// Stores a unit as a literal, which takes [`BYTES`](Unit::BYTES), in each place there is for one.
     fn store(run: &[Self], to: &mut [u8]);
 }
 
 /// A byte of anything.
-impl Unit for u8 {
-    const MIN_MATCH: usize = 3;
+impl Matched for u8 {
     const MIN_FAR: usize = 5;
-    const BYTES: usize = 1;
     const MASK: u64 = u64::MAX;
+
+    fn mixed(three: &[Self; 3]) -> u64 {
+        let [a, b, c] = *three;
+        u64::from(u32::from_le_bytes([a, b, c, 0])).wrapping_mul(MIX[0])
+    }
 
     fn bits(self) -> u32 {
         u32::from(self)
@@ -101,22 +100,22 @@ impl Unit for u8 {
         units
     }
 
-    fn mixed(three: &[Self; 3]) -> u64 {
-        let [a, b, c] = *three;
-        u64::from(u32::from_le_bytes([a, b, c, 0])).wrapping_mul(MIX[0])
-    }
-
     fn store(run: &[Self], to: &mut [u8]) {
         to.iter_mut().zip(run).for_each(|(to, byte)| *to = *byte);
     }
 }
 
 /// A pixel of 16 bits, of which 15 matter.
-impl Unit for [u8; 2] {
-    const MIN_MATCH: usize = 2;
+impl Matched for [u8; 2] {
     const MIN_FAR: usize = 3;
-    const BYTES: usize = 2;
     const MASK: u64 = 0x7fff_7fff_7fff_7fff;
+
+    fn mixed(three: &[Self; 3]) -> u64 {
+        let [[a, b], [c, d], last] = *three;
+        let two = u64::from(u32::from_le_bytes([a, b, c, d]) & 0x7fff_7fff);
+        let third = u64::from(last.bits());
+        (two | third << 32).wrapping_mul(MIX[0])
+    }
 
     fn bits(self) -> u32 {
         u32::from(u16::from_le_bytes(self) & 0x7fff)
@@ -124,13 +123,6 @@ impl Unit for [u8; 2] {
 
     fn bytes(units: &[Self]) -> &[u8] {
         units.as_flattened()
-    }
-
-    fn mixed(three: &[Self; 3]) -> u64 {
-        let [[a, b], [c, d], last] = *three;
-        let two = u64::from(u32::from_le_bytes([a, b, c, d]) & 0x7fff_7fff);
-        let third = u64::from(last.bits());
-        (two | third << 32).wrapping_mul(MIX[0])
     }
 
     fn store(run: &[Self], to: &mut [u8]) {
@@ -142,11 +134,16 @@ impl Unit for [u8; 2] {
 }
 
 /// A pixel of 32 bits: blue, green, red and a byte that does not matter.
-impl Unit for [u8; 4] {
-    const MIN_MATCH: usize = 1;
+impl Matched for [u8; 4] {
     const MIN_FAR: usize = 2;
-    const BYTES: usize = 3;
     const MASK: u64 = 0x00ff_ffff_00ff_ffff;
+
+    fn mixed(three: &[Self; 3]) -> u64 {
+        let [[a, b, c, d], [e, f, g, h], last] = *three;
+        let two = u64::from_le_bytes([a, b, c, d, e, f, g, h]) & Self::MASK;
+        let third = u64::from(last.bits());
+        two.wrapping_mul(MIX[0]) ^ third.wrapping_mul(MIX[1])
+    }
 
     fn bits(self) -> u32 {
         u32::from_le_bytes(self) & 0x00ff_ffff
@@ -154,13 +151,6 @@ impl Unit for [u8; 4] {
 
     fn bytes(units: &[Self]) -> &[u8] {
         units.as_flattened()
-    }
-
-    fn mixed(three: &[Self; 3]) -> u64 {
-        let [[a, b, c, d], [e, f, g, h], last] = *three;
-        let two = u64::from_le_bytes([a, b, c, d, e, f, g, h]) & 0x00ff_ffff_00ff_ffff;
-        let third = u64::from(last.bits());
-        two.wrapping_mul(MIX[0]) ^ third.wrapping_mul(MIX[1])
     }
 
     fn store(run: &[Self], to: &mut [u8]) {
@@ -171,7 +161,7 @@ impl Unit for [u8; 4] {
 }
 
 /// Writes one pass: greedy matches found by a run test and a table of the last position of each three units.
-pub(super) fn pass<U: Unit>(units: &[U], table: &mut Table, sink: &mut Sink, out: &mut Vec<u8>) {
+pub(super) fn pass<U: Matched>(units: &[U], table: &mut Table, sink: &mut Sink, out: &mut Vec<u8>) {
     // Fewer than 2^30.
     let count = units.len() as u32;
     table.begin(count);
@@ -205,7 +195,7 @@ pub(super) fn pass<U: Unit>(units: &[U], table: &mut Table, sink: &mut Sink, out
 /// writing: length and distance. Remembers the position unless a run goes on there: then the begin of the run is the
 /// better one to know.
 #[inline(always)]
-fn find<U: Unit>(units: &[U], at: usize, left: U, three: &[U; 3], table: &mut Table) -> Option<(usize, usize)> {
+fn find<U: Matched>(units: &[U], at: usize, left: U, three: &[U; 3], table: &mut Table) -> Option<(usize, usize)> {
     let here = table.base + at as u32;
     let place = table.place(three);
     let distance = (here - *place) as usize;
@@ -227,7 +217,7 @@ fn find<U: Unit>(units: &[U], at: usize, left: U, three: &[U; 3], table: &mut Ta
 }
 
 /// Whether two units are the same.
-fn same<U: Unit>(a: U, b: U) -> bool {
+fn same<U: Matched>(a: U, b: U) -> bool {
     a.bits() == b.bits()
 }
 
@@ -235,12 +225,12 @@ fn same<U: Unit>(a: U, b: U) -> bool {
 type Block = [[u8; 8]; 2];
 
 /// The bits that matter in which two words differ.
-fn differ<U: Unit>(a: [u8; 8], b: [u8; 8]) -> u64 {
+fn differ<U: Matched>(a: [u8; 8], b: [u8; 8]) -> u64 {
     (u64::from_le_bytes(a) ^ u64::from_le_bytes(b)) & U::MASK
 }
 
 /// How many bytes of two blocks are the same from their begin on. Without a branch: this is hard to foresee.
-fn common_bytes<U: Unit>([a, b]: Block, [c, d]: Block) -> usize {
+fn common_bytes<U: Matched>([a, b]: Block, [c, d]: Block) -> usize {
     let (first, second) = (differ::<U>(a, c), differ::<U>(b, d));
     let same = if first == 0 {
         64 + second.trailing_zeros()
@@ -251,7 +241,7 @@ fn common_bytes<U: Unit>([a, b]: Block, [c, d]: Block) -> usize {
 }
 
 /// How many units from `at` on are the same `distance` before.
-fn common<U: Unit>(units: &[U], at: usize, distance: usize) -> usize {
+fn common<U: Matched>(units: &[U], at: usize, distance: usize) -> usize {
     let rest = U::bytes(units.get(at..).unwrap_or_default());
     let earlier = U::bytes(units.get(at - distance..).unwrap_or_default());
     let words = rest.as_chunks().0.as_chunks().0.iter();
@@ -279,7 +269,7 @@ fn common<U: Unit>(units: &[U], at: usize, distance: usize) -> usize {
 }
 
 /// Writes units as they are.
-fn literals<U: Unit>(units: &[U], sink: &mut Sink, out: &mut Vec<u8>) {
+fn literals<U: Matched>(units: &[U], sink: &mut Sink, out: &mut Vec<u8>) {
     for run in units.chunks(MAX_LITERALS) {
         // Most runs are short.
         if run.len() * U::BYTES < SHORT_PIECE {
@@ -291,7 +281,7 @@ fn literals<U: Unit>(units: &[U], sink: &mut Sink, out: &mut Vec<u8>) {
 }
 
 /// Writes at most [`MAX_LITERALS`] units, which take less than `N` bytes.
-fn literal_run<U: Unit, const N: usize>(run: &[U], sink: &mut Sink, out: &mut Vec<u8>) {
+fn literal_run<U: Matched, const N: usize>(run: &[U], sink: &mut Sink, out: &mut Vec<u8>) {
     let mut piece = [0; N];
     if let Some((count, bytes)) = piece.split_first_mut() {
         *count = run.len() as u8 - 1;
@@ -301,7 +291,7 @@ fn literal_run<U: Unit, const N: usize>(run: &[U], sink: &mut Sink, out: &mut Ve
 }
 
 /// Writes a match; length extension comes before the low byte of the distance.
-fn put_match<U: Unit>(length: usize, distance: usize, sink: &mut Sink, out: &mut Vec<u8>) {
+fn put_match<U: Matched>(length: usize, distance: usize, sink: &mut Sink, out: &mut Vec<u8>) {
     let code = length - (U::MIN_MATCH - 1);
     let near = distance <= MAX_NEAR;
     let value = if near { distance - 1 } else { MAX_NEAR };
@@ -347,7 +337,7 @@ mod tests {
 
     #[test]
     fn common_units_are_counted_one_by_one() {
-        fn check<U: Unit>(unit: impl Fn(u8) -> U) {
+        fn check<U: Matched>(unit: impl Fn(u8) -> U) {
             for length in 0..80 {
                 for differ in 0..=length {
                     let first: Vec<U> = (0..length).map(|at| unit(at as u8)).collect();

@@ -102,7 +102,7 @@ impl Unit for [u8; 4] {
 
 /// Repeats `length` units from `distance` before `at` on, at `at`; both are there. What follows, and is written by what
 /// follows in the stream, may change.
-pub(super) fn repeat<U: Unit>(out: &mut [U], at: usize, distance: usize, length: usize) {
+pub(crate) fn repeat<U: Copy>(out: &mut [U], at: usize, distance: usize, length: usize) {
     let (start, end) = (at - distance, at + length);
     if distance == 1 {
         let Some(unit) = out.get(start).copied() else { return };
