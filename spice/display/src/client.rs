@@ -176,23 +176,14 @@ impl Target<'_> {
 
     /// Of colours the client makes alpha in a way of its own.
     fn takes_colours(&self, data: &ImageData) -> bool {
-        self.format != SurfaceFormat::A8
-            || match data {
-                ImageData::Bitmap(bitmap) => has_alpha(bitmap.format),
-                ImageData::Quic(_) => false,
-                ImageData::Surface(_) => true,
-            }
+        self.format != SurfaceFormat::A8 || brings_alpha(data)
     }
 
     /// Where a scaled source is a picture between, its unused byte is left to chance, and becomes alpha.
     fn scales_raw(&self, source: &Source) -> bool {
         let size = |rect: &Rect| (rect.width(), rect.height());
-        let alpha = match &source.image.data {
-            ImageData::Bitmap(bitmap) => has_alpha(bitmap.format),
-            ImageData::Quic(_) => false,
-            ImageData::Surface(_) => true,
-        };
-        self.format != SurfaceFormat::Argb || alpha || size(&source.area) == size(&self.drawable.bbox)
+        let same_size = size(&source.area) == size(&self.drawable.bbox);
+        self.format != SurfaceFormat::Argb || same_size || brings_alpha(&source.image.data)
     }
 
     fn composites(&self, composite: &Composite) -> bool {
@@ -250,11 +241,8 @@ impl Target<'_> {
             )
         };
         let alpha = flags & SOURCE_OPAQUE == 0
-            && match &src.data {
-                ImageData::Bitmap(bitmap) => has_alpha(bitmap.format),
-                ImageData::Quic(_) => false,
-                ImageData::Surface(_) => self.surface(&src.data) != Some(SurfaceFormat::Xrgb),
-            };
+            && brings_alpha(&src.data)
+            && self.surface(&src.data) != Some(SurfaceFormat::Xrgb);
         let plain = |image: &Image, transform: Option<&Transform>, shift: u32| {
             has_8_bits(image) && (transform.is_none() || nearest(shift))
         };
@@ -297,6 +285,16 @@ impl Target<'_> {
 
 const fn has_alpha(format: BitmapFormat) -> bool {
     matches!(format, BitmapFormat::Rgba | BitmapFormat::Bit8A)
+}
+
+/// Whether the client takes the alpha of an image from the image itself. Of a surface it takes whatever is there; images
+/// of QUIC count as colours, though one type has alpha.
+fn brings_alpha(data: &ImageData) -> bool {
+    match data {
+        ImageData::Bitmap(bitmap) => has_alpha(bitmap.format),
+        ImageData::Quic(_) => false,
+        ImageData::Surface(_) => true,
+    }
 }
 
 /// Whether a descriptor means a plain copy of the source.

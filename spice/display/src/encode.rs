@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use caraway_image::{bitmap::BitmapReader, lz};
+use caraway_image::{bitmap::BitmapReader, lz::LzEncoder};
 use caraway_ports::{
     display::{CursorShape, Head, Pixels},
     drawing::{self, Bitmap, BitmapFormat, DrawOp, Drawable, ImageData, Palette, Rop, ScaleMode, SurfaceFormat},
@@ -51,6 +51,8 @@ pub struct Encoder {
     target: Option<SurfaceFormat>,
     /// Whether the unused byte of an image becomes a part of the surface.
     copies_raw: bool,
+    /// Keeps its memory from image to image.
+    lz: LzEncoder,
 }
 
 impl Encoder {
@@ -357,10 +359,12 @@ impl Encoder {
                 fits_lz = unused.all(|byte| *byte == 0);
             }
         }
-        let compressed = (fits_lz && cut.data.len() >= MIN_LZ_BYTES)
-            .then(|| lz::encode_bitmap(&cut).ok())
-            .flatten()
-            .filter(|stream| stream.len() < cut.data.len());
+        let mut stream = Vec::new();
+        let compressed = fits_lz
+            && cut.data.len() >= MIN_LZ_BYTES
+            && self.lz.encode_bitmap(&cut, &mut stream).is_ok()
+            && stream.len() < cut.data.len();
+        let compressed = compressed.then_some(stream);
         let data = match (compressed, whole_palette(&cut)) {
             (Some(stream), Some(palette)) if cut.format.has_palette() => display::ImageData::LzPalette {
                 top_down: true,
