@@ -57,8 +57,8 @@ class Scene:
     def amid(self, name: str, commands: str, pattern: str, display: int = 0) -> Watcher:
         """Has the guest run `commands`, with a client that comes in their middle, and waits for `pattern`.
 
-        The machine is stopped as soon as the first command has said that it begins, and goes on when the client has its
-        channels: so there is no race that either side wins most of the time.
+        The machine is stopped as soon as the guest has said that it begins, and goes on when the client has its channels.
+        If the commands were over by then, the check fails.
         """
         shown = self._displays()
         start = len(self.guest.serial())

@@ -17,9 +17,7 @@ OWN_OUTPUTS = ("qxl-0", "qxl-1")
 class Xorg:
     """One session of Xorg with a driver, with the kernel's or without."""
 
-    def __init__(
-        self, program: Path, driver: str, kernel_driver: bool = True, kernel: str | None = None
-    ) -> None:
+    def __init__(self, program: Path, driver: str, kernel_driver: bool = True, kernel: str | None = None) -> None:
         self._program = program
         self._driver = driver
         # Xorg cannot have video memory that the kernel's console is on.

@@ -7,9 +7,7 @@ with `format`, `width`, `height` and `rows` in base 64. The exit code is 1 when 
 
 import base64
 import json
-import queue
 import sys
-import threading
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -24,24 +22,13 @@ def main() -> int:
     client.connect(SECONDS)
     client.wait_mark(SECONDS)
     print(json.dumps({"ready": True}), flush=True)
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def read() -> None:
-        for line in sys.stdin:
-            lines.put(line)
-        lines.put("")
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        client.idle(lambda: not lines.empty())
-        line = lines.get()
-        if not line:
-            return 0
+    for line in client.lines(sys.stdin):
         barrier = int(line)
         client.wait_until(lambda: [m["id"] for m in client.monitors()] == [barrier], SECONDS, f"barrier {barrier}")
         kind, width, height, rows = client.rows()
         answer = {"format": kind, "width": width, "height": height, "rows": base64.b64encode(rows).decode()}
         print(json.dumps(answer), flush=True)
+    return 0
 
 
 try:

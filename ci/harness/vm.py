@@ -43,16 +43,16 @@ def output(command: list[str], seconds: float = SECONDS * 5) -> str:
     return done.stdout
 
 
-def build(*arguments: str) -> Path:
-    """Builds the program; its path. `--release` builds what users run."""
-    command = ["cargo", "build", "--package", "caraway-cli", "--message-format=json-render-diagnostics", *arguments]
+def build(*arguments: str, package: str = "caraway-cli", program: str = "caraway") -> Path:
+    """Builds a program of a package; its path. `--release` builds what users run."""
+    command = ["cargo", "build", "--package", package, "--message-format=json-render-diagnostics", *arguments]
     done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)
     expect(done.returncode == 0, f"cargo build failed with exit code {done.returncode}")
     for line in done.stdout.splitlines():
         message = json.loads(line)
-        if message.get("executable") and message["target"]["name"] == "caraway":
+        if message.get("executable") and message["target"]["name"] == program:
             return Path(message["executable"])
-    raise Failed("cargo built no caraway")
+    raise Failed(f"cargo built no {program}")
 
 
 @dataclass(frozen=True)

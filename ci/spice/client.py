@@ -19,9 +19,7 @@ Exit codes: 0; 1 the expectation failed or the connection broke, with the reason
 
 import argparse
 import json
-import queue
 import sys
-import threading
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -213,28 +211,10 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def lines_of_stdin(client: session.Client):
-    """Lines as they come; until then the client draws what it is sent, as one with a window would."""
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def read() -> None:
-        for line in sys.stdin:
-            lines.put(line)
-        lines.put("")
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        client.idle(lambda: not lines.empty())
-        line = lines.get()
-        if not line:
-            return
-        yield line
-
-
 def steps_of(options: argparse.Namespace, client: session.Client):
     """The steps a command consists of."""
     if options.command == "drive" and options.script == "-":
-        yield from (json.loads(line) for line in lines_of_stdin(client) if line.strip())
+        yield from (json.loads(line) for line in client.lines(sys.stdin) if line.strip())
         return
     if options.command == "drive":
         yield from json.loads(Path(options.script).read_text(encoding="utf-8"))

@@ -1,7 +1,9 @@
 """A scripted spice-gtk client: connects, waits for the picture, reads its pixels, types and moves the mouse."""
 
 import ctypes
+import queue
 import struct
+import threading
 import time
 
 import gi
@@ -165,6 +167,23 @@ class Client:
             return bool(finished)
         finally:
             GLib.source_remove(ticker)
+
+    def lines(self, stream):
+        """The lines of a stream as they come; until then the client draws what it is sent, as one with a window would."""
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+        def read() -> None:
+            for line in stream:
+                lines.put(line)
+            lines.put("")
+
+        threading.Thread(target=read, daemon=True).start()
+        while True:
+            self.idle(lambda: not lines.empty())
+            line = lines.get()
+            if not line:
+                return
+            yield line
 
     def idle(self, done) -> None:
         """Follows the server until `done()`, which may take any time; a lost connection shows at the next step."""

@@ -15,7 +15,7 @@ use std::{
     io::{BufRead, Write},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -35,6 +35,9 @@ use caraway_ports::{
 use caraway_server::{Listener, Server, ServerConfig};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
+
+/// A thousand times what a client needs to take up a step.
+const TAKEN_UP: Duration = Duration::from_secs(60);
 
 #[derive(Parser)]
 struct Options {
@@ -129,7 +132,7 @@ impl Test {
 
     /// Takes a step, and waits until every client's connection has taken it up, so that nothing is left out because
     /// something later hides it. How the client is told.
-    fn submit(&self, command: DisplayCommand) -> &'static str {
+    fn submit(&self, command: DisplayCommand) -> Result<&'static str> {
         self.display.submit(command);
         let mut sent = "nothing";
         while let Some(item) = self.viewer.next() {
@@ -139,10 +142,14 @@ impl Test {
                 _ => {}
             }
         }
+        let limit = Instant::now() + TAKEN_UP;
         while self.display.waiting() > 0 {
+            if Instant::now() > limit {
+                bail!("a client has not taken up a step within {TAKEN_UP:?}");
+            }
             thread::sleep(Duration::from_micros(20));
         }
-        sent
+        Ok(sent)
     }
 
     fn carry_out(&mut self, request: &Request) -> Result<serde_json::Value> {
@@ -158,19 +165,19 @@ impl Test {
         if let Some(number) = request.round {
             let (round, commands) = Round::new(self.seed, number);
             for command in commands {
-                self.submit(command);
+                self.submit(command)?;
             }
             self.round = Some(round);
             self.shown = false;
         }
         let mut round = self.round.take().context("no round was begun")?;
         if std::mem::take(&mut self.shown) {
-            self.submit(DisplayCommand::Draw(Box::new(round.hide_twin())));
+            self.submit(DisplayCommand::Draw(Box::new(round.hide_twin())))?;
         }
         let mut commands = Vec::new();
         for _ in 0..request.draw {
             match round.draw_next() {
-                Some(made) => commands.push(self.draw(&round, made)),
+                Some(made) => commands.push(self.draw(&round, made)?),
                 None => bail!("the round has no more commands"),
             }
         }
@@ -181,11 +188,11 @@ impl Test {
                 .find(|cell| cell.name(round.format) == *name)
                 .context("no such cell")?;
             let made = round.command(cell, path);
-            commands.push(self.draw(&round, made));
+            commands.push(self.draw(&round, made)?);
         }
         if request.show {
             for drawable in round.show_twin() {
-                self.submit(DisplayCommand::Draw(Box::new(drawable)));
+                self.submit(DisplayCommand::Draw(Box::new(drawable)))?;
             }
         }
         let answer = self.answer(&round, commands)?;
@@ -194,7 +201,7 @@ impl Test {
         Ok(serde_json::to_value(answer)?)
     }
 
-    fn draw(&mut self, round: &Round, made: Made) -> Done {
+    fn draw(&mut self, round: &Round, made: Made) -> Result<Done> {
         let Made {
             cell,
             drawable,
@@ -202,13 +209,13 @@ impl Test {
         } = made;
         let sampled = sampling(&drawable).map(|how| format!("{:?}/{:?}/{how}", cell.kind, round.format));
         self.last = Some(drawable.clone());
-        let sent = self.submit(DisplayCommand::Draw(Box::new(drawable)));
-        Done {
+        let sent = self.submit(DisplayCommand::Draw(Box::new(drawable)))?;
+        Ok(Done {
             cell: cell.name(round.format),
             sampled,
             changed,
             sent,
-        }
+        })
     }
 
     fn answer(&mut self, round: &Round, commands: Vec<Done>) -> Result<Answer> {
@@ -220,7 +227,7 @@ impl Test {
             surface: PRIMARY,
             area,
         }];
-        self.submit(DisplayCommand::Monitors { heads, max: 1 });
+        self.submit(DisplayCommand::Monitors { heads, max: 1 })?;
         let pixels = self.display.read(PRIMARY, area).context("there is no screen")?;
         if Some(&pixels) != round.screen().as_ref() {
             bail!("the display's canvas is not the round's");
