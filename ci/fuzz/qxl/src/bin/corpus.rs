@@ -1,40 +1,22 @@
 //! `corpus replay FOLDER...` carries out every program of the folders; `corpus seeds FOLDER` writes the programs that
 //! a corpus starts from.
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-/// The files of a folder, in the order of their names.
-fn files(folder: &str) -> std::io::Result<Vec<PathBuf>> {
-    let mut files: Vec<_> = fs::read_dir(folder)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    files.sort();
-    Ok(files)
-}
+use caraway_fuzz_replay::Counts;
 
 fn replay(folders: &[String]) -> std::io::Result<ExitCode> {
-    let (mut passed, mut failed) = (0, 0);
+    let mut counts = Counts::default();
     for folder in folders {
-        for file in files(folder)? {
-            let program = fs::read(&file)?;
-            let start = Instant::now();
-            if std::panic::catch_unwind(|| caraway_fuzz_qxl::run(&program)).is_ok() {
-                passed += 1;
-            } else {
-                eprintln!("{} failed", file.display());
-                failed += 1;
-            }
-            if start.elapsed().as_secs() >= 5 {
-                eprintln!("{} took {:?}", file.display(), start.elapsed());
-            }
-        }
+        counts.replay(Path::new(folder), |program| {
+            caraway_fuzz_qxl::run(program);
+        })?;
     }
-    println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 && passed > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(counts.report())
 }
 
 fn seeds(folder: &str) -> std::io::Result<ExitCode> {
