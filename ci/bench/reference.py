@@ -26,6 +26,8 @@ OWN_CLIENT = ("codec_glz_decoder.c",)
 # Packages whose headers the sources want, and libraries that are installed with the client.
 HEADERS = ("libglib2.0-dev", "libspice-protocol-dev", "libpixman-1-dev")
 LIBRARIES = ("-l:libglib-2.0.so.0", "-l:libpixman-1.so.0")
+# Debian packages that unpacking and building want, besides those of ci/setup.
+TOOLS = ("dpkg-dev",)
 TRIPLET = "x86_64-linux-gnu"
 
 
