@@ -5,7 +5,8 @@
 //! - `{"draw": K}` draws its next K commands, `{"aim": [...], "path": P}` commands of the named cells,
 //!   `{"show": true}` the second surface on the screen;
 //! - `{"explain": true}` prints the last command;
-//! - `{"cells": true}` names all cells of the table.
+//! - `{"cells": true}` names all cells of the table;
+//! - `{"codecs": true}` counts the images that the client was sent, by codec.
 //!
 //! What draws is answered with what the commands were, the pixels of the screen, and the number of a barrier: a client that
 //! has a monitor of this number has drawn all that came before.
@@ -25,7 +26,7 @@ use caraway_differential::{
     cell::{Cell, FORMATS},
     round::{Made, PRIMARY, Round, significant},
 };
-use caraway_display::{Display, Item, Viewer, ViewerCaps};
+use caraway_display::{Codec, Display, ImageSettings, Item, Mode, Switch, Viewer, ViewerCaps};
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, Head},
     drawing::{DrawOp, Drawable, ScaleMode},
@@ -44,6 +45,25 @@ struct Options {
     /// What all is made of.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// off, auto_glz, auto_lz, quic, glz, lz or lz4.
+    #[arg(long, default_value = "auto_glz", value_parser = mode)]
+    compression: Mode,
+    /// Put zlib around GLZ.
+    #[arg(long)]
+    zlib: bool,
+}
+
+fn mode(name: &str) -> Result<Mode, String> {
+    Ok(match name {
+        "off" => Mode::Off,
+        "auto_glz" => Mode::AutoGlz,
+        "auto_lz" => Mode::AutoLz,
+        "quic" => Mode::Quic,
+        "glz" => Mode::Glz,
+        "lz" => Mode::Lz,
+        "lz4" => Mode::Lz4,
+        other => return Err(format!("no such mode: {other}")),
+    })
 }
 
 #[derive(Default, Deserialize)]
@@ -56,6 +76,7 @@ struct Request {
     show: bool,
     explain: bool,
     cells: bool,
+    codecs: bool,
 }
 
 #[derive(Serialize)]
@@ -101,6 +122,7 @@ impl InputSink for NoInput {
 struct Test {
     seed: u64,
     display: Arc<Display>,
+    server: Arc<Server>,
     /// Sees what a client is sent.
     viewer: Viewer,
     round: Option<Round>,
@@ -111,7 +133,7 @@ struct Test {
 }
 
 impl Test {
-    fn new(seed: u64, display: Arc<Display>) -> Self {
+    fn new(seed: u64, display: Arc<Display>, server: Arc<Server>) -> Self {
         let caps = ViewerCaps {
             composite: true,
             a8_surface: true,
@@ -122,6 +144,7 @@ impl Test {
         Self {
             seed,
             display,
+            server,
             viewer,
             round: None,
             barrier: 0,
@@ -158,6 +181,11 @@ impl Test {
                 .iter()
                 .flat_map(|format| Cell::all(*format).into_iter().map(|cell| cell.name(*format)));
             return Ok(serde_json::to_value(cells.collect::<Vec<_>>())?);
+        }
+        if request.codecs {
+            let sent = self.server.images_sent();
+            let counts = Codec::ALL.map(|codec| (codec.name().to_owned(), sent.get(codec).into()));
+            return Ok(serde_json::Value::Object(counts.into_iter().collect()));
         }
         if request.explain {
             return Ok(serde_json::to_value(format!("{:?}", self.last))?);
@@ -278,6 +306,11 @@ fn main() -> Result<()> {
         uuid: [0; 16],
         ticket: None,
         displays: vec![Arc::clone(&display)],
+        images: ImageSettings {
+            mode: options.compression,
+            zlib: if options.zlib { Switch::Always } else { Switch::Never },
+            ..ImageSettings::default()
+        },
         input: Arc::new(NoInput),
         observer: None,
     });
@@ -286,11 +319,11 @@ fn main() -> Result<()> {
         caraway_server::Peer::Tcp(address) => address.port(),
         other => bail!("listens on {other:?}"),
     };
-    runtime.spawn(listener.serve(server));
+    runtime.spawn(listener.serve(Arc::clone(&server)));
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "port": port }))?;
     out.flush()?;
-    let mut test = Test::new(options.seed, display);
+    let mut test = Test::new(options.seed, display, server);
     for line in std::io::stdin().lock().lines() {
         let answer = test.carry_out(&serde_json::from_str(&line?)?)?;
         writeln!(out, "{answer}")?;

@@ -34,13 +34,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A server would let its channel task run again when the waker is called; here the loop below looks by itself.
     let eager = display.attach(ViewerCaps::default(), Arc::new(|| {}));
     let late = display.attach(ViewerCaps::default(), Arc::new(|| {}));
-    let mut encoder = Encoder::new();
+    let mut encoder = Encoder::default();
     let (mut eager_tally, mut late_tally) = (Tally::default(), Tally::default());
     for frame in 0..FRAMES {
         display.submit(DisplayCommand::Draw(Box::new(square(frame))));
         take(&eager, &mut encoder, &mut eager_tally)?;
     }
-    take(&late, &mut Encoder::new(), &mut late_tally)?;
+    take(&late, &mut Encoder::default(), &mut late_tally)?;
     let mut out = std::io::stdout().lock();
     for (name, tally) in [("eager", eager_tally), ("late", late_tally)] {
         let Tally {

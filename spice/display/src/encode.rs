@@ -1,27 +1,42 @@
 //! From steps of the picture to messages of the wire.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod bitmaps;
+mod codecs;
+mod counts;
+mod cursor;
+mod dictionary;
+mod images;
+mod measure;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use caraway_image::{bitmap::BitmapReader, lz::LzEncoder};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use caraway_image::choice::Mode;
 use caraway_ports::{
-    display::{CursorShape, Head, Pixels},
-    drawing::{self, Bitmap, BitmapFormat, DrawOp, Drawable, ImageData, Palette, Rop, ScaleMode, SurfaceFormat},
+    display::{Head, Pixels},
+    drawing::{self, DrawOp, Drawable, ImageData, Rop, ScaleMode, SurfaceFormat},
     geometry::{Point, Rect},
 };
 use caraway_protocol::{
-    cursor,
     display::{
-        self, AlphaFlags, Brush, Draw, DrawText, Image, ImageFlags, Line, Mask, MonitorsConfig, PaletteRef,
-        ServerMessage, Source, Stroke, SurfaceCreate, SurfaceFlags, Text,
+        self, AlphaFlags, Brush, Draw, DrawText, ImageFlags, Line, Mask, MonitorsConfig, ServerMessage, Source, Stroke,
+        SurfaceCreate, SurfaceFlags, Text,
     },
     wire::Point16,
 };
 
-use crate::{adapt::adapted, cursor::CursorItem, item::Item};
-
-/// Images below this many bytes are sent as they are: a codec's header would eat what it saves.
-const MIN_LZ_BYTES: usize = 256;
+pub(crate) use self::bitmaps::expanded;
+use self::{
+    bitmaps::bitmap_of,
+    codecs::{Codecs, Role},
+    images::Images,
+};
+pub use self::{
+    codecs::{EncoderConfig, ImageSettings},
+    counts::{Codec, ImageCounts},
+    cursor::encode_cursor,
+    dictionary::{Dictionaries, MAX_GLZ_WINDOW, Membership, SharedDictionary},
+};
+use crate::{adapt::adapted, item::Item};
 
 /// Messages for one step, in order.
 pub type Outgoing = Vec<ServerMessage>;
@@ -40,26 +55,51 @@ pub enum EncodeError {
     },
 }
 
-/// Turns the steps of one viewer into messages.
-#[derive(Debug, Default)]
+/// Turns the steps of one viewer into messages, one for each connection. Its messages must be sent, all and in their
+/// order: the client's dictionary counts its images.
+#[derive(Debug)]
 pub struct Encoder {
-    /// Names of images on the wire are ours; the guest's never leave the host.
-    last_image: u64,
     /// Formats of the client's surfaces.
     surfaces: BTreeMap<u32, SurfaceFormat>,
-    /// Format of the surface that is drawn on.
-    target: Option<SurfaceFormat>,
-    /// Whether the unused byte of an image becomes a part of the surface.
-    copies_raw: bool,
-    /// Keeps its memory from image to image.
-    lz: LzEncoder,
+    images: Images,
+}
+
+impl Default for Encoder {
+    /// For a client that says nothing of itself.
+    fn default() -> Self {
+        Self::new(EncoderConfig::default())
+    }
 }
 
 impl Encoder {
     /// For a new connection.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(config: EncoderConfig) -> Self {
+        Self {
+            surfaces: BTreeMap::new(),
+            images: Images::new(Codecs::new(config)),
+        }
+    }
+
+    /// Changes the codec, as the client may at any time.
+    pub const fn set_mode(&mut self, mode: Mode) {
+        self.images.codecs.settings.mode = mode;
+    }
+
+    /// Takes up what the link to the client was measured to deliver, in bits a second.
+    pub const fn set_delivery(&mut self, bits_per_second: Option<u64>) {
+        self.images.codecs.measure.delivery = bits_per_second;
+    }
+
+    /// Takes up how long the last call of [`Encoder::encode`] took: what codecs cost is part of the choice among them.
+    pub fn took(&mut self, time: Duration) {
+        self.images.codecs.measure.took(time);
+    }
+
+    /// Whether encoding an image may have to wait until another display of the client has encoded its own.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        self.images.codecs.may_wait()
     }
 
     /// The messages for a step.
@@ -76,12 +116,14 @@ impl Encoder {
             }
             _ => {}
         }
-        self.target = item
+        self.images.codecs.measure.begin();
+        let target = item
             .touched()
             .and_then(|(surface, _)| self.surfaces.get(&surface).copied());
         let blends = |op: &DrawOp| matches!(op, DrawOp::Composite(_) | DrawOp::AlphaBlend { .. });
-        self.copies_raw =
-            self.target == Some(SurfaceFormat::Argb) && !matches!(item, Item::Draw(drawable) if blends(&drawable.op));
+        self.images.target = target;
+        self.images.copies_raw =
+            target == Some(SurfaceFormat::Argb) && !matches!(item, Item::Draw(drawable) if blends(&drawable.op));
         let message = match item {
             Item::CreateSurface {
                 id,
@@ -104,7 +146,7 @@ impl Encoder {
             Item::Monitors { heads, max } => ServerMessage::MonitorsConfig(monitors(heads, *max)),
             Item::Pixels { surface, at, pixels } => ServerMessage::Draw(Box::new(self.pixels(*surface, *at, pixels)?)),
             Item::Draw(drawable) => {
-                let told = adapted(drawable, self.target)?;
+                let told = adapted(drawable, target)?;
                 let draw = |drawable| Ok(ServerMessage::Draw(Box::new(self.draw(drawable)?)));
                 return told.iter().map(draw).collect();
             }
@@ -115,7 +157,7 @@ impl Encoder {
     fn pixels(&mut self, surface: u32, at: Point, pixels: &Pixels) -> Result<Draw, EncodeError> {
         let bbox = Rect::at(at.x, at.y, pixels.width, pixels.height);
         let bitmap = bitmap_of(pixels);
-        let image = self.image(&bitmap, ImageFlags::empty(), None)?;
+        let image = self.images.bitmap(&bitmap, ImageFlags::empty(), None, Role::Other)?;
         let area = Rect::at(0, 0, pixels.width, pixels.height);
         let source = Source {
             image,
@@ -247,10 +289,11 @@ impl Encoder {
     }
 
     fn composite(&mut self, composite: &drawing::Composite) -> Result<display::Composite, EncodeError> {
+        let mask = composite.mask.as_ref();
         Ok(display::Composite {
             flags: composite.flags & !display::Composite::PRESENCE,
-            src: self.whole_image(&composite.src)?,
-            mask: composite.mask.as_ref().map(|mask| self.whole_image(mask)).transpose()?,
+            src: self.images.image(&composite.src, Role::Other)?,
+            mask: mask.map(|mask| self.images.image(mask, Role::Other)).transpose()?,
             src_transform: composite.src_transform,
             mask_transform: composite.mask_transform,
             src_origin: point16(composite.src_origin),
@@ -263,11 +306,9 @@ impl Encoder {
         let same_size = (source.area.width(), source.area.height()) == (bbox.width(), bbox.height());
         let (image, area) = match &source.image.data {
             ImageData::Bitmap(bitmap) if same_size => {
-                let image = self.image(bitmap, flags(&source.image), Some(&source.area))?;
-                let area = Rect::at(0, 0, image.width, image.height);
-                (image, area)
+                self.images.part(&source.image, bitmap, &source.area, Role::Source)?
             }
-            _ => (self.whole_image(&source.image)?, source.area),
+            _ => (self.images.image(&source.image, Role::Source)?, source.area),
         };
         Ok(Source {
             image,
@@ -281,174 +322,19 @@ impl Encoder {
             drawing::Brush::None => Brush::None,
             drawing::Brush::Solid(color) => Brush::Solid(*color),
             drawing::Brush::Pattern { image, pos } => Brush::Pattern {
-                image: self.whole_image(image)?,
+                image: self.images.image(image, Role::Other)?,
                 pos: *pos,
             },
         })
     }
 
-    /// Masks go uncompressed, as the protocol demands.
     fn mask(&mut self, mask: &drawing::Mask) -> Result<Mask, EncodeError> {
-        let image = match &mask.bitmap {
-            None => None,
-            Some(image) => Some(match &image.data {
-                ImageData::Bitmap(bitmap) => {
-                    let (data, stride) = pack(bitmap, &whole(bitmap))?;
-                    self.wrap(
-                        bitmap.width,
-                        bitmap.height,
-                        ImageFlags::empty(),
-                        plain(bitmap, data, stride),
-                    )
-                }
-                _ => self.whole_image(image)?,
-            }),
-        };
+        let image = mask.bitmap.as_ref().map(|image| self.images.mask(image));
         Ok(Mask {
             inverse: mask.inverse,
             pos: mask.pos,
-            image,
+            image: image.transpose()?,
         })
-    }
-
-    fn whole_image(&mut self, image: &drawing::Image) -> Result<Image, EncodeError> {
-        match &image.data {
-            ImageData::Bitmap(bitmap) => self.image(bitmap, flags(image), None),
-            ImageData::Quic(data) => {
-                let data = display::ImageData::Quic(data.clone());
-                Ok(self.wrap(image.width, image.height, flags(image), data))
-            }
-            ImageData::Surface(id) => Ok(self.wrap(
-                image.width,
-                image.height,
-                ImageFlags::empty(),
-                display::ImageData::Surface(*id),
-            )),
-        }
-    }
-
-    /// A bitmap, or the part `area` of it, in the smaller of its plain and its LZ form.
-    fn image(&mut self, bitmap: &Bitmap, flags: ImageFlags, area: Option<&Rect>) -> Result<Image, EncodeError> {
-        let area = area.copied().unwrap_or_else(|| whole(bitmap)).intersect(&whole(bitmap));
-        let (data, stride) = pack(bitmap, &area)?;
-        let cut = Bitmap {
-            format: bitmap.format,
-            width: area.width(),
-            height: area.height(),
-            stride,
-            top_down: true,
-            palette: bitmap.palette.clone(),
-            data,
-        };
-        let cut = match self.conversion(cut.format) {
-            Some(format) => expanded(&cut, format)?,
-            None => cut,
-        };
-        let cut = if cut.format == BitmapFormat::Bit16 {
-            without_unused_bit(cut)
-        } else {
-            cut
-        };
-        let (mut flags, mut fits_lz) = (flags, true);
-        if self.copies_raw && cut.format == BitmapFormat::Bit32 && !flags.contains(ImageFlags::HIGH_BITS_SET) {
-            // LZ has no place for the unused byte; the client knows nothing but 0 and full ones.
-            let mut unused = cut.data.iter().skip(3).step_by(4);
-            if unused.clone().all(|byte| *byte == 0xff) {
-                flags |= ImageFlags::HIGH_BITS_SET;
-            } else {
-                fits_lz = unused.all(|byte| *byte == 0);
-            }
-        }
-        let mut stream = Vec::new();
-        let compressed = fits_lz
-            && cut.data.len() >= MIN_LZ_BYTES
-            && self.lz.encode_bitmap(&cut, &mut stream).is_ok()
-            && stream.len() < cut.data.len();
-        let compressed = compressed.then_some(stream);
-        let data = match (compressed, whole_palette(&cut)) {
-            (Some(stream), Some(palette)) if cut.format.has_palette() => display::ImageData::LzPalette {
-                top_down: true,
-                palette: PaletteRef::Inline { palette, cache: false },
-                data: stream.into(),
-            },
-            (Some(stream), _) if !cut.format.has_palette() => display::ImageData::LzRgb(stream.into()),
-            _ => drawable(&cut),
-        };
-        Ok(self.wrap(cut.width, cut.height, flags, data))
-    }
-
-    /// What an image has to become so that the reference client draws what the guest meant. Colours of a palette are
-    /// colours for us; it takes them as pixel values of a 555 surface, for ARGB as values with alpha, and for other
-    /// surfaces but xRGB not at all. What 16 bits leave of the alpha of an ARGB surface depends on how they are sent. Alpha
-    /// alone it takes for alpha surfaces.
-    fn conversion(&self, format: BitmapFormat) -> Option<BitmapFormat> {
-        let narrow_on_alpha = format == BitmapFormat::Bit16 && self.target == Some(SurfaceFormat::Argb);
-        if narrow_on_alpha || format.has_palette() && self.target != Some(SurfaceFormat::Xrgb) {
-            return Some(BitmapFormat::Bit32);
-        }
-        let alpha = format == BitmapFormat::Bit8A && self.target != Some(SurfaceFormat::A8);
-        alpha.then_some(BitmapFormat::Rgba)
-    }
-
-    fn wrap(&mut self, width: u32, height: u32, flags: ImageFlags, data: display::ImageData) -> Image {
-        self.last_image += 1;
-        Image {
-            id: self.last_image,
-            flags,
-            width,
-            height,
-            data,
-        }
-    }
-}
-
-/// The message for a step of the cursor.
-#[must_use]
-pub fn encode_cursor(item: &CursorItem) -> cursor::ServerMessage {
-    match item {
-        CursorItem::Init {
-            position,
-            visible,
-            shape,
-            trail,
-        } => cursor::ServerMessage::Init {
-            position: point16(*position),
-            trail_length: trail.0,
-            trail_frequency: trail.1,
-            visible: u8::from(*visible),
-            cursor: shape.as_ref().map_or(cursor::Cursor::None, |shape| shape_of(shape)),
-        },
-        CursorItem::Reset => cursor::ServerMessage::Reset,
-        CursorItem::Set {
-            position,
-            visible,
-            shape,
-        } => cursor::ServerMessage::Set {
-            position: point16(*position),
-            visible: u8::from(*visible),
-            cursor: shape_of(shape),
-        },
-        CursorItem::Move(position) => cursor::ServerMessage::Move(point16(*position)),
-        CursorItem::Hide => cursor::ServerMessage::Hide,
-        CursorItem::Trail { length, frequency } => cursor::ServerMessage::Trail {
-            length: *length,
-            frequency: *frequency,
-        },
-    }
-}
-
-fn shape_of(shape: &CursorShape) -> cursor::Cursor {
-    cursor::Cursor::Shape {
-        header: cursor::CursorHeader {
-            unique: 0,
-            kind: cursor::CursorType::from(shape.kind as u8),
-            width: shape.width,
-            height: shape.height,
-            hot_spot_x: shape.hot_spot.0,
-            hot_spot_y: shape.hot_spot.1,
-        },
-        cache: false,
-        data: shape.data.clone(),
     }
 }
 
@@ -468,205 +354,6 @@ fn monitors(heads: &[Head], max: u16) -> MonitorsConfig {
     }
 }
 
-/// The high bits count where the guest's image has some: elsewhere the reference client would make them up.
-fn flags(image: &drawing::Image) -> ImageFlags {
-    let has_some = match &image.data {
-        ImageData::Bitmap(bitmap) => bitmap.format == BitmapFormat::Bit32,
-        ImageData::Quic(_) => true,
-        ImageData::Surface(_) => false,
-    };
-    if image.high_bits_set && has_some {
-        ImageFlags::HIGH_BITS_SET
-    } else {
-        ImageFlags::empty()
-    }
-}
-
-fn whole(bitmap: &Bitmap) -> Rect {
-    Rect::at(0, 0, bitmap.width, bitmap.height)
-}
-
-/// The palette of a bitmap without the guest's name for it, with an entry for every index there can be: missing ones
-/// are black here, but the reference client takes indices modulo the number of entries, also of none at all.
-fn whole_palette(bitmap: &Bitmap) -> Option<Arc<Palette>> {
-    let mut entries = bitmap.palette.as_ref()?.entries.clone();
-    let indices = 1_usize << bitmap.format.bits_per_pixel().min(8);
-    entries.resize(entries.len().max(indices), 0);
-    Some(Arc::new(Palette { unique: 0, entries }))
-}
-
-/// The same 16-bit pixels with their highest bit 0, as codecs leave it and our canvas: the client compares it.
-fn without_unused_bit(bitmap: Bitmap) -> Bitmap {
-    let data = bitmap.data.chunks(2).flat_map(|pixel| match pixel {
-        [low, high] => [*low, high & 0x7f],
-        _ => [0; 2],
-    });
-    Bitmap {
-        data: data.collect(),
-        ..bitmap
-    }
-}
-
-/// The same pixels in a format of 32 bits.
-pub(crate) fn expanded(bitmap: &Bitmap, format: BitmapFormat) -> Result<Bitmap, EncodeError> {
-    let (width, height) = (bitmap.width, bitmap.height);
-    let wrong = |_| EncodeError::Bitmap { width, height };
-    let reader = BitmapReader::new(bitmap).map_err(wrong)?;
-    let mut row = vec![0; width as usize];
-    let mut data = BytesMut::with_capacity(row.len() * height as usize * 4);
-    for y in 0..height {
-        reader.row(0, y, &mut row);
-        row.iter().for_each(|pixel| data.put_u32_le(*pixel));
-    }
-    Ok(Bitmap {
-        format,
-        width,
-        height,
-        stride: width * 4,
-        top_down: true,
-        palette: None,
-        data: data.freeze(),
-    })
-}
-
-/// A packed bitmap as it is, but in a format the reference client draws: of those with a palette, only with the leftmost
-/// pixel in the high bits.
-fn drawable(bitmap: &Bitmap) -> display::ImageData {
-    let (format, data) = match bitmap.format {
-        BitmapFormat::Bit1Le => {
-            let turned = bitmap.data.iter().map(|byte| byte.reverse_bits()).collect();
-            (BitmapFormat::Bit1Be, turned)
-        }
-        BitmapFormat::Bit4Le => {
-            let turned = bitmap.data.iter().map(|byte| byte.rotate_left(4)).collect();
-            (BitmapFormat::Bit4Be, turned)
-        }
-        format => (format, bitmap.data.clone()),
-    };
-    let turned = Bitmap {
-        format,
-        palette: bitmap.palette.clone(),
-        data: data.clone(),
-        ..*bitmap
-    };
-    plain(&turned, data, bitmap.stride)
-}
-
-fn plain(bitmap: &Bitmap, data: Bytes, stride: u32) -> display::ImageData {
-    display::ImageData::Bitmap(display::Bitmap {
-        format: bitmap.format,
-        top_down: true,
-        stride,
-        palette: whole_palette(bitmap).map(|palette| PaletteRef::Inline { palette, cache: false }),
-        data,
-    })
-}
-
-/// The rows of a part of a bitmap, top row first, without what lies beside them in guest memory: rows are padded to
-/// four bytes with zeroes. Formats of less than a byte are cut at whole rows only. Returns data and stride.
-fn pack(bitmap: &Bitmap, area: &Rect) -> Result<(Bytes, u32), EncodeError> {
-    let wrong = || EncodeError::Bitmap {
-        width: bitmap.width,
-        height: bitmap.height,
-    };
-    let bits = bitmap.format.bits_per_pixel();
-    let (left, right) = (area.left.unsigned_abs(), area.right.unsigned_abs());
-    let row_bytes = usize::try_from(bitmap.format.row_bytes(area.width())).map_err(|_| wrong())?;
-    let stride = row_bytes.next_multiple_of(4);
-    let total = stride.checked_mul(area.height() as usize).ok_or_else(wrong)?;
-    let mut data = BytesMut::with_capacity(total);
-    for y in area.top.unsigned_abs()..area.bottom.unsigned_abs() {
-        let row = bitmap.row(y).ok_or_else(wrong)?;
-        let end = data.len() + stride;
-        if bits >= 8 {
-            let each = (bits / 8) as usize;
-            data.extend_from_slice(row.get(left as usize * each..right as usize * each).ok_or_else(wrong)?);
-        } else {
-            shift_row(&mut data, row, bitmap.format, left, area.width());
-        }
-        data.resize(end, 0);
-    }
-    Ok((data.freeze(), u32::try_from(stride).map_err(|_| wrong())?))
-}
-
-/// Copies pixels of less than a byte, so that the first is at the start of a byte and bits behind the last are zero.
-fn shift_row(out: &mut BytesMut, row: &[u8], format: BitmapFormat, left: u32, width: u32) {
-    let bits = format.bits_per_pixel() as usize;
-    let per_byte = 8 / bits;
-    let low_first = matches!(format, BitmapFormat::Bit1Le | BitmapFormat::Bit4Le);
-    let place = |x: usize| {
-        let slot = x % per_byte;
-        bits * if low_first { slot } else { per_byte - 1 - slot }
-    };
-    let mask = (1u8 << bits) - 1;
-    let mut byte = 0;
-    for x in 0..width as usize {
-        let from = left as usize + x;
-        let value = row.get(from / per_byte).copied().unwrap_or(0) >> place(from) & mask;
-        byte |= value << place(x);
-        if x % per_byte == per_byte - 1 {
-            out.extend_from_slice(&[byte]);
-            byte = 0;
-        }
-    }
-    if !(width as usize).is_multiple_of(per_byte) {
-        out.extend_from_slice(&[byte]);
-    }
-}
-
-/// Canvas pixels as a bitmap that, copied to a surface of the same format, gives the same pixels.
-fn bitmap_of(pixels: &Pixels) -> Bitmap {
-    let plain = |format, palette| Bitmap {
-        format,
-        width: pixels.width,
-        height: pixels.height,
-        stride: pixels.stride,
-        top_down: true,
-        palette,
-        data: pixels.data.clone(),
-    };
-    match pixels.format {
-        SurfaceFormat::Xrgb => plain(BitmapFormat::Bit32, None),
-        SurfaceFormat::Argb => plain(BitmapFormat::Rgba, None),
-        SurfaceFormat::Rgb555 => plain(BitmapFormat::Bit16, None),
-        SurfaceFormat::A8 => plain(BitmapFormat::Bit8A, None),
-        SurfaceFormat::A1 => {
-            let palette = Palette {
-                unique: 0,
-                entries: vec![0, 0x00ff_ffff],
-            };
-            plain(BitmapFormat::Bit1Le, Some(Arc::new(palette)))
-        }
-        // 16-bit bitmaps are 555: the sixth bit of green survives in 32.
-        SurfaceFormat::Rgb565 => widen_565(pixels),
-    }
-}
-
-fn widen_565(pixels: &Pixels) -> Bitmap {
-    let mut data = BytesMut::with_capacity(pixels.width as usize * pixels.height as usize * 4);
-    for row in pixels
-        .data
-        .chunks(pixels.stride.max(1) as usize)
-        .take(pixels.height as usize)
-    {
-        for pixel in row.as_chunks::<2>().0.iter().take(pixels.width as usize) {
-            let value = u16::from_le_bytes(*pixel);
-            let five = |value: u16| ((value & 0x1f) << 3 | (value & 0x1f) >> 2) as u8;
-            let green = (value >> 5) & 0x3f;
-            data.extend_from_slice(&[five(value), (green << 2 | green >> 4) as u8, five(value >> 11), 0]);
-        }
-    }
-    Bitmap {
-        format: BitmapFormat::Bit32,
-        width: pixels.width,
-        height: pixels.height,
-        stride: pixels.width * 4,
-        top_down: true,
-        palette: None,
-        data: data.freeze(),
-    }
-}
-
 fn point16(point: Point) -> Point16 {
     let clamp = |value: i32| i16::try_from(value).unwrap_or(if value < 0 { i16::MIN } else { i16::MAX });
     Point16 {
@@ -676,5 +363,4 @@ fn point16(point: Point) -> Point16 {
 }
 
 #[cfg(test)]
-#[path = "encode_tests.rs"]
 mod tests;

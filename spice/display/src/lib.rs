@@ -20,8 +20,12 @@ mod scene;
 
 pub use core::{CursorViewer, Display, Viewer, ViewerCaps, Watch};
 
+pub use caraway_image::choice::{Mode, Switch};
 pub use cursor::CursorItem;
-pub use encode::{EncodeError, Encoder, Outgoing, encode_cursor};
+pub use encode::{
+    Codec, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings, MAX_GLZ_WINDOW, Membership,
+    Outgoing, SharedDictionary, encode_cursor,
+};
 pub use item::Item;
 pub use picture::Picture;
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use caraway_canvas::Limits;
-use caraway_display::Display;
+use caraway_display::{Display, ImageSettings};
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, SurfaceSpec},
     drawing::{Brush, Clip, DrawOp, Drawable, Mask, Rop, SurfaceFormat},
@@ -131,6 +131,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         uuid: [0; 16],
         ticket: None,
         displays: vec![Arc::clone(&display)],
+        images: ImageSettings::default(),
         input: Arc::clone(&square) as Arc<dyn InputSink>,
         observer: None,
     });

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caraway_display::Display;
+use caraway_display::{Display, ImageCounts, ImageSettings};
 use caraway_ports::input::InputSink;
 use caraway_protocol::{
     channel::{ChannelId, ChannelType},
@@ -43,6 +43,8 @@ pub struct ServerConfig {
     pub ticket: Option<String>,
     /// The displays; the index is the channel id.
     pub displays: Vec<Arc<Display>>,
+    /// What images are compressed with.
+    pub images: ImageSettings,
     /// Keyboard and mouse.
     pub input: Arc<dyn InputSink>,
     /// Who is told about connections.
@@ -63,6 +65,7 @@ pub struct Server {
     keys: KeyHandle,
     sessions: Arc<Sessions>,
     half_open: Arc<Semaphore>,
+    images_sent: Arc<ImageCounts>,
     started: Instant,
 }
 
@@ -83,6 +86,7 @@ impl Server {
             keys: KeyHandle::spawn(),
             sessions: Arc::default(),
             half_open: Arc::new(Semaphore::new(MAX_HALF_OPEN)),
+            images_sent: Arc::default(),
             started: Instant::now(),
         })
     }
@@ -91,6 +95,12 @@ impl Server {
     #[must_use]
     pub fn clients(&self) -> usize {
         self.sessions.count()
+    }
+
+    /// Images sent to all clients since the server was made.
+    #[must_use]
+    pub fn images_sent(&self) -> &ImageCounts {
+        &self.images_sent
     }
 
     /// Media time: milliseconds since the server was made, wrapping.
@@ -193,7 +203,7 @@ impl Server {
         if let Some(observer) = &self.config.observer {
             observer.initialized(local, client, channel);
         }
-        self.run(stream, linked, place).await
+        self.run(stream, linked, place, matches!(local, Peer::Unix(_))).await
     }
 
     /// The session a connection belongs to.
@@ -219,7 +229,7 @@ impl Server {
         Err(ServeError::Refused(refused))
     }
 
-    async fn run<S>(self: &Arc<Self>, stream: S, linked: Linked, place: Place) -> Result<(), ServeError>
+    async fn run<S>(self: &Arc<Self>, stream: S, linked: Linked, place: Place, is_local: bool) -> Result<(), ServeError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -243,7 +253,15 @@ impl Server {
                 let index = usize::from(message.channel.id);
                 let channel = async {
                     match (message.channel.kind, self.config.displays.get(index)) {
-                        (ChannelType::Display, Some(display)) => channel::display::run(io, display).await,
+                        (ChannelType::Display, Some(display)) => {
+                            let images = channel::display::Images {
+                                settings: self.config.images,
+                                is_local,
+                                sent: Arc::clone(&self.images_sent),
+                                dictionaries: &open.session.dictionaries,
+                            };
+                            channel::display::run(io, display, images).await
+                        }
                         (ChannelType::Cursor, Some(display)) => channel::cursor::run(io, display).await,
                         (ChannelType::Inputs, _) => channel::inputs::run(io, &self.config.input).await,
                         _ => Err(ServeError::Refused(LinkCode::ChannelNotAvailable)),

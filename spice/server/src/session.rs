@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
+use caraway_display::Dictionaries;
 use caraway_protocol::channel::ChannelId;
 use tokio::sync::watch;
 
@@ -15,6 +16,8 @@ const MAX_SESSIONS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: u32,
+    /// GLZ dictionaries, which its displays share.
+    pub(crate) dictionaries: Dictionaries,
     ended: watch::Sender<bool>,
     open: Mutex<BTreeSet<(u8, u8)>>,
 }
@@ -70,6 +73,7 @@ impl Sessions {
         };
         let session = Arc::new(Session {
             id,
+            dictionaries: Dictionaries::default(),
             ended: watch::Sender::new(false),
             open: Mutex::default(),
         });

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::BytesMut;
 use caraway_canvas::Limits as CanvasLimits;
-use caraway_display::Display;
+use caraway_display::{Display, ImageSettings};
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, SurfaceSpec},
     drawing::{Brush, Clip, DrawOp, Drawable, Mask, Rop, SurfaceFormat},
@@ -109,6 +109,7 @@ fn fixture(ticket: Option<&str>) -> Fixture {
         uuid: [7; 16],
         ticket: ticket.map(ToOwned::to_owned),
         displays: vec![Arc::clone(&display)],
+        images: ImageSettings::default(),
         input: keyboard.clone(),
         observer: None,
     });

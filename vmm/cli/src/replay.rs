@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail};
 use caraway_canvas::Limits;
 use caraway_config::Listen;
 use caraway_control::Screenshot;
-use caraway_display::Display;
+use caraway_display::{Display, ImageSettings};
 use caraway_machine::Signals;
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink as _},
@@ -161,6 +161,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         uuid: random_uuid(),
         ticket: None,
         displays: vec![Arc::clone(display)],
+        images: ImageSettings::default(),
         input: Arc::new(Nobody),
         observer: Some(shown.clone()),
     });

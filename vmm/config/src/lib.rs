@@ -15,8 +15,8 @@ mod units;
 pub use error::ConfigError;
 pub use load::{load, parse, schema};
 pub use spec::{
-    Boot, Control, Disk, Display, DisplayAdvanced, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket,
-    VmSpec,
+    Boot, Compression, Control, Disk, Display, DisplayAdvanced, Kernel, Listen, Located, OnReboot, Origin, Serial,
+    Spice, Ticket, Use, VmSpec,
 };
 
 #[cfg(test)]

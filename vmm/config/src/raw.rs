@@ -130,6 +130,17 @@ pub(crate) struct RawSpice {
     /// Listen without a ticket on an address that is not loopback. Default: false.
     #[serde(default)]
     pub(crate) insecure: bool,
+    /// How images are compressed, without loss: "auto" or "auto_glz" (QUIC for photographs, GLZ for all else), "auto_lz",
+    /// "quic", "glz", "lz", "lz4", "off". Default: "auto".
+    #[schemars(with = "Option<String>")]
+    pub(crate) compression: Option<Spanned<String>>,
+    /// Whether photographs go to the screen as JPEG, which loses something: "never", "auto" (on slow links), "always".
+    /// Default: "never".
+    #[schemars(with = "Option<String>")]
+    pub(crate) jpeg: Option<Spanned<String>>,
+    /// Whether GLZ is compressed once more with zlib: "never", "auto" (on slow links), "always". Default: "auto".
+    #[schemars(with = "Option<String>")]
+    pub(crate) zlib: Option<Spanned<String>>,
 }
 
 /// Where a password comes from; exactly one of the two.

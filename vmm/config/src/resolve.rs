@@ -12,7 +12,10 @@ use crate::{
     ConfigError,
     load::line_of,
     raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawTicket, RawVm},
-    spec::{Boot, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket, VmSpec},
+    spec::{
+        Boot, Compression, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket,
+        Use, VmSpec,
+    },
     units::{format_size, parse_duration, parse_resolution, parse_size},
 };
 
@@ -22,6 +25,17 @@ const MAX_MEMORY: u64 = 31 << 30;
 const MAX_CPUS: i64 = 64;
 const MAX_STOP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const MAX_DISKS: usize = 24;
+const COMPRESSIONS: [(&str, Compression); 8] = [
+    ("auto", Compression::AutoGlz),
+    ("auto_glz", Compression::AutoGlz),
+    ("auto_lz", Compression::AutoLz),
+    ("quic", Compression::Quic),
+    ("glz", Compression::Glz),
+    ("lz", Compression::Lz),
+    ("lz4", Compression::Lz4),
+    ("off", Compression::Off),
+];
+const USES: [(&str, Use); 3] = [("auto", Use::Auto), ("always", Use::Always), ("never", Use::Never)];
 
 struct Context<'a> {
     file: &'a Path,
@@ -345,7 +359,30 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
              127.0.0.1, or say `insecure = true`"
         )));
     }
-    Ok(Spice { listen, ticket })
+    let compression = raw.compression.as_ref();
+    Ok(Spice {
+        listen,
+        ticket,
+        compression: named(context, "spice.compression", compression, &COMPRESSIONS)?.unwrap_or(Compression::AutoGlz),
+        jpeg: named(context, "spice.jpeg", raw.jpeg.as_ref(), &USES)?.unwrap_or(Use::Never),
+        zlib: named(context, "spice.zlib", raw.zlib.as_ref(), &USES)?.unwrap_or(Use::Auto),
+    })
+}
+
+/// What a name stands for.
+fn named<T: Copy>(
+    context: &Context<'_>,
+    key: &str,
+    value: Option<&Spanned<String>>,
+    names: &[(&str, T)],
+) -> Result<Option<T>, ConfigError> {
+    let Some(value) = value else { return Ok(None) };
+    if let Some((_, found)) = names.iter().find(|(name, _)| name == value.get_ref()) {
+        return Ok(Some(*found));
+    }
+    let known: Vec<String> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
+    let message = format!("{key}: {:?} is not one of {}", value.get_ref(), known.join(", "));
+    Err(context.error(value, message))
 }
 
 fn parse_listen(context: &Context<'_>, value: &Spanned<String>) -> Result<Listen, ConfigError> {

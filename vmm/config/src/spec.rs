@@ -201,6 +201,44 @@ pub struct Spice {
     /// The password a client must give.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Ticket>,
+    /// How images are compressed.
+    pub compression: Compression,
+    /// Whether photographs go to the screen as JPEG.
+    pub jpeg: Use,
+    /// Whether GLZ is compressed once more with zlib.
+    pub zlib: Use,
+}
+
+/// How images are compressed, without loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all.
+    Off,
+    /// QUIC for photographs, GLZ for all else.
+    AutoGlz,
+    /// QUIC for photographs, LZ for all else.
+    AutoLz,
+    /// QUIC.
+    Quic,
+    /// GLZ.
+    Glz,
+    /// LZ.
+    Lz,
+    /// LZ4, for clients that know it.
+    Lz4,
+}
+
+/// When something is done that pays on slow links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Use {
+    /// When the link is slow.
+    Auto,
+    /// At all times.
+    Always,
+    /// At no time.
+    Never,
 }
 
 /// The serial console.
@@ -252,6 +290,9 @@ impl VmSpec {
                     origin,
                 },
                 ticket: None,
+                compression: Compression::AutoGlz,
+                jpeg: Use::Never,
+                zlib: Use::Auto,
             },
             serial: Serial { log: None },
             control: Control { socket: None },

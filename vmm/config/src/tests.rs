@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
 
-use crate::{Listen, OnReboot, load, parse, schema};
+use crate::{Compression, Listen, OnReboot, Use, load, parse, schema};
 
 struct Folder(tempfile::TempDir);
 
@@ -108,6 +108,46 @@ fn impossible_sizes_name_field_value_and_range() {
         folder.message(&format!("{boot}[display.advanced]\nvram64 = \"32 MiB\"\n")),
         "DIR/vm.toml:4: display.advanced.vram64: 32 MiB is not in 64 MiB to 8 GiB"
     );
+}
+
+#[test]
+fn images_are_compressed_as_the_names_say_and_other_names_are_refused() {
+    let folder = Folder::new();
+    let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\n{keys}\n");
+    let spice = |keys: &str| load(&folder.config(&text(keys)), &[]).unwrap().spice;
+    let usual = spice("");
+    assert_eq!(
+        (usual.compression, usual.jpeg, usual.zlib),
+        (Compression::AutoGlz, Use::Never, Use::Auto)
+    );
+    for (name, meant) in [
+        ("auto", Compression::AutoGlz),
+        ("auto_glz", Compression::AutoGlz),
+        ("auto_lz", Compression::AutoLz),
+        ("quic", Compression::Quic),
+        ("glz", Compression::Glz),
+        ("lz", Compression::Lz),
+        ("lz4", Compression::Lz4),
+        ("off", Compression::Off),
+    ] {
+        assert_eq!(spice(&format!("compression = {name:?}")).compression, meant);
+    }
+    for (name, meant) in [("auto", Use::Auto), ("always", Use::Always), ("never", Use::Never)] {
+        let set = spice(&format!("jpeg = {name:?}\nzlib = {name:?}"));
+        assert_eq!((set.jpeg, set.zlib), (meant, meant));
+    }
+    assert_eq!(
+        folder.message(&text("jpeg = \"yes\"")),
+        "DIR/vm.toml:4: spice.jpeg: \"yes\" is not one of \"auto\", \"always\", \"never\""
+    );
+    for wrong in [
+        "compression = \"zip\"",
+        "compression = \"Auto\"",
+        "zlib = \"\"",
+        "zlib = true",
+    ] {
+        assert!(folder.message(&text(wrong)).starts_with("DIR/vm.toml:4: "), "{wrong}");
+    }
 }
 
 #[test]

@@ -1,17 +1,23 @@
 //! The display channel: the picture.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use caraway_display::{Display, Encoder, Item, Outgoing, ViewerCaps};
+use caraway_display::{
+    Dictionaries, Display, Encoder, EncoderConfig, ImageCounts, ImageSettings, Item, Membership, Mode, Outgoing,
+    ViewerCaps,
+};
 use caraway_ports::display::CLIENT_CAPABILITY_BYTES;
 use caraway_protocol::{
     Message,
     caps::{Caps, DisplayCap},
-    display::{ClientMessage, ServerMessage},
+    display::{ClientMessage, ImageCompression, Init, ServerMessage},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{Notify, oneshot},
+    sync::{Notify, oneshot, watch},
 };
 use tracing::debug;
 
@@ -24,7 +30,34 @@ const INIT_DEADLINE: Duration = Duration::from_secs(30);
 /// Items with more pixels than this are encoded beside the event loop.
 const INLINE_BYTES: usize = 16 * 1024;
 
-pub(crate) async fn run<S>(io: Io<S>, display: &Arc<Display>) -> Result<(), ServeError>
+/// What images of a channel depend on besides its client's capabilities.
+pub(crate) struct Images<'a> {
+    pub(crate) settings: ImageSettings,
+    /// The client is on the same machine.
+    pub(crate) is_local: bool,
+    pub(crate) sent: Arc<ImageCounts>,
+    /// Those of the client.
+    pub(crate) dictionaries: &'a Dictionaries,
+}
+
+impl Images<'_> {
+    fn join(&self, init: &Init) -> Option<Membership> {
+        self.dictionaries
+            .join(init.glz_dictionary_id, init.glz_dictionary_window_size)
+    }
+
+    fn encoder(&self, caps: &Caps, membership: Option<&Membership>) -> Encoder {
+        Encoder::new(EncoderConfig {
+            settings: self.settings,
+            is_local: self.is_local,
+            has_lz4: caps.has(DisplayCap::Lz4Compression),
+            dictionary: membership.map(Membership::dictionary),
+            sent: Arc::clone(&self.sent),
+        })
+    }
+}
+
+pub(crate) async fn run<S>(io: Io<S>, display: &Arc<Display>, images: Images<'_>) -> Result<(), ServeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -35,11 +68,12 @@ where
         id,
         caps,
     } = io;
-    let (init, has_init) = oneshot::channel::<()>();
+    let (init, has_init) = oneshot::channel::<Init>();
+    let (wish, mut wished) = watch::channel(images.settings.mode);
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
-        match tokio::time::timeout(INIT_DEADLINE, has_init).await {
-            Ok(Ok(())) => {}
+        let init = match tokio::time::timeout(INIT_DEADLINE, has_init).await {
+            Ok(Ok(init)) => init,
             Ok(Err(_)) => return Ok::<(), ServeError>(()),
             Err(_) => {
                 return Err(ServeError::Timeout {
@@ -47,7 +81,7 @@ where
                     seconds: INIT_DEADLINE.as_secs(),
                 });
             }
-        }
+        };
         // What a new viewer sees first is to be the screen as it is now, also when nobody looked until now.
         let before = Arc::clone(display);
         tokio::task::spawn_blocking(move || before.refresh())
@@ -57,9 +91,14 @@ where
         let waker = Arc::clone(&changed);
         let viewer = display.attach(viewer_caps(&caps), Arc::new(move || waker.notify_one()));
         sender.send(&ServerMessage::InvalAllPalettes).await?;
-        let mut encoder = Encoder::new();
+        // Held until the channel ends: what was encoded and not sent by then is missing in the client's dictionary.
+        let membership = images.join(&init);
+        let mut encoder = images.encoder(&caps, membership.as_ref());
         loop {
             while let Some(item) = viewer.next() {
+                if wished.has_changed().unwrap_or(false) {
+                    encoder.set_mode(*wished.borrow_and_update());
+                }
                 let (back, messages) = encode(encoder, item).await?;
                 encoder = back;
                 for message in &messages {
@@ -78,9 +117,9 @@ where
                         return Ok(());
                     }
                 }
-                ClientMessage::Init(_) => match init.take() {
+                ClientMessage::Init(message) => match init.take() {
                     Some(init) => {
-                        if init.send(()).is_err() {
+                        if init.send(message).is_err() {
                             return Ok(());
                         }
                     }
@@ -92,6 +131,11 @@ where
                         });
                     }
                 },
+                ClientMessage::PreferredCompression(compression) => {
+                    if let Some(mode) = mode(compression) {
+                        wish.send_replace(mode);
+                    }
+                }
                 other => debug!(message = other.name(), "ignored"),
             }
         }
@@ -103,19 +147,38 @@ where
     }
 }
 
-/// Puts an item into messages; a large one on a thread that may take its time.
+/// Puts an item into messages; a large one, or one that may have to wait, on a thread that may take its time.
 async fn encode(mut encoder: Encoder, item: Item) -> Result<(Encoder, Outgoing), ServeError> {
-    if item.pixel_bytes() <= INLINE_BYTES {
-        let messages = encoder.encode(&item)?;
-        return Ok((encoder, messages));
-    }
-    tokio::task::spawn_blocking(move || {
+    let bytes = item.pixel_bytes();
+    let timed = move |mut encoder: Encoder| {
+        let began = Instant::now();
         let messages = encoder.encode(&item);
+        encoder.took(began.elapsed());
         (encoder, messages)
+    };
+    let messages;
+    if bytes <= INLINE_BYTES && !(bytes > 0 && encoder.may_wait()) {
+        (encoder, messages) = timed(encoder);
+    } else {
+        (encoder, messages) = tokio::task::spawn_blocking(move || timed(encoder))
+            .await
+            .map_err(|error| ServeError::Task(error.to_string()))?;
+    }
+    Ok((encoder, messages?))
+}
+
+/// The mode a client asks for; none for numbers without a meaning.
+const fn mode(compression: ImageCompression) -> Option<Mode> {
+    Some(match compression {
+        ImageCompression::Off => Mode::Off,
+        ImageCompression::AutoGlz => Mode::AutoGlz,
+        ImageCompression::AutoLz => Mode::AutoLz,
+        ImageCompression::Quic => Mode::Quic,
+        ImageCompression::Glz => Mode::Glz,
+        ImageCompression::Lz => Mode::Lz,
+        ImageCompression::Lz4 => Mode::Lz4,
+        ImageCompression::Unknown(_) => return None,
     })
-    .await
-    .map_err(|error| ServeError::Task(error.to_string()))
-    .and_then(|(encoder, messages)| Ok((encoder, messages?)))
 }
 
 fn viewer_caps(caps: &Caps) -> ViewerCaps {

@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use caraway_canvas::Limits;
-use caraway_config::{ConfigError, Disk, Kernel, Located, OnReboot, VmSpec};
-use caraway_display::Display;
+use caraway_config::{Compression, ConfigError, Disk, Kernel, Located, OnReboot, Spice, Use, VmSpec};
+use caraway_display::{Display, ImageSettings, Mode, Switch};
 use caraway_machine::{
     self as machine, BootFile, BuildError, MachineBuilder, MachineSpec, SerialSpec, Signals,
     boot::{BootVideo, LinearScreen},
@@ -93,6 +93,30 @@ pub(super) fn assemble(spec: &VmSpec, environment: Environment<'_>) -> Result<As
         screens,
         facts,
     })
+}
+
+/// What the SPICE server compresses images with.
+pub(super) const fn images(spec: &Spice) -> ImageSettings {
+    const fn switch(configured: Use) -> Switch {
+        match configured {
+            Use::Auto => Switch::Auto,
+            Use::Always => Switch::Always,
+            Use::Never => Switch::Never,
+        }
+    }
+    ImageSettings {
+        mode: match spec.compression {
+            Compression::Off => Mode::Off,
+            Compression::AutoGlz => Mode::AutoGlz,
+            Compression::AutoLz => Mode::AutoLz,
+            Compression::Quic => Mode::Quic,
+            Compression::Glz => Mode::Glz,
+            Compression::Lz => Mode::Lz,
+            Compression::Lz4 => Mode::Lz4,
+        },
+        jpeg: switch(spec.jpeg),
+        zlib: switch(spec.zlib),
+    }
 }
 
 fn machine_spec(spec: &VmSpec, environment: Environment<'_>) -> Result<MachineSpec, Failure> {

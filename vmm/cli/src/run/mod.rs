@@ -135,6 +135,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             uuid: random_uuid(),
             ticket: spec.spice.ticket.as_ref().map(|ticket| ticket.0.clone()),
             displays: screens.iter().map(|screen| Arc::clone(&screen.display)).collect(),
+            images: assemble::images(&spec.spice),
             input,
             observer: Some(clients),
         });

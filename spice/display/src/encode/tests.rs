@@ -1,9 +1,11 @@
 //! What leaves is what the guest drew, and nothing that lay beside it.
 
-use caraway_ports::drawing::Clip;
+use caraway_image::bitmap::BitmapReader;
+use caraway_ports::drawing::{Bitmap, BitmapFormat, Clip, Palette};
+use caraway_protocol::display::{Image, PaletteRef};
 use proptest::prelude::*;
 
-use super::*;
+use super::{bitmaps::pack, *};
 
 fn bitmap(format: BitmapFormat, width: u32, height: u32, stride: u32, top_down: bool, data: Vec<u8>) -> Bitmap {
     let palette = format.has_palette().then(|| {
@@ -60,7 +62,7 @@ fn sent_image(drawable: Drawable) -> (Image, Rect) {
 
 /// The image of a copy to a surface of that format.
 fn sent_image_on(format: SurfaceFormat, drawable: Drawable) -> (Image, Rect) {
-    let mut encoder = Encoder::new();
+    let mut encoder = Encoder::default();
     let surface = Item::CreateSurface {
         id: 0,
         width: 100,

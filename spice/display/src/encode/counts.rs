@@ -1,0 +1,79 @@
+//! How many images went out in which form.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The form in which the pixels of an image are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Codec {
+    /// As they are.
+    Bitmap,
+    /// QUIC.
+    Quic,
+    /// LZ of pixels.
+    Lz,
+    /// LZ of indices.
+    LzPalette,
+    /// GLZ.
+    Glz,
+    /// GLZ in zlib.
+    ZlibGlz,
+    /// LZ4.
+    Lz4,
+    /// JPEG.
+    Jpeg,
+    /// JPEG with alpha in LZ.
+    JpegAlpha,
+}
+
+impl Codec {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Bitmap,
+        Self::Quic,
+        Self::Lz,
+        Self::LzPalette,
+        Self::Glz,
+        Self::ZlibGlz,
+        Self::Lz4,
+        Self::Jpeg,
+        Self::JpegAlpha,
+    ];
+
+    /// As it is called in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bitmap => "bitmap",
+            Self::Quic => "quic",
+            Self::Lz => "lz",
+            Self::LzPalette => "lz-palette",
+            Self::Glz => "glz",
+            Self::ZlibGlz => "zlib-glz",
+            Self::Lz4 => "lz4",
+            Self::Jpeg => "jpeg",
+            Self::JpegAlpha => "jpeg-alpha",
+        }
+    }
+}
+
+/// Images sent since the start, by codec; streams of the guest's own, masks, surfaces and cursors are not among them.
+/// Encoders that share one count together.
+#[derive(Debug, Default)]
+pub struct ImageCounts([AtomicU64; Codec::ALL.len()]);
+
+impl ImageCounts {
+    pub(super) fn add(&self, codec: Codec) {
+        if let Some(count) = self.0.get(codec as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many were sent in this form.
+    #[must_use]
+    pub fn get(&self, codec: Codec) -> u64 {
+        self.0
+            .get(codec as usize)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,164 @@
+//! Images of commands as images of the wire.
+
+use caraway_ports::{
+    drawing::{self, Bitmap, BitmapFormat, ImageData, SurfaceFormat},
+    geometry::Rect,
+};
+use caraway_protocol::display::{self, Image, ImageFlags};
+
+use super::{
+    EncodeError,
+    bitmaps::{drawable, expanded, pack, plain, whole, without_unused_bit},
+    codecs::{Ask, Codecs, Role},
+};
+
+/// Makes the images of one connection.
+#[derive(Debug)]
+pub(super) struct Images {
+    /// Names of images on the wire are ours; the guest's never leave the host.
+    last: u64,
+    /// Format of the surface that is drawn on.
+    pub(super) target: Option<SurfaceFormat>,
+    /// Whether the unused byte of an image becomes a part of the surface.
+    pub(super) copies_raw: bool,
+    pub(super) codecs: Codecs,
+}
+
+impl Images {
+    pub(super) const fn new(codecs: Codecs) -> Self {
+        Self {
+            last: 0,
+            target: None,
+            copies_raw: false,
+            codecs,
+        }
+    }
+
+    /// An image, whole.
+    pub(super) fn image(&mut self, image: &drawing::Image, role: Role) -> Result<Image, EncodeError> {
+        match &image.data {
+            ImageData::Bitmap(bitmap) => self.bitmap(bitmap, flags(image), None, role),
+            ImageData::Quic(data) => {
+                let data = display::ImageData::Quic(data.clone());
+                Ok(self.wrap(image.width, image.height, flags(image), data))
+            }
+            ImageData::Surface(id) => Ok(self.wrap(
+                image.width,
+                image.height,
+                ImageFlags::empty(),
+                display::ImageData::Surface(*id),
+            )),
+        }
+    }
+
+    /// The part `area` of an image that is a bitmap, and where it is in the image of the wire.
+    pub(super) fn part(
+        &mut self,
+        image: &drawing::Image,
+        bitmap: &Bitmap,
+        area: &Rect,
+        role: Role,
+    ) -> Result<(Image, Rect), EncodeError> {
+        let image = self.bitmap(bitmap, flags(image), Some(area), role)?;
+        let area = Rect::at(0, 0, image.width, image.height);
+        Ok((image, area))
+    }
+
+    /// Masks go uncompressed, as the protocol demands.
+    pub(super) fn mask(&mut self, image: &drawing::Image) -> Result<Image, EncodeError> {
+        let ImageData::Bitmap(bitmap) = &image.data else {
+            return self.image(image, Role::Other);
+        };
+        let (data, stride) = pack(bitmap, &whole(bitmap))?;
+        let data = plain(bitmap, data, stride);
+        Ok(self.wrap(bitmap.width, bitmap.height, ImageFlags::empty(), data))
+    }
+
+    /// A bitmap, or the part `area` of it, in the form the client gets it in.
+    pub(super) fn bitmap(
+        &mut self,
+        bitmap: &Bitmap,
+        mut flags: ImageFlags,
+        area: Option<&Rect>,
+        role: Role,
+    ) -> Result<Image, EncodeError> {
+        let area = area.copied().unwrap_or_else(|| whole(bitmap)).intersect(&whole(bitmap));
+        let (data, stride) = pack(bitmap, &area)?;
+        let cut = Bitmap {
+            format: bitmap.format,
+            width: area.width(),
+            height: area.height(),
+            stride,
+            top_down: true,
+            palette: bitmap.palette.clone(),
+            data,
+        };
+        let cut = match self.conversion(cut.format) {
+            Some(format) => expanded(&cut, format)?,
+            None => cut,
+        };
+        let cut = if cut.format == BitmapFormat::Bit16 {
+            without_unused_bit(cut)
+        } else {
+            cut
+        };
+        let mut dropping = true;
+        if self.copies_raw && cut.format == BitmapFormat::Bit32 && !flags.contains(ImageFlags::HIGH_BITS_SET) {
+            // Most codecs have no place for the unused byte, and the client makes 0 or 0xff of it.
+            let mut unused = cut.data.iter().skip(3).step_by(4);
+            if unused.clone().all(|byte| *byte == 0xff) {
+                flags |= ImageFlags::HIGH_BITS_SET;
+            } else {
+                dropping = unused.all(|byte| *byte == 0);
+            }
+        }
+        let ask = Ask {
+            role,
+            // The client makes full alpha of what 24 bits do not have, but only there.
+            lz4: !(self.copies_raw && cut.format == BitmapFormat::Bit24),
+            // It sets the bits in the image that later ones copy from.
+            glz: !flags.contains(ImageFlags::HIGH_BITS_SET),
+            dropping,
+        };
+        let data = self.codecs.encode(&cut, ask).unwrap_or_else(|| drawable(&cut));
+        Ok(self.wrap(cut.width, cut.height, flags, data))
+    }
+
+    /// What an image has to become so that the reference client draws what the guest meant. Colours of a palette are
+    /// colours for us; it takes them as pixel values of a 555 surface, for ARGB as values with alpha, and for other
+    /// surfaces but xRGB not at all. What 16 bits leave of the alpha of an ARGB surface depends on how they are sent. Alpha
+    /// alone it takes for alpha surfaces.
+    fn conversion(&self, format: BitmapFormat) -> Option<BitmapFormat> {
+        let narrow_on_alpha = format == BitmapFormat::Bit16 && self.target == Some(SurfaceFormat::Argb);
+        if narrow_on_alpha || format.has_palette() && self.target != Some(SurfaceFormat::Xrgb) {
+            return Some(BitmapFormat::Bit32);
+        }
+        let alpha = format == BitmapFormat::Bit8A && self.target != Some(SurfaceFormat::A8);
+        alpha.then_some(BitmapFormat::Rgba)
+    }
+
+    fn wrap(&mut self, width: u32, height: u32, flags: ImageFlags, data: display::ImageData) -> Image {
+        self.last += 1;
+        Image {
+            id: self.last,
+            flags,
+            width,
+            height,
+            data,
+        }
+    }
+}
+
+/// The high bits count where the guest's image has some: elsewhere the reference client would make them up.
+fn flags(image: &drawing::Image) -> ImageFlags {
+    let has_some = match &image.data {
+        ImageData::Bitmap(bitmap) => bitmap.format == BitmapFormat::Bit32,
+        ImageData::Quic(_) => true,
+        ImageData::Surface(_) => false,
+    };
+    if image.high_bits_set && has_some {
+        ImageFlags::HIGH_BITS_SET
+    } else {
+        ImageFlags::empty()
+    }
+}

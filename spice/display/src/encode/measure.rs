@@ -1,0 +1,149 @@
+//! What the codecs did lately.
+
+use std::time::Duration;
+
+use caraway_image::choice::{Choice, Cost, Measured};
+
+/// Bytes of pixels after which what was seen counts half: so many are encoded within a second or so.
+const MEMORY: u64 = 8 << 20;
+
+/// An image that was encoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    pub(super) choice: Choice,
+    /// Bytes of pixels.
+    pub(super) pixels: usize,
+    /// Bytes of the stream, whether it was sent or not.
+    pub(super) stream: usize,
+}
+
+/// Sums of one codec, over the images it encoded lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    pixels: u64,
+    stream: u64,
+    nanos: u64,
+}
+
+impl Sums {
+    fn add(&mut self, pixels: usize, stream: usize, time: Duration) {
+        self.pixels = self.pixels.saturating_add(pixels as u64);
+        self.stream = self.stream.saturating_add(stream as u64);
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos = self.nanos.saturating_add(nanos);
+        while self.pixels > MEMORY {
+            for sum in [&mut self.pixels, &mut self.stream, &mut self.nanos] {
+                *sum /= 2;
+            }
+        }
+    }
+
+    fn cost(&self) -> Option<Cost> {
+        let pixels = u128::from(self.pixels);
+        let per = |value: u128, of: u64| value.checked_div(u128::from(of.max(1))).unwrap_or(0);
+        (pixels > 0).then(|| Cost {
+            speed: u64::try_from(per(pixels * 1_000_000_000, self.nanos)).unwrap_or(u64::MAX),
+            permille: u32::try_from(per(u128::from(self.stream) * 1000, self.pixels)).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// Moving averages of the codecs of one connection, and what its link delivers.
+#[derive(Debug, Default)]
+pub(super) struct Measure {
+    pub(super) delivery: Option<u64>,
+    /// QUIC, LZ, GLZ, LZ4.
+    codecs: [Sums; 4],
+    /// Images encoded since times were last taken.
+    work: Vec<Work>,
+}
+
+impl Measure {
+    pub(super) fn begin(&mut self) {
+        self.work.clear();
+    }
+
+    pub(super) fn note(&mut self, work: Work) {
+        self.work.push(work);
+    }
+
+    /// What was noted since the beginning took so long together. Which part each codec had is not known where there were
+    /// several.
+    pub(super) fn took(&mut self, time: Duration) {
+        let place = |work: &Work| match work.choice {
+            Choice::Quic => Some(0),
+            Choice::Lz => Some(1),
+            Choice::Glz { .. } => Some(2),
+            Choice::Lz4 => Some(3),
+            Choice::Raw | Choice::Jpeg { .. } | Choice::JpegAlpha { .. } => None,
+        };
+        let first = self.work.first().and_then(place);
+        if self.work.iter().all(|work| place(work) == first)
+            && let Some(sums) = first.and_then(|first| self.codecs.get_mut(first))
+        {
+            let pixels = self.work.iter().map(|work| work.pixels).sum();
+            let stream = self.work.iter().map(|work| work.stream).sum();
+            sums.add(pixels, stream, time);
+        }
+        self.work.clear();
+    }
+
+    pub(super) fn measured(&self) -> Measured {
+        let [quic, lz, glz, lz4] = self.codecs.map(|sums| sums.cost());
+        Measured {
+            delivery: self.delivery,
+            quic,
+            lz,
+            glz,
+            lz4,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(choice: Choice, pixels: usize, stream: usize) -> Work {
+        Work { choice, pixels, stream }
+    }
+
+    #[test]
+    fn averages_weigh_images_by_their_size_and_forget() {
+        let mut measure = Measure::default();
+        let mut done = |choice, pixels, stream, millis| {
+            measure.begin();
+            measure.note(work(choice, pixels, stream));
+            measure.took(Duration::from_millis(millis));
+            measure.measured()
+        };
+        let first = done(Choice::Lz, 1_000_000, 100_000, 10);
+        let cost = |speed, permille| Some(Cost { speed, permille });
+        assert_eq!(first.lz, cost(100_000_000, 100));
+        assert_eq!((first.quic, first.glz, first.lz4), (None, None, None));
+        assert_eq!(done(Choice::Lz, 3_000_000, 700_000, 10).lz, cost(200_000_000, 200));
+        for _ in 0..40 {
+            done(Choice::Lz, 4_000_000, 400_000, 40);
+        }
+        let last = done(Choice::Lz, 4_000_000, 400_000, 40).lz.unwrap();
+        // Halves are rounded down.
+        assert!((99_000_000..=101_000_000).contains(&last.speed), "{last:?}");
+        assert!((99..=100).contains(&last.permille), "{last:?}");
+    }
+
+    #[test]
+    fn what_took_no_time_or_several_codecs_or_makes_nothing_shorter_says_nothing_wrong() {
+        let mut measure = Measure::default();
+        measure.took(Duration::from_secs(1));
+        measure.note(work(Choice::Lz, 100, 50));
+        measure.note(work(Choice::Quic, 100, 50));
+        measure.took(Duration::from_secs(1));
+        measure.note(work(Choice::Raw, 100, 100));
+        measure.took(Duration::from_secs(1));
+        assert_eq!(measure.measured(), Measured::default());
+        measure.note(work(Choice::Lz4, 100, 50));
+        measure.took(Duration::ZERO);
+        let instant = measure.measured().lz4.unwrap();
+        assert_eq!((instant.speed, instant.permille), (100_000_000_000, 500));
+    }
+}
