@@ -62,7 +62,7 @@ fn take(viewer: &Viewer, encoder: &mut Encoder, tally: &mut Tally) -> Result<(),
         // What a server would write to the display channel.
         let _messages = encoder.encode(&item)?;
         match item {
-            Item::Draw(_) => tally.commands += 1,
+            Item::Draw(_) | Item::Photo(_) => tally.commands += 1,
             Item::Pixels { .. } => tally.pixels += 1,
             _ => tally.other += 1,
         }

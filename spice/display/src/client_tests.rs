@@ -388,7 +388,7 @@ fn names_others(item: &Item) -> bool {
     match item {
         Item::CreateSurface { id, .. } | Item::DestroySurface(id) => *id > 1,
         Item::Pixels { surface, .. } => *surface > 1,
-        Item::Draw(drawable) => {
+        Item::Draw(drawable) | Item::Photo(drawable) => {
             let from = match &drawable.op {
                 DrawOp::AlphaBlend { source, .. } => source.image.data.clone(),
                 other => panic!("{other:?}"),

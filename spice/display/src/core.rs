@@ -23,6 +23,7 @@ use crate::{
     client::{takes_command, takes_surface},
     cursor::{CursorItem, CursorScene},
     item::Item,
+    lossy::Way,
     picture::Picture,
     scene::{Budget, Scene},
 };
@@ -319,18 +320,23 @@ impl Display {
         let format = canvas.format(drawable.surface);
         let told = |caps| format.is_some_and(|format| takes_surface(format, caps));
         for viewer in viewers.values_mut().filter(|viewer| told(viewer.caps)) {
-            let item = if takes_command(&drawable, canvas, viewer.caps) {
-                Item::Draw(Arc::clone(&drawable))
+            let way = if takes_command(&drawable, canvas, viewer.caps) {
+                viewer.scene.lossy.way(&drawable)
             } else {
+                Way::Picture
+            };
+            let item = match way {
+                Way::Exact => Item::Draw(Arc::clone(&drawable)),
+                Way::Photo => Item::Photo(Arc::clone(&drawable)),
                 // The result, taken now: later commands may depend on it.
-                match canvas.read(drawable.surface, touched) {
+                Way::Picture => match canvas.read(drawable.surface, touched) {
                     Some(pixels) => Item::Pixels {
                         surface: drawable.surface,
                         at: Point::new(touched.left, touched.top),
                         pixels,
                     },
                     None => continue,
-                }
+                },
             };
             viewer.scene.draw(item, touched);
             wakers.push(Arc::clone(&viewer.waker));
@@ -576,6 +582,29 @@ impl Viewer {
         let mut state = self.display.lock();
         let State { canvas, viewers, .. } = &mut *state;
         viewers.get_mut(&self.id)?.scene.next(canvas)
+    }
+
+    /// Whether photographs copied to the screen may lose something from now on ([`Item::Photo`]). Nothing a viewer is sent
+    /// is drawn from what was lost.
+    pub fn set_lossy(&self, allowed: bool) {
+        if let Some(viewer) = self.display.lock().viewers.get_mut(&self.id) {
+            viewer.scene.lossy.allowed = allowed;
+        }
+    }
+
+    /// Whether the viewer's screen may have lost something.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        let state = self.display.lock();
+        let viewer = state.viewers.get(&self.id);
+        viewer.is_some_and(|viewer| viewer.scene.lossy.is_any())
+    }
+
+    /// Has what may have been lost sent again, without loss: the next steps are these areas.
+    pub fn refine(&self) {
+        if let Some(viewer) = self.display.lock().viewers.get_mut(&self.id) {
+            viewer.scene.refine();
+        }
     }
 
     /// Bytes of commands that wait.

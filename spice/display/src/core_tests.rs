@@ -66,7 +66,7 @@ impl Client {
                 assert!(self.canvas.destroy(id), "surface {id} is not there");
                 self.marked &= id != 0;
             }
-            Item::Draw(drawable) => {
+            Item::Draw(drawable) | Item::Photo(drawable) => {
                 self.canvas.draw(&drawable).unwrap();
             }
             Item::Pixels { surface, at, pixels } => {

@@ -61,6 +61,8 @@ pub enum EncodeError {
 pub struct Encoder {
     /// Formats of the client's surfaces.
     surfaces: BTreeMap<u32, SurfaceFormat>,
+    /// What the source of a command is.
+    source: Role,
     images: Images,
 }
 
@@ -77,6 +79,7 @@ impl Encoder {
     pub fn new(config: EncoderConfig) -> Self {
         Self {
             surfaces: BTreeMap::new(),
+            source: Role::Source,
             images: Images::new(Codecs::new(config)),
         }
     }
@@ -94,6 +97,12 @@ impl Encoder {
     /// Takes up how long the last call of [`Encoder::encode`] took: what codecs cost is part of the choice among them.
     pub fn took(&mut self, time: Duration) {
         self.images.codecs.measure.took(time);
+    }
+
+    /// Whether photographs may lose something now: a viewer has to know ([`crate::Viewer::set_lossy`]).
+    #[must_use]
+    pub fn may_lose(&self) -> bool {
+        self.images.codecs.may_lose()
     }
 
     /// Whether encoding an image may have to wait until another display of the client has encoded its own.
@@ -145,7 +154,12 @@ impl Encoder {
             Item::Mark => ServerMessage::Mark,
             Item::Monitors { heads, max } => ServerMessage::MonitorsConfig(monitors(heads, *max)),
             Item::Pixels { surface, at, pixels } => ServerMessage::Draw(Box::new(self.pixels(*surface, *at, pixels)?)),
-            Item::Draw(drawable) => {
+            Item::Draw(drawable) | Item::Photo(drawable) => {
+                self.source = if matches!(item, Item::Photo(_)) {
+                    Role::Photo
+                } else {
+                    Role::Source
+                };
                 let told = adapted(drawable, target)?;
                 let draw = |drawable| Ok(ServerMessage::Draw(Box::new(self.draw(drawable)?)));
                 return told.iter().map(draw).collect();
@@ -306,9 +320,9 @@ impl Encoder {
         let same_size = (source.area.width(), source.area.height()) == (bbox.width(), bbox.height());
         let (image, area) = match &source.image.data {
             ImageData::Bitmap(bitmap) if same_size => {
-                self.images.part(&source.image, bitmap, &source.area, Role::Source)?
+                self.images.part(&source.image, bitmap, &source.area, self.source)?
             }
-            _ => (self.images.image(&source.image, Role::Source)?, source.area),
+            _ => (self.images.image(&source.image, self.source)?, source.area),
         };
         Ok(Source {
             image,

@@ -22,6 +22,8 @@ pub enum Item {
     DestroySurface(u32),
     /// A drawing command.
     Draw(Arc<Drawable>),
+    /// The plain copy of a photograph to the screen, which may lose something on its way.
+    Photo(Arc<Drawable>),
     /// Pixels read from the canvas.
     Pixels { surface: u32, at: Point, pixels: Pixels },
     /// The monitors on surface 0; never empty.
@@ -38,7 +40,7 @@ impl Item {
     pub(crate) fn cost(&self) -> usize {
         OVERHEAD
             + match self {
-                Self::Draw(drawable) => drawable_bytes(drawable),
+                Self::Draw(drawable) | Self::Photo(drawable) => drawable_bytes(drawable),
                 Self::Pixels { pixels, .. } => pixels.data.len(),
                 _ => 0,
             }
@@ -53,7 +55,7 @@ impl Item {
     /// The surface and the area it draws on.
     pub(crate) fn touched(&self) -> Option<(u32, Rect)> {
         match self {
-            Self::Draw(drawable) => Some((drawable.surface, drawable.bbox)),
+            Self::Draw(drawable) | Self::Photo(drawable) => Some((drawable.surface, drawable.bbox)),
             Self::Pixels { surface, at, pixels } => Some((*surface, Rect::at(at.x, at.y, pixels.width, pixels.height))),
             _ => None,
         }
@@ -63,7 +65,7 @@ impl Item {
     pub(crate) fn is_opaque(&self) -> bool {
         match self {
             Self::Pixels { .. } => true,
-            Self::Draw(drawable) => {
+            Self::Draw(drawable) | Self::Photo(drawable) => {
                 drawable.clip == Clip::None
                     // A copy of the surface onto itself may read what it covers.
                     && !self.moves_pixels_of(drawable.surface)
@@ -82,7 +84,7 @@ impl Item {
     /// Whether it carries pixels of `surface` to another place, so that what was drawn there before must stay.
     pub(crate) fn moves_pixels_of(&self, surface: u32) -> bool {
         match self {
-            Self::Draw(drawable) => match &drawable.op {
+            Self::Draw(drawable) | Self::Photo(drawable) => match &drawable.op {
                 DrawOp::CopyBits { .. } => drawable.surface == surface,
                 op => sources(op).any(|source| source == surface),
             },
@@ -122,7 +124,7 @@ pub(crate) fn images(op: &DrawOp) -> Vec<&ImageData> {
 }
 
 /// The surfaces an operation reads as images.
-fn sources(op: &DrawOp) -> impl Iterator<Item = u32> {
+pub(crate) fn sources(op: &DrawOp) -> impl Iterator<Item = u32> {
     images(op).into_iter().chain(mask_of(op)).filter_map(|data| match data {
         ImageData::Surface(id) => Some(*id),
         _ => None,

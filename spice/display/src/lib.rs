@@ -14,6 +14,7 @@ mod core;
 mod cursor;
 mod encode;
 mod item;
+mod lossy;
 mod picture;
 mod region;
 mod scene;

@@ -52,6 +52,47 @@ impl Region {
         self.rects.retain(|rect| !rect.is_empty());
     }
 
+    /// Takes `area` out, or most of it: what is left may cover a little too much.
+    pub(crate) fn subtract(&mut self, area: &Rect) {
+        let before = std::mem::take(&mut self.rects);
+        for rect in before {
+            let inner = rect.intersect(area);
+            if inner.is_empty() {
+                self.add(rect);
+                continue;
+            }
+            let beside = Rect {
+                top: inner.top,
+                bottom: inner.bottom,
+                ..rect
+            };
+            let parts = [
+                Rect {
+                    bottom: inner.top,
+                    ..rect
+                },
+                Rect {
+                    top: inner.bottom,
+                    ..rect
+                },
+                Rect {
+                    right: inner.left,
+                    ..beside
+                },
+                Rect {
+                    left: inner.right,
+                    ..beside
+                },
+            ];
+            parts.into_iter().for_each(|part| self.add(part));
+        }
+    }
+
+    /// Whether pixels of `area` are in it.
+    pub(crate) fn overlaps(&self, area: &Rect) -> bool {
+        self.rects.iter().any(|rect| !rect.intersect(area).is_empty())
+    }
+
     fn merge_cheapest(&mut self) {
         let mut best = (u64::MAX, 0, 1);
         for (i, a) in self.rects.iter().enumerate() {
@@ -89,6 +130,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_taken_out_is_gone_and_all_else_stays(
+            rects in proptest::collection::vec((0..60i32, 0..60i32, 1..30u32, 1..30u32), 1..4),
+            hole in (0..60i32, 0..60i32, 1..40u32, 1..40u32),
+        ) {
+            let mut region = Region::default();
+            let rects: Vec<Rect> = rects.into_iter().map(|(x, y, w, h)| Rect::at(x, y, w, h)).collect();
+            rects.iter().for_each(|rect| region.add(*rect));
+            let hole = Rect::at(hole.0, hole.1, hole.2, hole.3);
+            region.subtract(&hole);
+            for (x, y) in (0..90).flat_map(|y| (0..90).map(move |x| (x, y))) {
+                let pixel = Rect::at(x, y, 1, 1);
+                let inside = rects.iter().any(|rect| rect.contains(&pixel)) && !hole.contains(&pixel);
+                prop_assert_eq!(region.overlaps(&pixel), inside, "{}, {}", x, y);
+            }
+        }
+
         #[test]
         fn no_added_pixel_is_lost_and_memory_stays_bounded(
             rects in proptest::collection::vec((0..200i32, 0..200i32, 1..50u32, 1..50u32), 1..60)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use caraway_canvas::Canvas;
 use caraway_ports::geometry::{Point, Rect};
 
-use crate::{item::Item, region::Region};
+use crate::{item::Item, lossy::Lossy, region::Region};
 
 /// How far back an opaque command looks for ones it hides. Bounds the cost of a command.
 const CULL_DEPTH: usize = 64;
@@ -34,6 +34,7 @@ pub(crate) struct Scene {
     lagging: bool,
     /// A MARK waits for damage to be sent; counts the items sent since.
     mark_after_damage: Option<u32>,
+    pub(crate) lossy: Lossy,
 }
 
 impl Scene {
@@ -46,6 +47,7 @@ impl Scene {
             damage: BTreeMap::new(),
             lagging: true,
             mark_after_damage: None,
+            lossy: Lossy::default(),
         }
     }
 
@@ -66,7 +68,7 @@ impl Scene {
         }
     }
 
-    /// Damages an area without a command (the first picture).
+    /// Damages an area without a command (the first picture, or what was lost).
     pub(crate) fn add_damage(&mut self, surface: u32, area: Rect) {
         self.lagging = true;
         self.damage.entry(surface).or_default().add(area);
@@ -79,6 +81,7 @@ impl Scene {
             self.damage.entry(surface).or_default().add(touched);
             return;
         }
+        self.lossy.sent(&item);
         if item.is_opaque() {
             self.cull(surface, &touched);
         }
@@ -120,14 +123,23 @@ impl Scene {
             }
             let Some(rect) = taken else { continue };
             if let Some(pixels) = canvas.read(surface, rect) {
-                return Some(Item::Pixels {
+                let item = Item::Pixels {
                     surface,
                     at: Point::new(rect.left, rect.top),
                     pixels,
-                });
+                };
+                self.lossy.sent(&item);
+                return Some(item);
             }
         }
         self.mark_after_damage.take().map(|_| Item::Mark)
+    }
+
+    /// Has all that may have been lost sent again.
+    pub(crate) fn refine(&mut self) {
+        while let Some(area) = self.lossy.take() {
+            self.add_damage(0, area);
+        }
     }
 
     /// Bytes that wait, for counters.
@@ -203,6 +215,7 @@ impl Scene {
     /// Ends a surface. What was queued for it alone goes; a surface the viewer never heard of leaves no trace, so that
     /// a guest that creates and destroys in a loop cannot fill the queue.
     fn destroy(&mut self, id: u32) {
+        self.lossy.forget(id);
         self.damage.remove(&id);
         if id == 0 {
             self.mark_after_damage = None;

@@ -11,7 +11,7 @@ use caraway_ports::drawing::BitmapFormat;
 
 use crate::jpeg;
 
-pub use kind::{COLOUR_SAMPLES, Graduality, graduality, sampled_colours};
+pub use kind::{COLOUR_SAMPLES, Graduality, graduality, is_photo, sampled_colours};
 
 /// Images of fewer bytes are not worth encoding.
 const MIN_BYTES: u64 = 54;
@@ -20,9 +20,15 @@ const MIN_QUIC_SIDE: u32 = 3;
 /// Most pixels on a side of a JPEG.
 const MAX_JPEG_SIDE: u32 = 65535;
 /// A picture in which the samples show no more colours is drawn, not photographed.
-const FEW_COLOURS: u32 = COLOUR_SAMPLES / 8;
+pub(crate) const FEW_COLOURS: u32 = COLOUR_SAMPLES / 8;
 /// Links that deliver less, in bits a second, are slow: 10 Mi.
 const SLOW: u64 = 10 << 20;
+
+/// Whether a link that delivers so many bits a second is slow.
+#[must_use]
+pub const fn is_slow(delivery: u64) -> bool {
+    delivery < SLOW
+}
 
 /// Which codec the settings or the client ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -57,7 +63,9 @@ pub enum Switch {
 }
 
 impl Switch {
-    const fn is_on(self, slow: bool) -> bool {
+    /// Whether it is done on a link that is slow or not.
+    #[must_use]
+    pub const fn is_on(self, slow: bool) -> bool {
         match self {
             Self::Auto => slow,
             Self::Always => true,
@@ -202,7 +210,7 @@ pub fn choose(picture: &Picture, client: &Client, policy: &Policy, measured: &Me
     if raw || (client.is_local && picture.is_drawn) {
         return Choice::Raw;
     }
-    let slow = measured.delivery.is_some_and(|delivery| delivery < SLOW);
+    let slow = measured.delivery.is_some_and(is_slow);
     let chosen = by_mode(picture, client, policy, slow);
     let is_open = matches!(policy.mode, Mode::AutoGlz | Mode::AutoLz);
     let chosen = if is_open {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use caraway_image::{
-    choice::{Choice, Client, Graduality, Mode, Picture, Policy, Switch, choose, graduality, sampled_colours},
+    choice::{Choice, Client, Graduality, Mode, Picture, Policy, Switch, choose, graduality, is_slow, sampled_colours},
     jpeg,
     lz::LzEncoder,
     lz4::Lz4Encoder,
@@ -124,6 +124,13 @@ impl Codecs {
             zlib: ZlibEncoder::new(),
             stream: Vec::new(),
         }
+    }
+
+    /// Whether photographs go as JPEG now.
+    pub(super) fn may_lose(&self) -> bool {
+        let ImageSettings { mode, jpeg, .. } = self.settings;
+        let is_slow = self.measure.delivery.is_some_and(is_slow);
+        matches!(mode, Mode::AutoGlz | Mode::AutoLz | Mode::Quic) && jpeg.is_on(is_slow)
     }
 
     /// Whether encoding may have to wait for another display.

@@ -112,6 +112,11 @@ impl Images {
                 dropping = unused.all(|byte| *byte == 0);
             }
         }
+        // What JPEG has in the unused byte is not what is meant.
+        let role = match role {
+            Role::Photo if self.copies_raw && cut.format != BitmapFormat::Rgba => Role::Source,
+            role => role,
+        };
         let ask = Ask {
             role,
             // The client makes full alpha of what 24 bits do not have, but only there.

@@ -2,6 +2,7 @@
 
 use caraway_ports::drawing::{Bitmap, BitmapFormat};
 
+use super::FEW_COLOURS;
 use crate::{color, rows::Rows};
 
 /// How many pixels are looked at to count colours.
@@ -105,4 +106,10 @@ pub fn sampled_colours(bitmap: &Bitmap) -> Option<u32> {
     colours.sort_unstable();
     colours.dedup();
     Some(colours.len() as u32)
+}
+
+/// Whether a bitmap is a photograph: smooth, and of many colours.
+#[must_use]
+pub fn is_photo(bitmap: &Bitmap) -> bool {
+    graduality(bitmap) == Some(Graduality::High) && sampled_colours(bitmap).is_some_and(|colours| colours > FEW_COLOURS)
 }

@@ -27,6 +27,10 @@ use crate::ServeError;
 /// A client has this long to say INIT.
 const INIT_DEADLINE: Duration = Duration::from_secs(30);
 
+/// When nothing has changed for so long, what was sent with loss is sent again without: shorter than a person looks for
+/// faults, and longer than between two frames of anything that moves.
+const REST: Duration = Duration::from_millis(500);
+
 /// Items with more pixels than this are encoded beside the event loop.
 const INLINE_BYTES: usize = 16 * 1024;
 
@@ -94,10 +98,12 @@ where
         // Held until the channel ends: what was encoded and not sent by then is missing in the client's dictionary.
         let membership = images.join(&init);
         let mut encoder = images.encoder(&caps, membership.as_ref());
+        viewer.set_lossy(encoder.may_lose());
         loop {
             while let Some(item) = viewer.next() {
                 if wished.has_changed().unwrap_or(false) {
                     encoder.set_mode(*wished.borrow_and_update());
+                    viewer.set_lossy(encoder.may_lose());
                 }
                 let (back, messages) = encode(encoder, item).await?;
                 encoder = back;
@@ -105,7 +111,11 @@ where
                     sender.send(message).await?;
                 }
             }
-            changed.notified().await;
+            if !viewer.has_lost() {
+                changed.notified().await;
+            } else if tokio::time::timeout(REST, changed.notified()).await.is_err() {
+                viewer.refine();
+            }
         }
     };
     let reader = async {
