@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""ci/differential/client.py PORT: spice-gtk for the differential test. Prints {"ready": true} when it is connected.
+"""ci/differential/client.py PORT [DISPLAYS]: spice-gtk for the differential test. Prints {"ready": true} when it is connected.
 
-A line of standard input is the number of a barrier: it is waited for, and the primary surface printed, a JSON object
-with `format`, `width`, `height` and `rows` in base 64. The exit code is 1 when the connection breaks.
+A line of standard input is the number of a barrier and that of a display: the barrier is waited for, and the display's
+primary surface printed, a JSON object with `format`, `width`, `height` and `rows` in base 64. The exit code is 1 when the connection breaks.
 """
 
 import base64
@@ -18,14 +18,16 @@ SECONDS = 30.0
 
 
 def main() -> int:
-    client = session.Client({"host": "127.0.0.1", "port": sys.argv[1]})
+    displays = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    client = session.Client({"host": "127.0.0.1", "port": sys.argv[1]}, further=range(1, displays))
     client.connect(SECONDS)
     client.wait_mark(SECONDS)
     print(json.dumps({"ready": True}), flush=True)
     for line in client.lines(sys.stdin):
-        barrier = int(line)
-        client.wait_until(lambda: [m["id"] for m in client.monitors()] == [barrier], SECONDS, f"barrier {barrier}")
-        kind, width, height, rows = client.rows()
+        barrier, display = map(int, line.split())
+        reached = lambda: [m["id"] for m in client.monitors(display)] == [barrier]  # noqa: E731
+        client.wait_until(reached, SECONDS, f"barrier {barrier} of display {display}")
+        kind, width, height, rows = client.rows(display)
         answer = {"format": kind, "width": width, "height": height, "rows": base64.b64encode(rows).decode()}
         print(json.dumps(answer), flush=True)
     return 0

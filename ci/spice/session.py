@@ -5,6 +5,7 @@ import queue
 import struct
 import threading
 import time
+from collections.abc import Iterable
 
 import gi
 
@@ -58,11 +59,14 @@ _gobject = ctypes.CDLL("libgobject-2.0.so.0")
 
 
 class Client:
-    """One client connection. All waiting runs the GLib main loop and has a limit."""
+    """One client connection. All waiting runs the GLib main loop and has a limit.
 
-    def __init__(self, target: dict, display: int = 0) -> None:
+    It looks at one display, and draws `further` ones too, whose pixels and monitors can be read."""
+
+    def __init__(self, target: dict, display: int = 0, further: Iterable[int] = ()) -> None:
         self._target = target
         self._display_id = display
+        self._further = set(further)
         self._context = GLib.MainContext.default()
         self._reset()
 
@@ -84,7 +88,7 @@ class Client:
         while True:
             self._reset()
             self._start()
-            wanted = {"main", "display", "inputs"}
+            wanted = {"main", "display", "inputs"} | {f"display {number}" for number in self._further}
             self._run(lambda: wanted <= self._opened or self._error, limit)
             if wanted <= self._opened:
                 return
@@ -115,6 +119,12 @@ class Client:
             "inputs": SpiceClientGLib.InputsChannel, "cursor": SpiceClientGLib.CursorChannel,
         }  # fmt: skip
         number = channel.get_property("channel-id")
+        if isinstance(channel, SpiceClientGLib.DisplayChannel) and number in self._further:
+            name = f"display {number}"
+            self._channels[name] = channel
+            _on(channel, "channel-event", self._channel_event, name)
+            channel.connect()
+            return
         for name, kind in kinds.items():
             if isinstance(channel, kind) and number == (self._display_id if name in ("display", "cursor") else 0):
                 break
@@ -227,9 +237,12 @@ class Client:
             self._run(lambda: self.changes != seen or self._error, limit)
             self._run(lambda: time.monotonic() - self._last_change > 0.03, min(limit, time.monotonic() + 0.3))
 
-    def _primary(self) -> _Primary | None:
+    def _display(self, number: int | None):
+        return self._channels.get(f"display {number}" if number in self._further else "display")
+
+    def _primary(self, display: int | None = None) -> _Primary | None:
         primary = _Primary()
-        channel = self._channels.get("display")
+        channel = self._display(display)
         # The hash of a GObject wrapper is the address of the object.
         if channel is None or not _get_primary(hash(channel), PRIMARY_SURFACE, ctypes.byref(primary)):
             return None
@@ -239,9 +252,9 @@ class Client:
         """Whether there is a primary surface."""
         return self._primary() is not None
 
-    def monitors(self) -> list[dict]:
+    def monitors(self, display: int | None = None) -> list[dict]:
         """Place and size of each monitor of the display, as the server has told."""
-        channel = self._channels["display"]
+        channel = self._display(display)
         array = ctypes.POINTER(_Array)()
         # Introspection has no type for the elements. The hash of a wrapper is the address of the object.
         name = b"monitors"
@@ -271,9 +284,9 @@ class Client:
         data = ctypes.string_at(primary.data, primary.stride * primary.height)
         return from_rows(data, primary.width, primary.height, primary.stride, bits)
 
-    def rows(self) -> tuple[int, int, int, bytes]:
+    def rows(self, display: int | None = None) -> tuple[int, int, int, bytes]:
         """Format, width and height of the primary surface, and its rows without padding, as the client has them."""
-        primary = self._primary()
+        primary = self._primary(display)
         if primary is None:
             raise ClientError("there is no primary surface")
         # The low bits of a format are its bits per pixel, but for ARGB.

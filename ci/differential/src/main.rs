@@ -8,37 +8,38 @@
 //! - `{"cells": true}` names all cells of the table;
 //! - `{"codecs": true}` counts the images that the client was sent, by codec.
 //!
+//! - `{"gallery": N, "display": D}` begins a gallery, `{"hang": K, "display": D}` hangs K pictures of it, `{"photo": A,
+//!   "display": D}` one that may go as JPEG, with alpha or without, `{"disturb": P, "display": D}` draws what reads the screen.
+//!
 //! What draws is answered with what the commands were, the pixels of the screen, and the number of a barrier: a client that
 //! has a monitor of this number has drawn all that came before.
 #![forbid(unsafe_code)]
 
+mod stage;
+
 use std::{
     io::{BufRead, Write},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
-use base64::{Engine, prelude::BASE64_STANDARD};
 use caraway_canvas::Limits;
 use caraway_differential::{
     cell::{Cell, FORMATS},
-    round::{Made, PRIMARY, Round, significant},
+    round::{Made, Round},
 };
-use caraway_display::{Codec, Display, ImageSettings, Item, Mode, Switch, Viewer, ViewerCaps};
+use caraway_display::{Codec, Display, ImageSettings, Mode, Switch};
 use caraway_ports::{
-    display::{DisplayCommand, DisplaySink, Head},
+    display::DisplayCommand,
     drawing::{DrawOp, Drawable, ScaleMode},
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
 use caraway_server::{Listener, Server, ServerConfig};
 use clap::Parser;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-/// A thousand times what a client needs to take up a step.
-const TAKEN_UP: Duration = Duration::from_secs(60);
+use self::stage::{Done, Stage};
 
 #[derive(Parser)]
 struct Options {
@@ -51,6 +52,12 @@ struct Options {
     /// Put zlib around GLZ.
     #[arg(long)]
     zlib: bool,
+    /// Send photographs as JPEG.
+    #[arg(long)]
+    jpeg: bool,
+    /// How many there are.
+    #[arg(long, default_value_t = 1)]
+    displays: usize,
 }
 
 fn mode(name: &str) -> Result<Mode, String> {
@@ -77,29 +84,11 @@ struct Request {
     explain: bool,
     cells: bool,
     codecs: bool,
-}
-
-#[derive(Serialize)]
-struct Done {
-    cell: String,
-    /// Operation, format and sampling.
-    sampled: Option<String>,
-    changed: usize,
-    /// Whether a client is sent the command, the picture, or nothing.
-    sent: &'static str,
-}
-
-#[derive(Default, Serialize)]
-struct Answer {
-    barrier: u32,
-    commands: Vec<Done>,
-    width: u32,
-    height: u32,
-    format: u32,
-    /// The significant bits of each byte of a pixel, repeated.
-    significant: Vec<u8>,
-    /// Rows without padding, in base 64.
-    pixels: String,
+    gallery: Option<u64>,
+    hang: usize,
+    photo: Option<bool>,
+    disturb: Option<u64>,
+    display: usize,
 }
 
 /// Nobody types.
@@ -121,60 +110,15 @@ impl InputSink for NoInput {
 
 struct Test {
     seed: u64,
-    display: Arc<Display>,
+    stages: Vec<Stage>,
     server: Arc<Server>,
-    /// Sees what a client is sent.
-    viewer: Viewer,
     round: Option<Round>,
-    barrier: u32,
     last: Option<Drawable>,
     /// Whether the second surface is on the screen.
     shown: bool,
 }
 
 impl Test {
-    fn new(seed: u64, display: Arc<Display>, server: Arc<Server>) -> Self {
-        let caps = ViewerCaps {
-            composite: true,
-            a8_surface: true,
-            monitors: true,
-            ..ViewerCaps::default()
-        };
-        let viewer = display.attach(caps, Arc::new(|| ()));
-        Self {
-            seed,
-            display,
-            server,
-            viewer,
-            round: None,
-            barrier: 0,
-            last: None,
-            shown: false,
-        }
-    }
-
-    /// Takes a step, and waits until every client's connection has taken it up, so that nothing is left out because
-    /// something later hides it. How the client is told.
-    fn submit(&self, command: DisplayCommand) -> Result<&'static str> {
-        self.display.submit(command);
-        let mut sent = "nothing";
-        while let Some(item) = self.viewer.next() {
-            match item {
-                Item::Draw(_) => sent = "command",
-                Item::Pixels { .. } => sent = "picture",
-                _ => {}
-            }
-        }
-        let limit = Instant::now() + TAKEN_UP;
-        while self.display.waiting() > 0 {
-            if Instant::now() > limit {
-                bail!("a client has not taken up a step within {TAKEN_UP:?}");
-            }
-            thread::sleep(Duration::from_micros(20));
-        }
-        Ok(sent)
-    }
-
     fn carry_out(&mut self, request: &Request) -> Result<serde_json::Value> {
         if request.cells {
             let cells = FORMATS
@@ -190,6 +134,19 @@ impl Test {
         if request.explain {
             return Ok(serde_json::to_value(format!("{:?}", self.last))?);
         }
+        let seed = self.seed;
+        let stage = self.stages.get_mut(request.display).context("no such display")?;
+        let answer = match (request.gallery, request.photo, request.disturb) {
+            (Some(number), ..) => stage.open(seed, number)?,
+            (_, Some(alpha), _) => stage.photo(alpha)?,
+            (.., Some(path)) => stage.disturb(path)?,
+            _ if request.hang > 0 => stage.hang(request.hang)?,
+            _ => return self.draw_round(request),
+        };
+        Ok(serde_json::to_value(answer)?)
+    }
+
+    fn draw_round(&mut self, request: &Request) -> Result<serde_json::Value> {
         if let Some(number) = request.round {
             let (round, commands) = Round::new(self.seed, number);
             for command in commands {
@@ -223,10 +180,19 @@ impl Test {
                 self.submit(DisplayCommand::Draw(Box::new(drawable)))?;
             }
         }
-        let answer = self.answer(&round, commands)?;
+        let stage = self.stages.first_mut().context("there is no display")?;
+        let answer = stage.answer(commands)?;
+        if stage.screen() != round.screen() {
+            bail!("the display's canvas is not the round's");
+        }
         self.shown = request.show;
         self.round = Some(round);
         Ok(serde_json::to_value(answer)?)
+    }
+
+    fn submit(&mut self, command: DisplayCommand) -> Result<&'static str> {
+        let stage = self.stages.first_mut().context("there is no display")?;
+        stage.submit(command)
     }
 
     fn draw(&mut self, round: &Round, made: Made) -> Result<Done> {
@@ -243,31 +209,6 @@ impl Test {
             sampled,
             changed,
             sent,
-        })
-    }
-
-    fn answer(&mut self, round: &Round, commands: Vec<Done>) -> Result<Answer> {
-        self.barrier += 1;
-        let (width, height) = self.display.size();
-        let area = Rect::at(0, 0, width, height);
-        let heads = vec![Head {
-            id: self.barrier,
-            surface: PRIMARY,
-            area,
-        }];
-        self.submit(DisplayCommand::Monitors { heads, max: 1 })?;
-        let pixels = self.display.read(PRIMARY, area).context("there is no screen")?;
-        if Some(&pixels) != round.screen().as_ref() {
-            bail!("the display's canvas is not the round's");
-        }
-        Ok(Answer {
-            barrier: self.barrier,
-            commands,
-            width,
-            height,
-            format: pixels.format as u32,
-            significant: significant(pixels.format).to_vec(),
-            pixels: BASE64_STANDARD.encode(&pixels.data),
         })
     }
 }
@@ -300,17 +241,20 @@ fn sampling(drawable: &Drawable) -> Option<&'static str> {
 fn main() -> Result<()> {
     let options = Options::parse();
     let runtime = tokio::runtime::Runtime::new()?;
-    let display = Display::new(Limits::default());
+    let displays: Vec<_> = (0..options.displays.max(1))
+        .map(|_| Display::new(Limits::default()))
+        .collect();
+    let images = ImageSettings {
+        mode: options.compression,
+        zlib: if options.zlib { Switch::Always } else { Switch::Never },
+        jpeg: if options.jpeg { Switch::Always } else { Switch::Never },
+    };
     let server = Server::new(ServerConfig {
         name: "differential".to_owned(),
         uuid: [0; 16],
         ticket: None,
-        displays: vec![Arc::clone(&display)],
-        images: ImageSettings {
-            mode: options.compression,
-            zlib: if options.zlib { Switch::Always } else { Switch::Never },
-            ..ImageSettings::default()
-        },
+        displays: displays.clone(),
+        images,
         input: Arc::new(NoInput),
         observer: None,
     });
@@ -323,7 +267,17 @@ fn main() -> Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "port": port }))?;
     out.flush()?;
-    let mut test = Test::new(options.seed, display, server);
+    let mut test = Test {
+        seed: options.seed,
+        stages: displays
+            .into_iter()
+            .map(|display| Stage::new(display, images))
+            .collect(),
+        server,
+        round: None,
+        last: None,
+        shown: false,
+    };
     for line in std::io::stdin().lock().lines() {
         let answer = test.carry_out(&serde_json::from_str(&line?)?)?;
         writeln!(out, "{answer}")?;
