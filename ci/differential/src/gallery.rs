@@ -56,7 +56,7 @@ pub struct Gallery {
     chance: Chance,
     /// Glyphs that all galleries of a seed write with.
     glyphs: Vec<[u8; 8]>,
-    kept: Vec<Painting>,
+    kept: Vec<(Painting, BitmapFormat)>,
 }
 
 impl Gallery {
@@ -87,18 +87,18 @@ impl Gallery {
     /// The next picture.
     pub fn hang(&mut self) -> Drawable {
         let (width, height) = self.size();
-        let painting = match self.chance.pick(0..=9) {
-            0..=2 => self.photo(width, height),
-            3 | 4 => self.text(width, height),
-            5 => self.noise(width, height),
-            6 => self.flat(width, height),
+        let format = self.chance.one(&FORMATS).unwrap_or(BitmapFormat::Bit32);
+        let (painting, format) = match self.chance.pick(0..=9) {
+            0..=2 => (self.photo(width, height), format),
+            3 | 4 => (self.text(width, height), format),
+            5 => (self.noise(width, height), format),
+            6 => (self.flat(width, height), format),
             _ => self.again(width, height),
         };
-        self.kept.push(painting.clone());
+        self.kept.push((painting.clone(), format));
         if self.kept.len() > KEPT {
             self.kept.remove(0);
         }
-        let format = self.chance.one(&FORMATS).unwrap_or(BitmapFormat::Bit32);
         self.copy(&painting, format)
     }
 
@@ -181,17 +181,17 @@ impl Gallery {
         Self::painting(width, height, |_, _| colour)
     }
 
-    /// An earlier picture in another place, with some pixels changed.
-    fn again(&mut self, width: u32, height: u32) -> Painting {
+    /// An earlier picture in another place, with some pixels changed, and its format.
+    fn again(&mut self, width: u32, height: u32) -> (Painting, BitmapFormat) {
         let before = self.kept.len().saturating_sub(1);
         let place = self.chance.pick(0..=i64::try_from(before).unwrap_or(0));
-        let Some(old) = usize::try_from(place).ok().and_then(|place| self.kept.get(place)) else {
-            return self.text(width, height);
+        let Some((old, format)) = usize::try_from(place).ok().and_then(|place| self.kept.get(place)) else {
+            return (self.text(width, height), BitmapFormat::Bit32);
         };
-        let old = old.clone();
+        let (old, format) = (old.clone(), *format);
         let (dx, dy) = (self.chance.size(0..=40), self.chance.size(0..=9));
         let chance = &mut self.chance;
-        Self::painting(width, height, |x, y| {
+        let painting = Self::painting(width, height, |x, y| {
             let at = ((y + dy) % old.height) * old.width + (x + dx) % old.width;
             let pixel = old.pixels.get(at as usize).copied().unwrap_or_default();
             if chance.percent(1) {
@@ -199,7 +199,8 @@ impl Gallery {
             } else {
                 pixel
             }
-        })
+        });
+        (painting, format)
     }
 
     /// A copy of a painting, in a format, to somewhere on the screen.
