@@ -258,7 +258,7 @@ impl Server {
                                 settings: self.config.images,
                                 is_local,
                                 sent: Arc::clone(&self.images_sent),
-                                dictionaries: &open.session.dictionaries,
+                                session: &open.session,
                             };
                             channel::display::run(io, display, images).await
                         }

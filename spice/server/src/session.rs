@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use caraway_display::Dictionaries;
@@ -18,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) id: u32,
     /// GLZ dictionaries, which its displays share.
     pub(crate) dictionaries: Dictionaries,
+    /// What the link delivers in bits a second; 0 = not known.
+    delivery: AtomicU64,
     ended: watch::Sender<bool>,
     open: Mutex<BTreeSet<(u8, u8)>>,
 }
@@ -28,6 +33,16 @@ impl Session {
         let mut ended = self.ended.subscribe();
         // The sender lives in this session, so waiting cannot fail while it is borrowed.
         let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Takes up what the link was measured to deliver, in bits a second.
+    pub(crate) fn set_delivery(&self, bits_per_second: u64) {
+        self.delivery.store(bits_per_second, Ordering::Relaxed);
+    }
+
+    /// What the link delivers, in bits a second, if that was measured.
+    pub(crate) fn delivery(&self) -> Option<u64> {
+        Some(self.delivery.load(Ordering::Relaxed)).filter(|delivery| *delivery > 0)
     }
 
     /// Marks a channel as open; `None` when it is open already.
@@ -74,6 +89,7 @@ impl Sessions {
         let session = Arc::new(Session {
             id,
             dictionaries: Dictionaries::default(),
+            delivery: AtomicU64::new(0),
             ended: watch::Sender::new(false),
             open: Mutex::default(),
         });

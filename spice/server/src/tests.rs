@@ -1,5 +1,7 @@
 //! The server on in-memory streams, spoken to through the client half of the protocol crate.
 
+mod images;
+
 use std::{
     sync::{
         Arc, Mutex,
@@ -102,20 +104,23 @@ struct Fixture {
 }
 
 fn fixture(ticket: Option<&str>) -> Fixture {
-    let display = Display::new(CanvasLimits::default());
+    fixture_of(ticket, &[Display::new(CanvasLimits::default())])
+}
+
+fn fixture_of(ticket: Option<&str>, displays: &[Arc<Display>]) -> Fixture {
     let keyboard = Arc::new(Keyboard::default());
     let server = Server::new(ServerConfig {
         name: "test".to_owned(),
         uuid: [7; 16],
         ticket: ticket.map(ToOwned::to_owned),
-        displays: vec![Arc::clone(&display)],
+        displays: displays.to_vec(),
         images: ImageSettings::default(),
         input: keyboard.clone(),
         observer: None,
     });
     Fixture {
         server,
-        display,
+        display: Arc::clone(&displays[0]),
         keyboard,
     }
 }

@@ -18,7 +18,7 @@ use super::{
     bitmaps::whole_palette,
     counts::{Codec, ImageCounts},
     dictionary::SharedDictionary,
-    measure::{Measure, Work},
+    measure::{Kind, Measure, Work},
 };
 
 /// Bytes of memory for streams that are kept from image to image; larger streams go out in memory of their own.
@@ -146,19 +146,20 @@ impl Codecs {
     }
 
     fn stream_of(&mut self, bitmap: &Bitmap, ask: Ask) -> Option<ImageData> {
-        let choice = match self.choose(bitmap, ask) {
+        let (kind, choice) = self.choose(bitmap, ask);
+        let choice = match choice {
             choice @ Choice::Lz4 => choice,
             choice if ask.dropping => choice,
             _ => Choice::Raw,
         };
-        match self.run(choice, bitmap) {
+        match self.run(kind, choice, bitmap) {
             // What the dictionary refuses.
-            None if matches!(choice, Choice::Glz { .. }) => self.run(Choice::Lz, bitmap),
+            None if matches!(choice, Choice::Glz { .. }) => self.run(kind, Choice::Lz, bitmap),
             data => data,
         }
     }
 
-    fn choose(&self, bitmap: &Bitmap, ask: Ask) -> Choice {
+    fn choose(&self, bitmap: &Bitmap, ask: Ask) -> (Kind, Choice) {
         let ImageSettings { mode, jpeg, zlib } = self.settings;
         let is_open = matches!(mode, Mode::AutoGlz | Mode::AutoLz);
         let graduality = if is_open { graduality(bitmap) } else { None };
@@ -186,11 +187,16 @@ impl Codecs {
             zlib,
             lossy,
         };
-        choose(&picture, &client, &policy, &self.measure.measured())
+        let kind = Kind {
+            is_smooth,
+            is_drawn: picture.is_drawn,
+        };
+        let measured = self.measure.measured(kind);
+        (kind, choose(&picture, &client, &policy, &measured))
     }
 
     /// What a codec makes of a bitmap; `None` when it refuses or makes it longer.
-    fn run(&mut self, choice: Choice, bitmap: &Bitmap) -> Option<ImageData> {
+    fn run(&mut self, kind: Kind, choice: Choice, bitmap: &Bitmap) -> Option<ImageData> {
         let (data, length) = match choice {
             Choice::Raw => return None,
             Choice::Quic => {
@@ -242,6 +248,7 @@ impl Codecs {
             }
         };
         self.measure.note(Work {
+            kind,
             choice,
             pixels: bitmap.data.len(),
             stream: length,

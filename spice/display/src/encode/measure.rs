@@ -7,9 +7,19 @@ use caraway_image::choice::{Choice, Cost, Measured};
 /// Bytes of pixels after which what was seen counts half: so many are encoded within a second or so.
 const MEMORY: u64 = 8 << 20;
 
+/// What a codec makes of an image depends on this more than on anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// It is smooth.
+    pub(super) is_smooth: bool,
+    /// It comes with a command; others are areas of the canvas.
+    pub(super) is_drawn: bool,
+}
+
 /// An image that was encoded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
+    pub(super) kind: Kind,
     pub(super) choice: Choice,
     /// Bytes of pixels.
     pub(super) pixels: usize,
@@ -52,8 +62,8 @@ impl Sums {
 #[derive(Debug, Default)]
 pub(super) struct Measure {
     pub(super) delivery: Option<u64>,
-    /// QUIC, LZ, GLZ, LZ4.
-    codecs: [Sums; 4],
+    /// For each kind: QUIC, LZ, GLZ, LZ4.
+    codecs: [[Sums; 4]; 4],
     /// Images encoded since times were last taken.
     work: Vec<Work>,
 }
@@ -70,16 +80,20 @@ impl Measure {
     /// What was noted since the beginning took so long together. Which part each codec had is not known where there were
     /// several.
     pub(super) fn took(&mut self, time: Duration) {
-        let place = |work: &Work| match work.choice {
-            Choice::Quic => Some(0),
-            Choice::Lz => Some(1),
-            Choice::Glz { .. } => Some(2),
-            Choice::Lz4 => Some(3),
-            Choice::Raw | Choice::Jpeg { .. } | Choice::JpegAlpha { .. } => None,
+        let place = |work: &Work| {
+            let codec = match work.choice {
+                Choice::Quic => 0,
+                Choice::Lz => 1,
+                Choice::Glz { .. } => 2,
+                Choice::Lz4 => 3,
+                Choice::Raw | Choice::Jpeg { .. } | Choice::JpegAlpha { .. } => return None,
+            };
+            Some((row(work.kind), codec))
         };
         let first = self.work.first().and_then(place);
         if self.work.iter().all(|work| place(work) == first)
-            && let Some(sums) = first.and_then(|first| self.codecs.get_mut(first))
+            && let Some((row, codec)) = first
+            && let Some(sums) = self.codecs.get_mut(row).and_then(|row| row.get_mut(codec))
         {
             let pixels = self.work.iter().map(|work| work.pixels).sum();
             let stream = self.work.iter().map(|work| work.stream).sum();
@@ -88,8 +102,9 @@ impl Measure {
         self.work.clear();
     }
 
-    pub(super) fn measured(&self) -> Measured {
-        let [quic, lz, glz, lz4] = self.codecs.map(|sums| sums.cost());
+    pub(super) fn measured(&self, kind: Kind) -> Measured {
+        let sums = self.codecs.get(row(kind)).copied().unwrap_or_default();
+        let [quic, lz, glz, lz4] = sums.map(|sums| sums.cost());
         Measured {
             delivery: self.delivery,
             quic,
@@ -100,12 +115,26 @@ impl Measure {
     }
 }
 
+fn row(kind: Kind) -> usize {
+    usize::from(kind.is_smooth) + 2 * usize::from(kind.is_drawn)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TEXT: Kind = Kind {
+        is_smooth: false,
+        is_drawn: true,
+    };
+
     fn work(choice: Choice, pixels: usize, stream: usize) -> Work {
-        Work { choice, pixels, stream }
+        Work {
+            kind: TEXT,
+            choice,
+            pixels,
+            stream,
+        }
     }
 
     #[test]
@@ -115,7 +144,7 @@ mod tests {
             measure.begin();
             measure.note(work(choice, pixels, stream));
             measure.took(Duration::from_millis(millis));
-            measure.measured()
+            measure.measured(TEXT)
         };
         let first = done(Choice::Lz, 1_000_000, 100_000, 10);
         let cost = |speed, permille| Some(Cost { speed, permille });
@@ -140,10 +169,22 @@ mod tests {
         measure.took(Duration::from_secs(1));
         measure.note(work(Choice::Raw, 100, 100));
         measure.took(Duration::from_secs(1));
-        assert_eq!(measure.measured(), Measured::default());
+        assert_eq!(measure.measured(TEXT), Measured::default());
         measure.note(work(Choice::Lz4, 100, 50));
         measure.took(Duration::ZERO);
-        let instant = measure.measured().lz4.unwrap();
+        let instant = measure.measured(TEXT).lz4.unwrap();
         assert_eq!((instant.speed, instant.permille), (100_000_000_000, 500));
+        for other in [
+            Kind {
+                is_smooth: true,
+                ..TEXT
+            },
+            Kind {
+                is_drawn: false,
+                ..TEXT
+            },
+        ] {
+            assert_eq!(measure.measured(other), Measured::default(), "{other:?}");
+        }
     }
 }

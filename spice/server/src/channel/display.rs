@@ -6,8 +6,7 @@ use std::{
 };
 
 use caraway_display::{
-    Dictionaries, Display, Encoder, EncoderConfig, ImageCounts, ImageSettings, Item, Membership, Mode, Outgoing,
-    ViewerCaps,
+    Display, Encoder, EncoderConfig, ImageCounts, ImageSettings, Item, Membership, Mode, Outgoing, ViewerCaps,
 };
 use caraway_ports::display::CLIENT_CAPABILITY_BYTES;
 use caraway_protocol::{
@@ -22,7 +21,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{Common, Io, common, start_acks};
-use crate::ServeError;
+use crate::{ServeError, session::Session};
 
 /// A client has this long to say INIT.
 const INIT_DEADLINE: Duration = Duration::from_secs(30);
@@ -40,13 +39,13 @@ pub(crate) struct Images<'a> {
     /// The client is on the same machine.
     pub(crate) is_local: bool,
     pub(crate) sent: Arc<ImageCounts>,
-    /// Those of the client.
-    pub(crate) dictionaries: &'a Dictionaries,
+    pub(crate) session: &'a Session,
 }
 
 impl Images<'_> {
     fn join(&self, init: &Init) -> Option<Membership> {
-        self.dictionaries
+        self.session
+            .dictionaries
             .join(init.glz_dictionary_id, init.glz_dictionary_window_size)
     }
 
@@ -99,10 +98,13 @@ where
         let membership = images.join(&init);
         let mut encoder = images.encoder(&caps, membership.as_ref());
         viewer.set_lossy(encoder.may_lose());
+        let mut delivery = None;
         loop {
             while let Some(item) = viewer.next() {
-                if wished.has_changed().unwrap_or(false) {
+                if wished.has_changed().unwrap_or(false) || images.session.delivery() != delivery {
+                    delivery = images.session.delivery();
                     encoder.set_mode(*wished.borrow_and_update());
+                    encoder.set_delivery(delivery);
                     viewer.set_lossy(encoder.may_lose());
                 }
                 let (back, messages) = encode(encoder, item).await?;

@@ -10,7 +10,7 @@ use caraway_protocol::{
     caps::MainCap,
     common::{Ping, Pong, ServerCommon},
     main_channel::{ClientMessage, Init, MouseMode, MouseModes, ServerMessage},
-    ping::PingTracker,
+    ping::{PingTracker, bit_rate},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -56,6 +56,8 @@ struct PulseState {
     pings: PingTracker,
     /// The bit rate has been measured.
     tested: bool,
+    /// The shortest round trip without payload.
+    latency: Option<Duration>,
     /// Since when the writer waits for the client.
     writing: Option<Instant>,
 }
@@ -67,6 +69,7 @@ impl Pulse {
             state: Mutex::new(PulseState {
                 pings: PingTracker::new(),
                 tested: false,
+                latency: None,
                 writing: None,
             }),
         }
@@ -80,12 +83,17 @@ impl Pulse {
         self.lock().pings.ping(self.started.elapsed(), padding)
     }
 
-    fn pong(&self, pong: Pong) {
+    /// Takes up an answer; what the link delivers, in bits a second, when it says so.
+    fn pong(&self, pong: Pong) -> Option<u64> {
         let mut state = self.lock();
-        if let Some(trip) = state.pings.on_pong(pong, self.started.elapsed()) {
-            debug!(round_trip = ?trip.time, padding = trip.padding, "ping");
-            state.tested |= trip.padding == RATE_PING_BYTES;
+        let trip = state.pings.on_pong(pong, self.started.elapsed())?;
+        debug!(round_trip = ?trip.time, padding = trip.padding, "ping");
+        if trip.padding == 0 {
+            state.latency = Some(state.latency.map_or(trip.time, |latency| latency.min(trip.time)));
+            return None;
         }
+        state.tested = true;
+        bit_rate(trip.padding, trip.time, state.latency?)
     }
 
     fn writing(&self, now: bool) {
@@ -171,7 +179,11 @@ where
                 ClientMessage::Common(message) => {
                     match common(&flow, id, &message)? {
                         Common::Done => {}
-                        Common::Pong(pong) => pulse.pong(pong),
+                        Common::Pong(pong) => {
+                            if let Some(delivery) = pulse.pong(pong) {
+                                session.set_delivery(delivery);
+                            }
+                        }
                         Common::Leaving => return Ok(()),
                     }
                     continue;
