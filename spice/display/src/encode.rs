@@ -377,4 +377,6 @@ fn point16(point: Point) -> Point16 {
 }
 
 #[cfg(test)]
+mod codecs_tests;
+#[cfg(test)]
 mod tests;

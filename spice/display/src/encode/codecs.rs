@@ -8,7 +8,7 @@ use caraway_image::{
     jpeg,
     lz::LzEncoder,
     lz4::Lz4Encoder,
-    quic::QuicEncoder,
+    quic::{QuicEncoder, QuicType},
     zlib_glz::ZlibEncoder,
 };
 use caraway_ports::drawing::Bitmap;
@@ -159,7 +159,7 @@ impl Codecs {
         }
     }
 
-    fn choose(&self, bitmap: &Bitmap, ask: Ask) -> (Kind, Choice) {
+    fn choose(&mut self, bitmap: &Bitmap, ask: Ask) -> (Kind, Choice) {
         let ImageSettings { mode, jpeg, zlib } = self.settings;
         let is_open = matches!(mode, Mode::AutoGlz | Mode::AutoLz);
         let graduality = if is_open { graduality(bitmap) } else { None };
@@ -192,7 +192,16 @@ impl Codecs {
             is_drawn: picture.is_drawn,
         };
         let measured = self.measure.measured(kind);
-        (kind, choose(&picture, &client, &policy, &measured))
+        let chosen = choose(&picture, &client, &policy, &measured);
+        // Before the link counts as quicker than any codec, the quick ones are to be known.
+        let can_lz4 = client.has_lz4 && QuicType::of_bitmap(bitmap.format).is_some();
+        let choice = match chosen {
+            Choice::Raw if !is_open || self.is_local || measured.delivery.is_none() => Choice::Raw,
+            Choice::Raw if can_lz4 && measured.lz4.is_none() => Choice::Lz4,
+            Choice::Raw if measured.lz.is_none() => Choice::Lz,
+            chosen => chosen,
+        };
+        (kind, choice)
     }
 
     /// What a codec makes of a bitmap; `None` when it refuses or makes it longer.

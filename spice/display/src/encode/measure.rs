@@ -7,6 +7,9 @@ use caraway_image::choice::{Choice, Cost, Measured};
 /// Bytes of pixels after which what was seen counts half: so many are encoded within a second or so.
 const MEMORY: u64 = 8 << 20;
 
+/// After so many images of a kind a codec that had none of them is not known any more, and is tried again.
+const KNOWN: u32 = 64;
+
 /// What a codec makes of an image depends on this more than on anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
@@ -33,10 +36,13 @@ struct Sums {
     pixels: u64,
     stream: u64,
     nanos: u64,
+    /// Images since the last one of this codec.
+    age: u32,
 }
 
 impl Sums {
     fn add(&mut self, pixels: usize, stream: usize, time: Duration) {
+        self.age = 0;
         self.pixels = self.pixels.saturating_add(pixels as u64);
         self.stream = self.stream.saturating_add(stream as u64);
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -102,8 +108,18 @@ impl Measure {
         self.work.clear();
     }
 
-    pub(super) fn measured(&self, kind: Kind) -> Measured {
-        let sums = self.codecs.get(row(kind)).copied().unwrap_or_default();
+    /// What is known when an image of a kind comes.
+    pub(super) fn measured(&mut self, kind: Kind) -> Measured {
+        let mut sums = [Sums::default(); 4];
+        if let Some(known) = self.codecs.get_mut(row(kind)) {
+            for sums in known.iter_mut() {
+                sums.age += 1;
+                if sums.age > KNOWN {
+                    *sums = Sums::default();
+                }
+            }
+            sums = *known;
+        }
         let [quic, lz, glz, lz4] = sums.map(|sums| sums.cost());
         Measured {
             delivery: self.delivery,
@@ -158,6 +174,20 @@ mod tests {
         // Halves are rounded down.
         assert!((99_000_000..=101_000_000).contains(&last.speed), "{last:?}");
         assert!((99..=100).contains(&last.permille), "{last:?}");
+    }
+
+    #[test]
+    fn a_codec_that_had_no_image_for_long_is_not_known_any_more() {
+        let mut measure = Measure::default();
+        measure.note(work(Choice::Quic, 100, 50));
+        measure.took(Duration::from_secs(1));
+        for at in 0..KNOWN {
+            assert!(measure.measured(TEXT).quic.is_some(), "{at}");
+            measure.note(work(Choice::Lz, 100, 50));
+            measure.took(Duration::from_secs(1));
+        }
+        let later = measure.measured(TEXT);
+        assert!(later.quic.is_none() && later.lz.is_some());
     }
 
     #[test]
