@@ -1,6 +1,8 @@
 //! What our encoders send of random commands and pictures, decoded by our decoders and drawn by our canvas, is what the
 //! canvas has, in every mode; and with JPEG nothing differs that nobody said may.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers are tests too.
+
 mod client;
 
 use std::{collections::BTreeMap, sync::Arc};
