@@ -295,6 +295,11 @@ class Client:
         starts = (primary.data + y * primary.stride for y in range(primary.height))
         return primary.format, primary.width, primary.height, b"".join(ctypes.string_at(at, length) for at in starts)
 
+    def prefer_compression(self, mode: int) -> None:
+        """Asks the server for a mode of compression (SpiceImageCompression)."""
+        # To introspection this is no method, though it takes a channel.
+        SpiceClientGLib.DisplayChannel.display_channel_change_preferred_compression(self._channels["display"], mode)
+
     def mouse_mode(self) -> str:
         """`server` or `client`."""
         mode = self._channels["main"].get_property("mouse-mode")
