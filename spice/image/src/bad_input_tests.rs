@@ -1,5 +1,13 @@
 //! Every stored stream, cut and damaged: an error or a picture of the size announced, and nothing else.
 
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
 use caraway_ports::drawing::{Bitmap, BitmapFormat};
 
 use crate::{
@@ -18,7 +26,7 @@ use crate::{
 type Outcome = Result<(usize, u64), String>;
 
 /// A decoder that knows what the message beside the stream says.
-type Decode = Box<dyn Fn(&[u8]) -> Outcome>;
+type Decode = Box<dyn Fn(&[u8]) -> Outcome + Send + Sync>;
 
 /// A stream and what decodes it.
 struct Case {
@@ -34,6 +42,9 @@ const LIMITS: Limits = Limits {
     max_pixels: 1 << 21,
 };
 
+/// Images of a sequence that a quick test takes.
+const SOME: usize = 20;
+
 fn outcome<E: ToString>(decoded: Result<Bitmap, E>) -> Outcome {
     let bitmap = decoded.map_err(|error| error.to_string())?;
     let needed = u64::from(bitmap.stride) * u64::from(bitmap.height);
@@ -41,7 +52,7 @@ fn outcome<E: ToString>(decoded: Result<Bitmap, E>) -> Outcome {
     Ok((bitmap.data.len(), needed))
 }
 
-fn case(name: &str, stream: Vec<u8>, decode: impl Fn(&[u8]) -> Outcome + 'static) -> Case {
+fn case(name: &str, stream: Vec<u8>, decode: impl Fn(&[u8]) -> Outcome + Send + Sync + 'static) -> Case {
     Case {
         name: name.to_owned(),
         stream,
@@ -106,12 +117,12 @@ fn read_bitmap(vector: &Vector, rows: &[u8]) -> Outcome {
     Ok((0, 0))
 }
 
-/// The images of the sequences, each with the window as it is when it comes; of the long ones the first few.
-fn images() -> Vec<Case> {
+/// At most `most` images of each sequence, each with the window as it is when it comes.
+fn images(most: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for vector in sequences() {
         let mut window = Window::new(budget(&vector));
-        for (index, record) in records(&vector).into_iter().enumerate().take(20) {
+        for (index, record) in records(&vector).into_iter().enumerate().take(most) {
             let name = format!("{} {index}", vector.name);
             let before = window.clone();
             window.decode(&record.stream, &LIMITS).unwrap();
@@ -123,16 +134,24 @@ fn images() -> Vec<Case> {
                         .map_err(|error| error.to_string())
                 }));
             }
+            // An error leaves a window as it was.
+            let kept = Mutex::new(before.clone());
             cases.push(case(&name, record.stream, move |stream| {
-                outcome(before.clone().decode(stream, &LIMITS).map(|image| image.bitmap))
+                let mut window = kept.lock().unwrap();
+                let decoded = window.decode(stream, &LIMITS);
+                if decoded.is_ok() {
+                    window.clone_from(&before);
+                }
+                outcome(decoded.map(|image| image.bitmap))
             }));
         }
     }
     cases
 }
 
-fn cases() -> Vec<Case> {
-    let cases: Vec<Case> = all().iter().flat_map(cases_of).chain(images()).collect();
+/// Every stored stream, and at most `most` images of each sequence.
+fn cases(most: usize) -> Vec<Case> {
+    let cases: Vec<Case> = all().iter().flat_map(cases_of).chain(images(most)).collect();
     assert!(cases.len() > 450, "{}", cases.len());
     for case in &cases {
         let (have, needed) = (case.decode)(&case.stream).unwrap();
@@ -154,29 +173,52 @@ impl Draws {
     }
 }
 
+/// The first `length` bytes of a stream must be an error.
+fn check_part(case: &Case, length: usize) {
+    match (case.decode)(&case.stream[..length]) {
+        // QUIC ends with bits that mean nothing, and rows may be padded.
+        Ok(_) => assert!(
+            case.name.starts_with("quic") || case.name.contains("-pad"),
+            "{} {length}",
+            case.name
+        ),
+        Err(error) => assert!(!error.is_empty()),
+    }
+}
+
 #[test]
 fn a_part_of_a_stream_is_an_error() {
-    for case in cases() {
+    for case in cases(SOME) {
         let length = case.stream.len();
         // All parts of short streams; of long ones some hundred and those that lack least.
         let step = (length / 300).max(1);
         for length in (0..length).step_by(step).chain(length.saturating_sub(16)..length) {
-            match (case.decode)(&case.stream[..length]) {
-                // QUIC ends with bits that mean nothing, and rows may be padded.
-                Ok(_) => assert!(
-                    case.name.starts_with("quic") || case.name.contains("-pad"),
-                    "{} {length}",
-                    case.name
-                ),
-                Err(error) => assert!(!error.is_empty()),
-            }
+            check_part(&case, length);
         }
     }
 }
 
 #[test]
+#[ignore = "takes most of an hour: ci/fuzz/prefixes"]
+fn every_part_of_every_stream_is_an_error() {
+    let cases = cases(usize::MAX);
+    let bytes: usize = cases.iter().map(|case| case.stream.len()).sum();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            (0..case.stream.len()).for_each(|length| check_part(case, length));
+        }
+    };
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+    println!("{bytes} parts of {} streams", cases.len());
+}
+
+#[test]
 fn damaged_streams_decode_or_fail_without_harm() {
-    for (seed, case) in cases().into_iter().enumerate() {
+    for (seed, case) in cases(SOME).into_iter().enumerate() {
         let mut draws = Draws(seed as u64);
         let rounds = if case.stream.len() < 10_000 { 40 } else { 8 };
         for round in 0..rounds {
@@ -200,7 +242,7 @@ fn damaged_streams_decode_or_fail_without_harm() {
 #[test]
 fn bytes_without_sense_decode_or_fail_without_harm() {
     let mut draws = Draws(7);
-    for case in cases().iter().step_by(7) {
+    for case in cases(SOME).iter().step_by(7) {
         // Behind a header that makes sense, everything is random.
         let mut stream = case.stream.clone();
         for byte in stream.iter_mut().skip(36) {
