@@ -42,9 +42,6 @@ const LIMITS: Limits = Limits {
     max_pixels: 1 << 21,
 };
 
-/// Images of a sequence that a quick test takes.
-const SOME: usize = 20;
-
 fn outcome<E: ToString>(decoded: Result<Bitmap, E>) -> Outcome {
     let bitmap = decoded.map_err(|error| error.to_string())?;
     let needed = u64::from(bitmap.stride) * u64::from(bitmap.height);
@@ -117,22 +114,17 @@ fn read_bitmap(vector: &Vector, rows: &[u8]) -> Outcome {
     Ok((0, 0))
 }
 
-/// At most `most` images of each sequence, each with the window as it is when it comes.
-fn images(most: usize) -> Vec<Case> {
+/// The first images of each sequence, each with the window as it is when it comes.
+fn images() -> Vec<Case> {
     let mut cases = Vec::new();
     for vector in sequences() {
         let mut window = Window::new(budget(&vector));
-        for (index, record) in records(&vector).into_iter().enumerate().take(most) {
+        for (index, record) in records(&vector).into_iter().enumerate().take(20) {
             let name = format!("{} {index}", vector.name);
             let before = window.clone();
             window.decode(&record.stream, &LIMITS).unwrap();
             if record.zlib {
-                let size = record.stream.len();
-                cases.push(case(&format!("{name} zlib"), record.payload, move |data| {
-                    let glz = ZlibDecoder::new().decode(data, size as u32, &LIMITS);
-                    glz.map(|glz| (glz.len(), size as u64))
-                        .map_err(|error| error.to_string())
-                }));
+                cases.push(case(&format!("{name} zlib"), record.payload, zlib(record.stream.len())));
             }
             // An error leaves a window as it was.
             let kept = Mutex::new(before.clone());
@@ -149,9 +141,41 @@ fn images(most: usize) -> Vec<Case> {
     cases
 }
 
-/// Every stored stream, and at most `most` images of each sequence.
-fn cases(most: usize) -> Vec<Case> {
-    let cases: Vec<Case> = all().iter().flat_map(cases_of).chain(images(most)).collect();
+/// What takes zlib from a GLZ stream of `size` bytes.
+fn zlib(size: usize) -> impl Fn(&[u8]) -> Outcome {
+    move |data| {
+        let glz = ZlibDecoder::new().decode(data, size as u32, &LIMITS);
+        glz.map(|glz| (glz.len(), size as u64))
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Every part of the images of a sequence, one after the other in one window; how many parts.
+fn check_sequence(vector: &Vector) -> usize {
+    let mut window = Window::new(budget(vector));
+    let mut parts = 0;
+    for (index, record) in records(vector).into_iter().enumerate() {
+        for length in 0..record.stream.len() {
+            let decoded = window.decode(&record.stream[..length], &LIMITS);
+            assert!(decoded.is_err(), "{} {index} {length}", vector.name);
+        }
+        window.decode(&record.stream, &LIMITS).unwrap();
+        parts += record.stream.len();
+        if record.zlib {
+            let zlib = case(
+                &format!("{} {index} zlib", vector.name),
+                record.payload,
+                zlib(record.stream.len()),
+            );
+            (0..zlib.stream.len()).for_each(|length| check_part(&zlib, length));
+            parts += zlib.stream.len();
+        }
+    }
+    parts
+}
+
+fn cases() -> Vec<Case> {
+    let cases: Vec<Case> = all().iter().flat_map(cases_of).chain(images()).collect();
     assert!(cases.len() > 450, "{}", cases.len());
     for case in &cases {
         let (have, needed) = (case.decode)(&case.stream).unwrap();
@@ -188,7 +212,7 @@ fn check_part(case: &Case, length: usize) {
 
 #[test]
 fn a_part_of_a_stream_is_an_error() {
-    for case in cases(SOME) {
+    for case in cases() {
         let length = case.stream.len();
         // All parts of short streams; of long ones some hundred and those that lack least.
         let step = (length / 300).max(1);
@@ -201,10 +225,13 @@ fn a_part_of_a_stream_is_an_error() {
 #[test]
 #[ignore = "takes most of an hour: ci/fuzz/prefixes"]
 fn every_part_of_every_stream_is_an_error() {
-    let cases = cases(usize::MAX);
-    let bytes: usize = cases.iter().map(|case| case.stream.len()).sum();
-    let next = AtomicUsize::new(0);
+    let (cases, sequences): (Vec<_>, _) = (all().iter().flat_map(cases_of).collect(), sequences());
+    let parts = AtomicUsize::new(cases.iter().map(|case: &Case| case.stream.len()).sum());
+    let (next, next_sequence) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
+        while let Some(vector) = sequences.get(next_sequence.fetch_add(1, Ordering::Relaxed)) {
+            parts.fetch_add(check_sequence(vector), Ordering::Relaxed);
+        }
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
             (0..case.stream.len()).for_each(|length| check_part(case, length));
         }
@@ -213,12 +240,12 @@ fn every_part_of_every_stream_is_an_error() {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         (0..threads).for_each(|_| drop(scope.spawn(work)));
     });
-    println!("{bytes} parts of {} streams", cases.len());
+    println!("{} parts", parts.into_inner());
 }
 
 #[test]
 fn damaged_streams_decode_or_fail_without_harm() {
-    for (seed, case) in cases(SOME).into_iter().enumerate() {
+    for (seed, case) in cases().into_iter().enumerate() {
         let mut draws = Draws(seed as u64);
         let rounds = if case.stream.len() < 10_000 { 40 } else { 8 };
         for round in 0..rounds {
@@ -242,7 +269,7 @@ fn damaged_streams_decode_or_fail_without_harm() {
 #[test]
 fn bytes_without_sense_decode_or_fail_without_harm() {
     let mut draws = Draws(7);
-    for case in cases(SOME).iter().step_by(7) {
+    for case in cases().iter().step_by(7) {
         // Behind a header that makes sense, everything is random.
         let mut stream = case.stream.clone();
         for byte in stream.iter_mut().skip(36) {
