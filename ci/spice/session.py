@@ -300,6 +300,11 @@ class Client:
         # To introspection this is no method, though it takes a channel.
         SpiceClientGLib.DisplayChannel.display_channel_change_preferred_compression(self._channels["display"], mode)
 
+    def traffic(self) -> int:
+        """Bytes that the display and cursor channels have received."""
+        channels = [self._channels[name] for name in ("display", "cursor") if name in self._channels]
+        return sum(channel.get_property("total-read-bytes") for channel in channels)
+
     def mouse_mode(self) -> str:
         """`server` or `client`."""
         mode = self._channels["main"].get_property("mouse-mode")

@@ -193,12 +193,12 @@ impl Codecs {
         };
         let measured = self.measure.measured(kind);
         let chosen = choose(&picture, &client, &policy, &measured);
-        // Before the link counts as quicker than any codec, the quick ones are to be known.
+        // The link is not this client's alone: where it is quicker than any codec, a quick codec still saves most of it.
         let can_lz4 = client.has_lz4 && QuicType::of_bitmap(bitmap.format).is_some();
         let choice = match chosen {
-            Choice::Raw if !is_open || self.is_local || measured.delivery.is_none() => Choice::Raw,
-            Choice::Raw if can_lz4 && measured.lz4.is_none() => Choice::Lz4,
-            Choice::Raw if measured.lz.is_none() => Choice::Lz,
+            Choice::Raw if !is_open || self.is_local => Choice::Raw,
+            Choice::Raw if can_lz4 => Choice::Lz4,
+            Choice::Raw => Choice::Lz,
             chosen => chosen,
         };
         (kind, choice)
