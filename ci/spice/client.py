@@ -13,7 +13,7 @@
 A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
 motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
 wait-equal (file, out), wait-blank, screenshot (out), marks (width, height), console, wait-text (text, lines),
-mouse-mode, monitors (count), cursor, settle (quiet); those that wait take `seconds`.
+mouse-mode, monitors (count), cursor, traffic, settle (quiet); those that wait take `seconds`.
 Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
 """
 
@@ -156,6 +156,9 @@ class Steps:
             lambda _seen: any(mark[1:] == (width, height) for mark in self._client.marks), seconds, f"{width}x{height}"
         )
         return {"marks": self._client.marks}
+
+    def do_traffic(self) -> dict:
+        return {"bytes": self._client.traffic()}
 
     def do_settle(self, quiet: float = 0.2, seconds: float = SECONDS) -> None:
         self._client.settle(quiet, seconds)

@@ -295,6 +295,11 @@ class Client:
         starts = (primary.data + y * primary.stride for y in range(primary.height))
         return primary.format, primary.width, primary.height, b"".join(ctypes.string_at(at, length) for at in starts)
 
+    def traffic(self) -> int:
+        """Bytes that the display and cursor channels have received."""
+        channels = [self._channels[name] for name in ("display", "cursor") if name in self._channels]
+        return sum(channel.get_property("total-read-bytes") for channel in channels)
+
     def mouse_mode(self) -> str:
         """`server` or `client`."""
         mode = self._channels["main"].get_property("mouse-mode")

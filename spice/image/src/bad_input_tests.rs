@@ -1,5 +1,13 @@
 //! Every stored stream, cut and damaged: an error or a picture of the size announced, and nothing else.
 
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
 use caraway_ports::drawing::{Bitmap, BitmapFormat};
 
 use crate::{
@@ -18,7 +26,7 @@ use crate::{
 type Outcome = Result<(usize, u64), String>;
 
 /// A decoder that knows what the message beside the stream says.
-type Decode = Box<dyn Fn(&[u8]) -> Outcome>;
+type Decode = Box<dyn Fn(&[u8]) -> Outcome + Send + Sync>;
 
 /// A stream and what decodes it.
 struct Case {
@@ -41,7 +49,7 @@ fn outcome<E: ToString>(decoded: Result<Bitmap, E>) -> Outcome {
     Ok((bitmap.data.len(), needed))
 }
 
-fn case(name: &str, stream: Vec<u8>, decode: impl Fn(&[u8]) -> Outcome + 'static) -> Case {
+fn case(name: &str, stream: Vec<u8>, decode: impl Fn(&[u8]) -> Outcome + Send + Sync + 'static) -> Case {
     Case {
         name: name.to_owned(),
         stream,
@@ -106,7 +114,7 @@ fn read_bitmap(vector: &Vector, rows: &[u8]) -> Outcome {
     Ok((0, 0))
 }
 
-/// The images of the sequences, each with the window as it is when it comes; of the long ones the first few.
+/// The first images of each sequence, each with the window as it is when it comes.
 fn images() -> Vec<Case> {
     let mut cases = Vec::new();
     for vector in sequences() {
@@ -116,19 +124,54 @@ fn images() -> Vec<Case> {
             let before = window.clone();
             window.decode(&record.stream, &LIMITS).unwrap();
             if record.zlib {
-                let size = record.stream.len();
-                cases.push(case(&format!("{name} zlib"), record.payload, move |data| {
-                    let glz = ZlibDecoder::new().decode(data, size as u32, &LIMITS);
-                    glz.map(|glz| (glz.len(), size as u64))
-                        .map_err(|error| error.to_string())
-                }));
+                cases.push(case(&format!("{name} zlib"), record.payload, zlib(record.stream.len())));
             }
+            // An error leaves a window as it was.
+            let kept = Mutex::new(before.clone());
             cases.push(case(&name, record.stream, move |stream| {
-                outcome(before.clone().decode(stream, &LIMITS).map(|image| image.bitmap))
+                let mut window = kept.lock().unwrap();
+                let decoded = window.decode(stream, &LIMITS);
+                if decoded.is_ok() {
+                    window.clone_from(&before);
+                }
+                outcome(decoded.map(|image| image.bitmap))
             }));
         }
     }
     cases
+}
+
+/// What takes zlib from a GLZ stream of `size` bytes.
+fn zlib(size: usize) -> impl Fn(&[u8]) -> Outcome {
+    move |data| {
+        let glz = ZlibDecoder::new().decode(data, size as u32, &LIMITS);
+        glz.map(|glz| (glz.len(), size as u64))
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Every part of the images of a sequence, one after the other in one window; how many parts.
+fn check_sequence(vector: &Vector) -> usize {
+    let mut window = Window::new(budget(vector));
+    let mut parts = 0;
+    for (index, record) in records(vector).into_iter().enumerate() {
+        for length in 0..record.stream.len() {
+            let decoded = window.decode(&record.stream[..length], &LIMITS);
+            assert!(decoded.is_err(), "{} {index} {length}", vector.name);
+        }
+        window.decode(&record.stream, &LIMITS).unwrap();
+        parts += record.stream.len();
+        if record.zlib {
+            let zlib = case(
+                &format!("{} {index} zlib", vector.name),
+                record.payload,
+                zlib(record.stream.len()),
+            );
+            (0..zlib.stream.len()).for_each(|length| check_part(&zlib, length));
+            parts += zlib.stream.len();
+        }
+    }
+    parts
 }
 
 fn cases() -> Vec<Case> {
@@ -154,6 +197,19 @@ impl Draws {
     }
 }
 
+/// The first `length` bytes of a stream must be an error.
+fn check_part(case: &Case, length: usize) {
+    match (case.decode)(&case.stream[..length]) {
+        // QUIC ends with bits that mean nothing, and rows may be padded.
+        Ok(_) => assert!(
+            case.name.starts_with("quic") || case.name.contains("-pad"),
+            "{} {length}",
+            case.name
+        ),
+        Err(error) => assert!(!error.is_empty()),
+    }
+}
+
 #[test]
 fn a_part_of_a_stream_is_an_error() {
     for case in cases() {
@@ -161,17 +217,30 @@ fn a_part_of_a_stream_is_an_error() {
         // All parts of short streams; of long ones some hundred and those that lack least.
         let step = (length / 300).max(1);
         for length in (0..length).step_by(step).chain(length.saturating_sub(16)..length) {
-            match (case.decode)(&case.stream[..length]) {
-                // QUIC ends with bits that mean nothing, and rows may be padded.
-                Ok(_) => assert!(
-                    case.name.starts_with("quic") || case.name.contains("-pad"),
-                    "{} {length}",
-                    case.name
-                ),
-                Err(error) => assert!(!error.is_empty()),
-            }
+            check_part(&case, length);
         }
     }
+}
+
+#[test]
+#[ignore = "takes most of an hour: ci/fuzz/prefixes"]
+fn every_part_of_every_stream_is_an_error() {
+    let (cases, sequences): (Vec<_>, _) = (all().iter().flat_map(cases_of).collect(), sequences());
+    let parts = AtomicUsize::new(cases.iter().map(|case: &Case| case.stream.len()).sum());
+    let (next, next_sequence) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        while let Some(vector) = sequences.get(next_sequence.fetch_add(1, Ordering::Relaxed)) {
+            parts.fetch_add(check_sequence(vector), Ordering::Relaxed);
+        }
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            (0..case.stream.len()).for_each(|length| check_part(case, length));
+        }
+    };
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+    println!("{} parts", parts.into_inner());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! SPICE image codecs: encoders and decoders without I/O.
 #![forbid(unsafe_code)]
 
+mod bands;
 pub mod bitmap;
 pub mod choice;
 pub mod color;

@@ -3,6 +3,8 @@
 //!
 //! Size and stride are not in the stream: rows are tight, and the size is that of the image's descriptor.
 
+use std::num::NonZeroUsize;
+
 use bytes::Bytes;
 use caraway_ports::{
     display::Pixels,
@@ -12,7 +14,7 @@ use lz4_flex::block::{self, CompressTable, DecompressError, get_maximum_output_s
 use thiserror::Error;
 
 use crate::{
-    Limits,
+    Limits, bands,
     rows::{Rows, SourceError},
 };
 
@@ -163,23 +165,40 @@ fn reason(error: &DecompressError) -> &'static str {
 }
 
 /// Encodes images, with memory of its own that it uses again.
+#[derive(Debug)]
 pub struct Lz4Encoder {
-    table: CompressTable,
-    scratch: Vec<u8>,
+    threads: NonZeroUsize,
+    /// One for each thread there was something to do for.
+    workers: Vec<Worker>,
+    /// A stream's blocks.
+    blocks: Vec<Block>,
+}
+
+/// What a thread needs to compress.
+struct Worker(CompressTable);
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self(CompressTable::large())
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+/// A block in memory that is longer.
+#[derive(Debug, Default)]
+struct Block {
+    memory: Vec<u8>,
+    used: usize,
 }
 
 impl Default for Lz4Encoder {
     fn default() -> Self {
-        Self {
-            table: CompressTable::large(),
-            scratch: Vec::new(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Lz4Encoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lz4Encoder").finish_non_exhaustive()
+        Self::with_threads(NonZeroUsize::MIN)
     }
 }
 
@@ -188,6 +207,16 @@ impl Lz4Encoder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One that has the blocks of large images encoded by so many threads at the same time; the streams are the same.
+    #[must_use]
+    pub const fn with_threads(threads: NonZeroUsize) -> Self {
+        Self {
+            threads,
+            workers: Vec::new(),
+            blocks: Vec::new(),
+        }
     }
 
     /// Encodes a bitmap; rows stay in their order.
@@ -219,18 +248,39 @@ impl Lz4Encoder {
         let block_bytes = (BLOCK_BYTES / row_bytes).max(1) * row_bytes;
         let mut out = Vec::with_capacity(HEADER_BYTES + data.len() / 4);
         out.extend_from_slice(&[u8::from(rows.top_down), rows.format as u8]);
-        for part in data.chunks(block_bytes) {
-            let most = get_maximum_output_size(part.len());
-            if self.scratch.len() < most {
-                self.scratch.resize(most, 0);
+        let threads = self.threads.get().min(data.len().div_ceil(block_bytes));
+        if self.workers.len() < threads {
+            self.workers.resize_with(threads, Worker::default);
+        }
+        let workers = self.workers.get_mut(..threads).unwrap_or_default();
+        // A single thread puts one block after the other, and keeps none.
+        let several = if threads > 1 { usize::MAX } else { block_bytes };
+        for part in data.chunks(several) {
+            self.blocks
+                .resize_with(part.len().div_ceil(block_bytes), Block::default);
+            let jobs = part.chunks(block_bytes).zip(&mut self.blocks);
+            bands::share(workers, jobs, |worker, (part, block)| block.fill(part, worker));
+            for block in &self.blocks {
+                // None is empty but one that did not fit, which is not so with the room it has.
+                if block.used == 0 {
+                    return Err(too_large);
+                }
+                out.extend_from_slice(&(block.used as u32).to_be_bytes());
+                out.extend_from_slice(block.memory.get(..block.used).unwrap_or_default());
             }
-            let count = block::compress_into_with_table(part, &mut self.scratch, &mut self.table);
-            // The scratch has the room that the block format can need at most.
-            let count = count.map_err(|_| too_large.clone())?;
-            out.extend_from_slice(&(count as u32).to_be_bytes());
-            out.extend_from_slice(self.scratch.get(..count).unwrap_or_default());
         }
         Ok(out)
+    }
+}
+
+impl Block {
+    /// Compresses `part` into it; nothing is in it if that fails.
+    fn fill(&mut self, part: &[u8], Worker(table): &mut Worker) {
+        let most = get_maximum_output_size(part.len());
+        if self.memory.len() < most {
+            self.memory.resize(most, 0);
+        }
+        self.used = block::compress_into_with_table(part, &mut self.memory, table).unwrap_or_default();
     }
 }
 

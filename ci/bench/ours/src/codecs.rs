@@ -1,11 +1,14 @@
 //! The codecs by name.
 
+use std::num::NonZeroUsize;
+
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use caraway_image::{
     Limits,
     glz::{Dictionary, Window, WindowBudget},
     lz::{LzDecoder, LzEncoder, LzImage, LzType},
+    lz4::{self, Lz4Encoder},
     quic::{QuicDecoder, QuicEncoder, QuicImage, QuicType},
 };
 use caraway_ports::drawing::{Bitmap, BitmapFormat};
@@ -42,6 +45,15 @@ impl Kind {
         })
     }
 
+    /// How a bitmap stores such pixels, for codecs that take bitmaps.
+    fn bitmap(self) -> Result<BitmapFormat> {
+        Ok(match self {
+            Self::Rgb32 => BitmapFormat::Bit32,
+            Self::Rgba => BitmapFormat::Rgba,
+            _ => bail!("GLZ and LZ4 are measured with RGB32 and RGBA"),
+        })
+    }
+
     const fn lz(self) -> LzType {
         match self {
             Self::Rgb16 => LzType::Rgb16,
@@ -61,18 +73,39 @@ pub(crate) struct Picture {
     pub(crate) rows: Bytes,
 }
 
+impl Picture {
+    /// As a bitmap that shares the rows.
+    fn bitmap(&self) -> Result<Bitmap> {
+        Ok(Bitmap {
+            format: self.kind.bitmap()?,
+            width: self.width,
+            height: self.height,
+            stride: self.width * 4,
+            top_down: true,
+            palette: None,
+            data: self.rows.clone(),
+        })
+    }
+}
+
 /// A codec with the memory it keeps between pictures.
 pub(crate) enum Codec {
     Quic(Box<QuicEncoder>, Box<QuicDecoder>),
     Lz(Box<LzEncoder>, Box<LzDecoder>),
+    Lz4(Box<Lz4Encoder>, Bytes),
     Glz(Box<Glz>),
 }
 
 impl Codec {
+    /// One of them; with `-bands` behind the name its encoder cuts a picture into bands for two threads.
     pub(crate) fn named(name: &str) -> Result<Self> {
+        let two = NonZeroUsize::MIN.saturating_add(1);
         Ok(match name {
             "quic" => Self::Quic(Box::default(), Box::default()),
             "lz" => Self::Lz(Box::default(), Box::default()),
+            "lz-bands" => Self::Lz(Box::new(LzEncoder::with_threads(two)), Box::default()),
+            "lz4" => Self::Lz4(Box::default(), Bytes::new()),
+            "lz4-bands" => Self::Lz4(Box::new(Lz4Encoder::with_threads(two)), Bytes::new()),
             "glz" => Self::Glz(Box::default()),
             _ => bail!("no codec {name:?}"),
         })
@@ -101,7 +134,8 @@ impl Codec {
                 };
                 encoder.encode(&image, out)?;
             }
-            Self::Glz(glz) => *out = glz.encode(picture)?,
+            Self::Lz4(encoder, _) => *out = encoder.encode_bitmap(&picture.bitmap()?)?,
+            Self::Glz(glz) => *out = glz.encode(picture, std::mem::take(out))?,
         }
         Ok(())
     }
@@ -115,6 +149,13 @@ impl Codec {
             Self::Lz(_, decoder) => {
                 decoder.decode(stream, &limits, out)?;
             }
+            // Into new memory, as GLZ.
+            Self::Lz4(_, decoded) => {
+                *decoded = Bytes::new();
+                *decoded = lz4::decode(stream, picture.width, picture.height, &limits)?.data;
+                ensure!(decoded.len() == picture.rows.len(), "{} bytes of rows", decoded.len());
+                return Ok(());
+            }
             Self::Glz(glz) => return glz.decode(picture, stream),
         }
         ensure!(out.len() == picture.rows.len(), "{} bytes of rows", out.len());
@@ -123,8 +164,10 @@ impl Codec {
 
     /// Copies what was decoded to `out`, when decoding does not: it uses memory of its own.
     pub(crate) fn collect(&self, out: &mut Vec<u8>) {
-        if let Self::Glz(glz) = self {
-            *out = glz.decoded.to_vec();
+        match self {
+            Self::Glz(glz) => *out = glz.decoded.to_vec(),
+            Self::Lz4(_, decoded) => *out = decoded.to_vec(),
+            Self::Quic(..) | Self::Lz(..) => {}
         }
     }
 }
@@ -139,26 +182,13 @@ pub(crate) struct Glz {
 
 impl Glz {
     /// The dictionary has room for one picture, so that each leaves before the next is looked at.
-    fn encode(&mut self, picture: &Picture) -> Result<Vec<u8>> {
+    fn encode(&mut self, picture: &Picture, memory: Vec<u8>) -> Result<Vec<u8>> {
         let dictionary = match self.dictionary.take() {
             Some(dictionary) => dictionary,
             None => Dictionary::new(picture.width * picture.height + 1)?,
         };
         let dictionary = self.dictionary.insert(dictionary);
-        let bitmap = Bitmap {
-            format: match picture.kind {
-                Kind::Rgb32 => BitmapFormat::Bit32,
-                Kind::Rgba => BitmapFormat::Rgba,
-                _ => bail!("GLZ is measured with RGB32 and RGBA"),
-            },
-            width: picture.width,
-            height: picture.height,
-            stride: picture.width * 4,
-            top_down: true,
-            palette: None,
-            data: picture.rows.clone(),
-        };
-        Ok(dictionary.encode_bitmap(&bitmap)?.data)
+        Ok(dictionary.encode_bitmap_into(&picture.bitmap()?, memory)?.data)
     }
 
     /// Into a new window and new memory, as a client does.

@@ -158,7 +158,15 @@ impl Dictionary {
     /// Formats with a palette or of alpha alone, a bitmap whose rows are not there, one as large as the window, a
     /// frozen dictionary.
     pub fn encode_bitmap(&mut self, bitmap: &Bitmap) -> Result<GlzStream, DictionaryError> {
-        self.encode(&Rows::of_bitmap(bitmap)?)
+        self.encode(&Rows::of_bitmap(bitmap)?, Vec::new())
+    }
+
+    /// As [`encode_bitmap`](Self::encode_bitmap), into memory the caller no longer needs: what it holds is dropped.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode_bitmap_into(&mut self, bitmap: &Bitmap, memory: Vec<u8>) -> Result<GlzStream, DictionaryError> {
+        self.encode(&Rows::of_bitmap(bitmap)?, memory)
     }
 
     /// Encodes a part of a surface: RGB32 for xRGB and 565, RGBA for ARGB, RGB16 for 555.
@@ -166,10 +174,10 @@ impl Dictionary {
     /// # Errors
     /// Surfaces of alpha alone, rows that are not there, a part as large as the window, a frozen dictionary.
     pub fn encode_pixels(&mut self, pixels: &Pixels) -> Result<GlzStream, DictionaryError> {
-        self.encode(&Rows::of_pixels(pixels)?)
+        self.encode(&Rows::of_pixels(pixels)?, Vec::new())
     }
 
-    fn encode(&mut self, rows: &Rows) -> Result<GlzStream, DictionaryError> {
+    fn encode(&mut self, rows: &Rows, memory: Vec<u8>) -> Result<GlzStream, DictionaryError> {
         let kind = match rows.format {
             BitmapFormat::Bit16 => GlzType::Rgb16,
             BitmapFormat::Bit24 => GlzType::Rgb24,
@@ -190,11 +198,13 @@ impl Dictionary {
         let next_id = id.checked_add(1).ok_or(DictionaryError::Spent(id))?;
         // Below the pixels of the window.
         let pixels = width as usize * height as usize;
-        let memory = self.store.make_room(pixels, self.window);
+        let units = self.store.make_room(pixels, self.window);
         let win_head_dist = self.store.images() as u32;
-        let image = Stored::new(kind, pixels, rows.top_first(), memory);
+        let image = Stored::new(kind, pixels, rows.top_first(), units);
 
-        let mut data = Vec::with_capacity(HEADER_BYTES + pixels / 4);
+        let mut data = memory;
+        data.clear();
+        data.reserve(HEADER_BYTES + pixels / 4);
         for word in [MAGIC, VERSION] {
             data.extend_from_slice(&word.to_be_bytes());
         }

@@ -25,13 +25,22 @@ impl Word for u32 {
     }
 }
 
-/// Compares chunks of `N`, which the compiler makes a few vector instructions each, then what is left one by one.
+/// Compares chunks of `N`, which the compiler makes a few vector instructions each, and within the first two that differ
+/// counts without branches: where matches end has no pattern.
+#[inline]
 fn common<T: Word, const N: usize>(a: &[T], b: &[T]) -> usize {
-    let same = |(a, b): &(&[T; N], &[T; N])| {
-        let differences = a.iter().zip(b.iter()).map(|(a, b)| *a ^ *b);
-        differences.fold(T::default(), |all, one| all | one) == T::default()
-    };
-    let whole = a.as_chunks().0.iter().zip(b.as_chunks().0).take_while(same).count() * N;
+    let mut whole = 0;
+    for (a, b) in a.as_chunks::<N>().0.iter().zip(b.as_chunks::<N>().0) {
+        let differ = a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .fold(0u32, |all, (at, (a, b))| all | u32::from(a != b) << at);
+        if differ != 0 {
+            return whole + differ.trailing_zeros() as usize;
+        }
+        whole += N;
+    }
     let (a, b) = (a.get(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
     whole + a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

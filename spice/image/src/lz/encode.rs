@@ -1,5 +1,7 @@
 //! Writing a stream.
 
+use std::num::NonZeroUsize;
+
 use caraway_ports::{
     display::Pixels,
     drawing::{Bitmap, SurfaceFormat},
@@ -11,7 +13,7 @@ use super::{
     sink::Sink,
     units::Unit as _,
 };
-use crate::color;
+use crate::{bands, color};
 
 /// Encodes an image. The unused byte of RGB32 and bit 15 of RGB16 are not kept.
 ///
@@ -45,15 +47,63 @@ pub fn encode_pixels(pixels: &Pixels) -> Result<Vec<u8>, LzError> {
 }
 
 /// Encodes one image after the other, with memory of its own that it takes once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LzEncoder {
-    table: Table,
-    sink: Sink,
+    threads: NonZeroUsize,
+    /// One for each thread there was something to do for.
+    workers: Vec<Worker>,
+    /// The passes of each band, where there are several.
+    bands: Vec<[Vec<u8>; 2]>,
     /// Rows without padding, where the input has them otherwise.
     rows: Vec<u8>,
+}
+
+impl Default for LzEncoder {
+    fn default() -> Self {
+        Self::with_threads(NonZeroUsize::MIN)
+    }
+}
+
+/// The memory of a thread.
+#[derive(Debug, Default)]
+struct Worker {
+    table: Table,
+    sink: Sink,
     /// Pixels of three bytes, widened.
     wide: Vec<[u8; 4]>,
     alpha: Vec<u8>,
+}
+
+impl Worker {
+    /// Adds the pass over the units of rows, if there is one besides that over alpha.
+    fn colours(&mut self, kind: LzType, rows: &[u8], out: &mut Vec<u8>) {
+        let Self { table, sink, wide, .. } = self;
+        match kind {
+            LzType::Plt1Le | LzType::Plt1Be | LzType::Plt4Le | LzType::Plt4Be | LzType::Plt8 | LzType::A8 => {
+                pass(rows, table, sink, out);
+            }
+            LzType::Rgb16 => pass(rows.as_chunks::<2>().0, table, sink, out),
+            LzType::Rgb24 => {
+                // They are stored as the literals of a stream are.
+                let pixels = rows.len() / 3;
+                wide.resize(pixels, [0; 4]);
+                <[u8; 4]>::literals(rows, wide, pixels);
+                pass(wide, table, sink, out);
+            }
+            LzType::Rgb32 | LzType::Rgba => pass(rows.as_chunks::<4>().0, table, sink, out),
+            LzType::Xxxa => {}
+        }
+    }
+
+    /// Adds the pass over the alpha of rows, if their type has one of its own.
+    fn alpha(&mut self, kind: LzType, rows: &[u8], out: &mut Vec<u8>) {
+        if matches!(kind, LzType::Rgba | LzType::Xxxa) {
+            let Self { table, sink, alpha, .. } = self;
+            alpha.clear();
+            alpha.extend(rows.as_chunks::<4>().0.iter().map(|[.., alpha]| *alpha));
+            pass(alpha, table, sink, out);
+        }
+    }
 }
 
 /// Type, sides and row order of the picture in a stream.
@@ -77,6 +127,19 @@ impl Shape {
         }
         Ok(needed)
     }
+
+    /// The begin of the stream.
+    fn header(self) -> [u8; HEADER_BYTES] {
+        // All rows together fit 30 bits, and so does one.
+        let stride = self.kind.row_bytes(self.width) as u32;
+        let (kind, top_down) = (self.kind as u32, u32::from(self.top_down));
+        let words = [MAGIC, VERSION, kind, self.width, self.height, stride, top_down];
+        let mut header = [0; HEADER_BYTES];
+        for (to, word) in header.as_chunks_mut().0.iter_mut().zip(words) {
+            *to = word.to_be_bytes();
+        }
+        header
+    }
 }
 
 impl LzEncoder {
@@ -84,6 +147,18 @@ impl LzEncoder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An encoder that has large images encoded in bands of rows by so many threads at the same time. A stream is longer
+    /// than that of a single thread by what a band could repeat of the one above.
+    #[must_use]
+    pub const fn with_threads(threads: NonZeroUsize) -> Self {
+        Self {
+            threads,
+            workers: Vec::new(),
+            bands: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// Encodes an image into `stream`, which holds nothing else afterwards.
@@ -189,43 +264,32 @@ impl LzEncoder {
 
     /// Encodes rows without padding, as many bytes as the shape has.
     fn tight(&mut self, shape: Shape, rows: &[u8], stream: &mut Vec<u8>) {
-        stream.clear();
-        stream.reserve(HEADER_BYTES);
-        // All rows together fit 30 bits, and so does one.
-        let stride = shape.kind.row_bytes(shape.width) as u32;
-        let (kind, top_down) = (shape.kind as u32, u32::from(shape.top_down));
-        for word in [MAGIC, VERSION, kind, shape.width, shape.height, stride, top_down] {
-            stream.extend_from_slice(&word.to_be_bytes());
+        let (kind, height) = (shape.kind, shape.height as usize);
+        let band = bands::rows_in_band(rows.len(), height, self.threads);
+        let count = height.div_ceil(band);
+        let workers = self.threads.get().min(count);
+        if self.workers.len() < workers {
+            self.workers.resize_with(workers, Worker::default);
         }
-        let Self {
-            table,
-            sink,
-            wide,
-            alpha,
-            ..
-        } = self;
-        match shape.kind {
-            LzType::Plt1Le | LzType::Plt1Be | LzType::Plt4Le | LzType::Plt4Be | LzType::Plt8 | LzType::A8 => {
-                pass(rows, table, sink, stream);
-            }
-            LzType::Rgb16 => pass(rows.as_chunks::<2>().0, table, sink, stream),
-            LzType::Rgb24 => {
-                // They are stored as the literals of a stream are.
-                let pixels = rows.len() / 3;
-                wide.resize(pixels, [0; 4]);
-                <[u8; 4]>::literals(rows, wide, pixels);
-                pass(wide, table, sink, stream);
-            }
-            LzType::Rgb32 => pass(rows.as_chunks::<4>().0, table, sink, stream),
-            LzType::Rgba | LzType::Xxxa => {
-                let pixels = rows.as_chunks::<4>().0;
-                if shape.kind == LzType::Rgba {
-                    pass(pixels, table, sink, stream);
-                }
-                alpha.clear();
-                alpha.extend(pixels.iter().map(|[.., alpha]| *alpha));
-                pass(alpha, table, sink, stream);
-            }
+        let workers = self.workers.get_mut(..workers).unwrap_or_default();
+        if let ([worker], 1) = (&mut *workers, count) {
+            stream.clear();
+            stream.extend_from_slice(&shape.header());
+            worker.colours(kind, rows, stream);
+            worker.alpha(kind, rows, stream);
+            return;
         }
+        self.bands.resize_with(count, Default::default);
+        // Matches are told by their distance, so that bands one after the other are a pass over all rows.
+        let jobs = rows.chunks(band * (rows.len() / height)).zip(&mut self.bands);
+        bands::share(workers, jobs, |worker, (rows, [colours, alpha])| {
+            colours.clear();
+            worker.colours(kind, rows, colours);
+            alpha.clear();
+            worker.alpha(kind, rows, alpha);
+        });
+        let (colours, alpha): (Vec<_>, Vec<_>) = self.bands.iter().map(|[colours, alpha]| (colours, alpha)).unzip();
+        let passes = colours.into_iter().chain(alpha);
+        bands::join(workers, &shape.header(), passes.map(Vec::as_slice), stream);
     }
 }

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use caraway_ports::{display::Pixels, drawing::SurfaceFormat};
 use proptest::{collection::vec, prelude::*};
 
@@ -387,6 +389,41 @@ fn matches_of_every_distance_and_length_end_anywhere() {
                     assert!(plainly_decoded(&stream, kind, width, 1).unwrap() == decoded(&stream).data);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn bands_are_one_stream() {
+    let (width, height) = (700u32, 1021u32);
+    for kind in (1..=11).filter_map(LzType::from_raw) {
+        let bytes = kind.row_bytes(width) * u64::from(height);
+        // Rows that come again after a while, and some that do not.
+        let byte = |at: u64| if at % 0x1_0000 < 0x8000 { at / 3 % 251 } else { (at * at) >> 7 } as u8;
+        let mut image = LzImage {
+            kind,
+            width,
+            height,
+            top_down: false,
+            data: (0..bytes).map(byte).collect(),
+        };
+        // What the type does not keep.
+        image.data = decoded(&encode(&image).unwrap()).data;
+        for threads in [2, 3, 16].map(|threads| NonZeroUsize::new(threads).unwrap()) {
+            let mut encoder = LzEncoder::with_threads(threads);
+            let mut stream = Vec::new();
+            for _ in 0..2 {
+                encoder.encode(&image, &mut stream).unwrap();
+                assert!(decoded(&stream) == image, "{kind:?} on {threads} threads");
+            }
+            // A small image next.
+            let small = LzImage {
+                height: 1,
+                data: image.data.slice(..kind.row_bytes(width) as usize),
+                ..image.clone()
+            };
+            encoder.encode(&small, &mut stream).unwrap();
+            assert!(stream == encode(&small).unwrap());
         }
     }
 }

@@ -71,6 +71,12 @@ fn large_images_are_cut_into_blocks_of_whole_rows() {
     };
     let stream = Lz4Encoder::new().encode_bitmap(&bitmap).unwrap();
     assert_eq!(decoded(&stream, width, height), bitmap);
+    for threads in [2, 3, 16].map(|threads| NonZeroUsize::new(threads).unwrap()) {
+        let mut encoder = Lz4Encoder::with_threads(threads);
+        for _ in 0..2 {
+            assert!(encoder.encode_bitmap(&bitmap).unwrap() == stream, "{threads} threads");
+        }
+    }
     let mut rest = &stream[HEADER_BYTES..];
     let mut blocks = 0;
     while !rest.is_empty() {
