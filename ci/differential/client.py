@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""ci/differential/client.py PORT [DISPLAYS]: spice-gtk for the differential test. Prints {"ready": true} when it is connected.
+"""ci/differential/client.py PORT [DISPLAYS [MODE]]: spice-gtk for the differential test. Prints {"ready": true} when it is connected
+and, if a mode of compression is named by its number, has asked for it.
 
 A line of standard input is the number of a barrier and that of a display: the barrier is waited for, and the display's
 primary surface printed, a JSON object with `format`, `width`, `height` and `rows` in base 64. The exit code is 1 when the connection breaks.
@@ -22,6 +23,8 @@ def main() -> int:
     client = session.Client({"host": "127.0.0.1", "port": sys.argv[1]}, further=range(1, displays))
     client.connect(SECONDS)
     client.wait_mark(SECONDS)
+    if len(sys.argv) > 3:
+        client.prefer_compression(int(sys.argv[3]))
     print(json.dumps({"ready": True}), flush=True)
     for line in client.lines(sys.stdin):
         barrier, display = map(int, line.split())

@@ -21,12 +21,12 @@ class Ended(Failed):
 class Pair:
     """The server with our canvas, and a client that looks at it."""
 
-    def __init__(self, server: list[str], displays: int = 1) -> None:
+    def __init__(self, server: list[str], displays: int = 1, wish: int | None = None) -> None:
         self._errors = tempfile.TemporaryFile("w+")
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.server = subprocess.Popen(server, **pipes)
         port = json.loads(self.server.stdout.readline())["port"]
-        self.client = subprocess.Popen([CLIENT, str(port), str(displays)], stderr=self._errors, **pipes)
+        self.client = subprocess.Popen([CLIENT, str(port), str(displays), *([] if wish is None else [str(wish)])], stderr=self._errors, **pipes)
         self._answer(self.client)
 
     def __enter__(self) -> "Pair":

@@ -300,6 +300,11 @@ class Client:
         channels = [self._channels[name] for name in ("display", "cursor") if name in self._channels]
         return sum(channel.get_property("total-read-bytes") for channel in channels)
 
+    def prefer_compression(self, mode: int) -> None:
+        """Asks the server for a mode of compression (SpiceImageCompression)."""
+        # To introspection this is no method, though it takes a channel.
+        SpiceClientGLib.DisplayChannel.display_channel_change_preferred_compression(self._channels["display"], mode)
+
     def mouse_mode(self) -> str:
         """`server` or `client`."""
         mode = self._channels["main"].get_property("mouse-mode")

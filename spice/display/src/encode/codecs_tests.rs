@@ -7,7 +7,7 @@ use super::*;
 
 /// Rows of few colours; the unused byte, or alpha, as given.
 fn text(format: BitmapFormat, unused: &[u8]) -> Bitmap {
-    let pixels = (0..64 * 32_usize).flat_map(|at| {
+    let pixels = (0..64 * 64_usize).flat_map(|at| {
         let shade = (at * at % 7) as u8 * 30;
         let unused = unused.get(at % unused.len().max(1)).copied().unwrap_or(0);
         match format {
@@ -20,8 +20,8 @@ fn text(format: BitmapFormat, unused: &[u8]) -> Bitmap {
     Bitmap {
         format,
         width: 64,
-        height: 32,
-        stride: (data.len() / 32) as u32,
+        height: 64,
+        stride: (data.len() / 64) as u32,
         top_down: true,
         palette: None,
         data: data.into(),
@@ -280,7 +280,7 @@ fn on_the_quickest_links_nothing_is_compressed_once_the_quick_codecs_are_known()
     let mut next = |delivery| {
         encoder.set_delivery(delivery);
         let sent = name(&images(&mut encoder, &item)[0]);
-        // 8 KiB in a millisecond.
+        // 16 KiB in a millisecond.
         encoder.took(Duration::from_millis(1));
         sent
     };

@@ -97,7 +97,8 @@ impl SharedDictionary {
 
     /// The stream of a bitmap, which must be sent; `None` when it does not fit or the dictionary has ended.
     pub(super) fn encode(&self, bitmap: &Bitmap) -> Option<GlzStream> {
-        let mut dictionary = lock(&self.0.dictionary);
+        // One that a panic has left in the middle of an image is of no use to anybody.
+        let mut dictionary = self.0.dictionary.lock().ok()?;
         // Looked at with the lock held: what a display has encoded before it left is not referred to.
         let window = self.window()?;
         let dictionary = match &mut *dictionary {

@@ -7,6 +7,9 @@ use caraway_image::choice::{Choice, Cost, Measured};
 /// Bytes of pixels after which what was seen counts half: so many are encoded within a second or so.
 const MEMORY: u64 = 8 << 20;
 
+/// Steps with fewer bytes of pixels say little of a codec: most of their time goes into everything else.
+const LEAST: usize = 16 << 10;
+
 /// After so many images of a kind a codec that had none of them is not known any more, and is tried again.
 const KNOWN: u32 = 64;
 
@@ -97,11 +100,12 @@ impl Measure {
             Some((row(work.kind), codec))
         };
         let first = self.work.first().and_then(place);
-        if self.work.iter().all(|work| place(work) == first)
+        let pixels: usize = self.work.iter().map(|work| work.pixels).sum();
+        if pixels >= LEAST
+            && self.work.iter().all(|work| place(work) == first)
             && let Some((row, codec)) = first
             && let Some(sums) = self.codecs.get_mut(row).and_then(|row| row.get_mut(codec))
         {
-            let pixels = self.work.iter().map(|work| work.pixels).sum();
             let stream = self.work.iter().map(|work| work.stream).sum();
             sums.add(pixels, stream, time);
         }
@@ -179,11 +183,11 @@ mod tests {
     #[test]
     fn a_codec_that_had_no_image_for_long_is_not_known_any_more() {
         let mut measure = Measure::default();
-        measure.note(work(Choice::Quic, 100, 50));
+        measure.note(work(Choice::Quic, 100_000, 50_000));
         measure.took(Duration::from_secs(1));
         for at in 0..KNOWN {
             assert!(measure.measured(TEXT).quic.is_some(), "{at}");
-            measure.note(work(Choice::Lz, 100, 50));
+            measure.note(work(Choice::Lz, 100_000, 50_000));
             measure.took(Duration::from_secs(1));
         }
         let later = measure.measured(TEXT);
@@ -194,16 +198,19 @@ mod tests {
     fn what_took_no_time_or_several_codecs_or_makes_nothing_shorter_says_nothing_wrong() {
         let mut measure = Measure::default();
         measure.took(Duration::from_secs(1));
-        measure.note(work(Choice::Lz, 100, 50));
-        measure.note(work(Choice::Quic, 100, 50));
+        measure.note(work(Choice::Lz, 100_000, 50_000));
+        measure.note(work(Choice::Quic, 100_000, 50_000));
         measure.took(Duration::from_secs(1));
-        measure.note(work(Choice::Raw, 100, 100));
+        measure.note(work(Choice::Raw, 100_000, 100_000));
         measure.took(Duration::from_secs(1));
         assert_eq!(measure.measured(TEXT), Measured::default());
-        measure.note(work(Choice::Lz4, 100, 50));
+        measure.note(work(Choice::Lz4, LEAST - 1, 50));
+        measure.took(Duration::from_secs(1));
+        assert_eq!(measure.measured(TEXT), Measured::default(), "too little");
+        measure.note(work(Choice::Lz4, 100_000, 50_000));
         measure.took(Duration::ZERO);
         let instant = measure.measured(TEXT).lz4.unwrap();
-        assert_eq!((instant.speed, instant.permille), (100_000_000_000, 500));
+        assert_eq!((instant.speed, instant.permille), (100_000_000_000_000, 500));
         for other in [
             Kind {
                 is_smooth: true,
