@@ -76,10 +76,13 @@ impl Stage {
             ..ViewerCaps::default()
         };
         let viewer = display.attach(caps, Arc::new(|| ()));
-        let encoder = Encoder::new(EncoderConfig {
-            settings,
-            ..EncoderConfig::default()
-        });
+        let encoder = Encoder::new(
+            EncoderConfig {
+                settings,
+                ..EncoderConfig::default()
+            },
+            None,
+        );
         viewer.set_lossy(encoder.may_lose());
         Self {
             display,

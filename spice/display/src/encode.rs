@@ -7,6 +7,7 @@ mod cursor;
 mod dictionary;
 mod images;
 mod measure;
+mod pixmaps;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -35,6 +36,7 @@ pub use self::{
     counts::{Codec, ImageCounts},
     cursor::encode_cursor,
     dictionary::{Dictionaries, MAX_GLZ_WINDOW, Membership, SharedDictionary},
+    pixmaps::{PixmapCache, Pixmaps},
 };
 use crate::{adapt::adapted, item::Item};
 
@@ -64,24 +66,32 @@ pub struct Encoder {
     /// What the source of a command is.
     source: Role,
     images: Images,
+    /// Serial of the next message.
+    serial: u64,
 }
 
 impl Default for Encoder {
     /// For a client that says nothing of itself.
     fn default() -> Self {
-        Self::new(EncoderConfig::default())
+        Self::new(EncoderConfig::default(), None)
     }
 }
 
 impl Encoder {
-    /// For a new connection.
+    /// For a new connection; `cache` is its part in what the client keeps.
     #[must_use]
-    pub fn new(config: EncoderConfig) -> Self {
+    pub fn new(config: EncoderConfig, cache: Option<PixmapCache>) -> Self {
         Self {
             surfaces: BTreeMap::new(),
             source: Role::Source,
-            images: Images::new(Codecs::new(config)),
+            images: Images::new(Codecs::new(config), cache),
+            serial: 1,
         }
+    }
+
+    /// Takes up the serial that the connection's next message has: those of other displays may have to wait for it.
+    pub const fn set_serial(&mut self, next: u64) {
+        self.serial = next;
     }
 
     /// Changes the codec, as the client may at any time.
@@ -131,8 +141,7 @@ impl Encoder {
             .and_then(|(surface, _)| self.surfaces.get(&surface).copied());
         let blends = |op: &DrawOp| matches!(op, DrawOp::Composite(_) | DrawOp::AlphaBlend { .. });
         self.images.target = target;
-        self.images.copies_raw =
-            target == Some(SurfaceFormat::Argb) && !matches!(item, Item::Draw(drawable) if blends(&drawable.op));
+        self.images.blends = matches!(item, Item::Draw(drawable) if blends(&drawable.op));
         let message = match item {
             Item::CreateSurface {
                 id,
@@ -153,7 +162,11 @@ impl Encoder {
             Item::DestroySurface(id) => ServerMessage::SurfaceDestroy(*id),
             Item::Mark => ServerMessage::Mark,
             Item::Monitors { heads, max } => ServerMessage::MonitorsConfig(monitors(heads, *max)),
-            Item::Pixels { surface, at, pixels } => ServerMessage::Draw(Box::new(self.pixels(*surface, *at, pixels)?)),
+            Item::Pixels { surface, at, pixels } => {
+                let mut messages = Outgoing::new();
+                self.message(&mut messages, |this| this.pixels(*surface, *at, pixels))?;
+                return Ok(messages);
+            }
             Item::Draw(drawable) | Item::Photo(drawable) => {
                 self.source = if matches!(item, Item::Photo(_)) {
                     Role::Photo
@@ -161,11 +174,27 @@ impl Encoder {
                     Role::Source
                 };
                 let told = adapted(drawable, target)?;
-                let draw = |drawable| Ok(ServerMessage::Draw(Box::new(self.draw(drawable)?)));
-                return told.iter().map(draw).collect();
+                let mut messages = Outgoing::new();
+                for drawable in told.iter() {
+                    self.message(&mut messages, |this| this.draw(drawable))?;
+                }
+                return Ok(messages);
             }
         };
         Ok(vec![message])
+    }
+
+    /// Adds a message that draws, and before it what the client has to be told of its images.
+    fn message(
+        &mut self,
+        messages: &mut Outgoing,
+        draw: impl FnOnce(&mut Self) -> Result<Draw, EncodeError>,
+    ) -> Result<(), EncodeError> {
+        self.images.begin();
+        let draw = draw(self)?;
+        messages.extend(self.images.commit(self.serial.wrapping_add(messages.len() as u64)));
+        messages.push(ServerMessage::Draw(Box::new(draw)));
+        Ok(())
     }
 
     fn pixels(&mut self, surface: u32, at: Point, pixels: &Pixels) -> Result<Draw, EncodeError> {

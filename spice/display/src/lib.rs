@@ -25,7 +25,7 @@ pub use caraway_image::choice::{Mode, Switch};
 pub use cursor::CursorItem;
 pub use encode::{
     Codec, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings, MAX_GLZ_WINDOW, Membership,
-    Outgoing, SharedDictionary, encode_cursor,
+    Outgoing, PixmapCache, Pixmaps, SharedDictionary, encode_cursor,
 };
 pub use item::Item;
 pub use picture::Picture;

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use caraway_display::Dictionaries;
+use caraway_display::{Dictionaries, Pixmaps};
 use caraway_protocol::channel::ChannelId;
 use tokio::sync::watch;
 
@@ -21,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) id: u32,
     /// GLZ dictionaries, which its displays share.
     pub(crate) dictionaries: Dictionaries,
+    /// What it keeps of images, which its displays share as well.
+    pub(crate) pixmaps: Pixmaps,
     /// What the link delivers in bits a second; 0 = not known.
     delivery: AtomicU64,
     ended: watch::Sender<bool>,
@@ -89,6 +91,7 @@ impl Sessions {
         let session = Arc::new(Session {
             id,
             dictionaries: Dictionaries::default(),
+            pixmaps: Pixmaps::new(rand::random()),
             delivery: AtomicU64::new(0),
             ended: watch::Sender::new(false),
             open: Mutex::default(),

@@ -97,6 +97,11 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         Self { write, encoder, flow }
     }
 
+    /// The serial of the next message.
+    pub(crate) const fn next_serial(&self) -> u64 {
+        self.encoder.last_serial().wrapping_add(1)
+    }
+
     /// Writes a message when the window allows it.
     pub(crate) async fn send<M: Message + Sync>(&mut self, message: &M) -> Result<(), ServeError> {
         self.flow.ready().await;

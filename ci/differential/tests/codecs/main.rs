@@ -54,12 +54,15 @@ impl Pair {
         };
         let viewer = display.attach(caps, Arc::new(|| ()));
         let membership = dictionaries.join(1, 1 << 20);
-        let encoder = Encoder::new(EncoderConfig {
-            settings,
-            has_lz4: true,
-            dictionary: membership.as_ref().map(Membership::dictionary),
-            ..EncoderConfig::default()
-        });
+        let encoder = Encoder::new(
+            EncoderConfig {
+                settings,
+                has_lz4: true,
+                dictionary: membership.as_ref().map(Membership::dictionary),
+                ..EncoderConfig::default()
+            },
+            None,
+        );
         viewer.set_lossy(encoder.may_lose());
         Self {
             display,

@@ -93,7 +93,7 @@ pub(super) struct Codecs {
     is_local: bool,
     has_lz4: bool,
     dictionary: Option<SharedDictionary>,
-    sent: Arc<ImageCounts>,
+    pub(super) sent: Arc<ImageCounts>,
     pub(super) measure: Measure,
     lz: LzEncoder,
     quic: QuicEncoder,

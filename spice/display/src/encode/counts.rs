@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Codec {
     /// As they are.
     Bitmap,
+    /// Not at all: the client has kept them.
+    Cached,
     /// QUIC.
     Quic,
     /// LZ of pixels.
@@ -28,8 +30,9 @@ pub enum Codec {
 
 impl Codec {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bitmap,
+        Self::Cached,
         Self::Quic,
         Self::Lz,
         Self::LzPalette,
@@ -45,6 +48,7 @@ impl Codec {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bitmap => "bitmap",
+            Self::Cached => "cached",
             Self::Quic => "quic",
             Self::Lz => "lz",
             Self::LzPalette => "lz-palette",

@@ -4,13 +4,19 @@ use caraway_ports::{
     drawing::{self, Bitmap, BitmapFormat, ImageData, SurfaceFormat},
     geometry::Rect,
 };
-use caraway_protocol::display::{self, Image, ImageFlags};
+use caraway_protocol::display::{self, Image, ImageFlags, ServerMessage};
+use twox_hash::XxHash3_128;
 
 use super::{
     EncodeError,
     bitmaps::{drawable, expanded, pack, plain, whole, without_unused_bit},
     codecs::{Ask, Codecs, Role},
+    counts::Codec,
+    pixmaps::PixmapCache,
 };
+
+/// Images of fewer bytes are not worth a place at the client.
+const MIN_CACHED: usize = 64;
 
 /// Makes the images of one connection.
 #[derive(Debug)]
@@ -19,19 +25,41 @@ pub(super) struct Images {
     last: u64,
     /// Format of the surface that is drawn on.
     pub(super) target: Option<SurfaceFormat>,
-    /// Whether the unused byte of an image becomes a part of the surface.
-    pub(super) copies_raw: bool,
+    /// Whether alpha is calculated with.
+    pub(super) blends: bool,
     pub(super) codecs: Codecs,
+    cache: Option<PixmapCache>,
 }
 
 impl Images {
-    pub(super) const fn new(codecs: Codecs) -> Self {
+    pub(super) const fn new(codecs: Codecs, cache: Option<PixmapCache>) -> Self {
         Self {
             last: 0,
             target: None,
-            copies_raw: false,
+            blends: false,
             codecs,
+            cache,
         }
+    }
+
+    /// Begins a message.
+    pub(super) fn begin(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.begin();
+        }
+    }
+
+    /// Ends a message; what goes before it, the first of it under this serial.
+    pub(super) fn commit(&mut self, serial: u64) -> Vec<ServerMessage> {
+        self.cache
+            .as_mut()
+            .map(|cache| cache.commit(serial))
+            .unwrap_or_default()
+    }
+
+    /// Whether the unused byte of an image becomes a part of the surface.
+    fn copies_raw(&self) -> bool {
+        self.target == Some(SurfaceFormat::Argb) && !self.blends
     }
 
     /// An image, whole.
@@ -103,7 +131,7 @@ impl Images {
             cut
         };
         let mut dropping = true;
-        if self.copies_raw && cut.format == BitmapFormat::Bit32 && !flags.contains(ImageFlags::HIGH_BITS_SET) {
+        if self.copies_raw() && cut.format == BitmapFormat::Bit32 && !flags.contains(ImageFlags::HIGH_BITS_SET) {
             // Most codecs have no place for the unused byte, and the client makes 0 or 0xff of it.
             let mut unused = cut.data.iter().skip(3).step_by(4);
             if unused.clone().all(|byte| *byte == 0xff) {
@@ -114,19 +142,63 @@ impl Images {
         }
         // What JPEG has in the unused byte is not what is meant.
         let role = match role {
-            Role::Photo if self.copies_raw && cut.format != BitmapFormat::Rgba => Role::Source,
+            Role::Photo if self.copies_raw() && cut.format != BitmapFormat::Rgba => Role::Source,
             role => role,
         };
         let ask = Ask {
             role,
             // The client makes full alpha of what 24 bits do not have, but only there.
-            lz4: !(self.copies_raw && cut.format == BitmapFormat::Bit24),
+            lz4: !(self.copies_raw() && cut.format == BitmapFormat::Bit24),
             // It sets the bits in the image that later ones copy from.
             glz: !flags.contains(ImageFlags::HIGH_BITS_SET),
             dropping,
         };
+        let content = self.content(&cut, flags, role);
+        if let (Some(content), Some(cache)) = (content, &mut self.cache)
+            && let Some(id) = cache.find(content)
+        {
+            self.codecs.sent.add(Codec::Cached);
+            return Ok(Image {
+                id,
+                flags,
+                width: cut.width,
+                height: cut.height,
+                data: display::ImageData::FromCache,
+            });
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.encodes();
+        }
         let data = self.codecs.encode(&cut, ask).unwrap_or_else(|| drawable(&cut));
-        Ok(self.wrap(cut.width, cut.height, flags, data))
+        let mut image = self.wrap(cut.width, cut.height, flags, data);
+        if let (Some(content), Some(cache)) = (content, &mut self.cache)
+            && let Some(id) = cache.add(content, u64::from(cut.width) * u64::from(cut.height))
+        {
+            image.id = id;
+            image.flags |= ImageFlags::CACHE_ME;
+        }
+        Ok(image)
+    }
+
+    /// What the client makes of an image, in short; `None` for one that it need not keep. It depends on the surface and on
+    /// what it is drawn with as well: the client has formats of its own.
+    fn content(&self, bitmap: &Bitmap, flags: ImageFlags, role: Role) -> Option<u128> {
+        let cache = self.cache.as_ref()?;
+        // What was lost is lost for those that must not lose anything, too.
+        if role == Role::Photo || bitmap.data.len() < MIN_CACHED {
+            return None;
+        }
+        let mut hash = XxHash3_128::with_seed(cache.key());
+        let target = self.target.map_or(0, |target| target as u8);
+        hash.write(&[bitmap.format as u8, flags.bits(), target, u8::from(self.blends)]);
+        for word in [bitmap.width, bitmap.height] {
+            hash.write(&word.to_le_bytes());
+        }
+        for entry in bitmap.palette.iter().flat_map(|palette| &palette.entries) {
+            hash.write(&entry.to_le_bytes());
+        }
+        hash.write(&bitmap.data);
+        Some(hash.finish_128())
     }
 
     /// What an image has to become so that the reference client draws what the guest meant. Colours of a palette are

@@ -6,7 +6,8 @@ use std::{
 };
 
 use caraway_display::{
-    Display, Encoder, EncoderConfig, ImageCounts, ImageSettings, Item, Membership, Mode, Outgoing, ViewerCaps,
+    Display, Encoder, EncoderConfig, ImageCounts, ImageSettings, Item, Membership, Mode, Outgoing, PixmapCache,
+    ViewerCaps,
 };
 use caraway_ports::display::CLIENT_CAPABILITY_BYTES;
 use caraway_protocol::{
@@ -49,14 +50,15 @@ impl Images<'_> {
             .join(init.glz_dictionary_id, init.glz_dictionary_window_size)
     }
 
-    fn encoder(&self, caps: &Caps, membership: Option<&Membership>) -> Encoder {
-        Encoder::new(EncoderConfig {
+    fn encoder(&self, caps: &Caps, membership: Option<&Membership>, cache: Option<PixmapCache>) -> Encoder {
+        let config = EncoderConfig {
             settings: self.settings,
             is_local: self.is_local,
             has_lz4: caps.has(DisplayCap::Lz4Compression),
             dictionary: membership.map(Membership::dictionary),
             sent: Arc::clone(&self.sent),
-        })
+        };
+        Encoder::new(config, cache)
     }
 }
 
@@ -96,7 +98,9 @@ where
         sender.send(&ServerMessage::InvalAllPalettes).await?;
         // Held until the channel ends: what was encoded and not sent by then is missing in the client's dictionary.
         let membership = images.join(&init);
-        let mut encoder = images.encoder(&caps, membership.as_ref());
+        let pixmaps = &images.session.pixmaps;
+        let cache = pixmaps.join(init.pixmap_cache_id, init.pixmap_cache_size, id.id);
+        let mut encoder = images.encoder(&caps, membership.as_ref(), cache);
         viewer.set_lossy(encoder.may_lose());
         let mut delivery = None;
         loop {
@@ -107,6 +111,8 @@ where
                     encoder.set_delivery(delivery);
                     viewer.set_lossy(encoder.may_lose());
                 }
+                // Nothing else is sent here until the item's messages are.
+                encoder.set_serial(sender.next_serial());
                 let (back, messages) = encode(encoder, item).await?;
                 encoder = back;
                 for message in &messages {

@@ -1,0 +1,411 @@
+//! The image caches of a client, as the server knows them, each shared by the displays that announce it.
+//!
+//! The server decides what a client keeps, and must know it exactly: a reference to an image that is not there blocks the
+//! client for ever. Images are told apart by their content, so that guests that name none profit as well.
+//!
+//! Displays deliver on connections of their own, so that one may have to wait until the client has processed what another
+//! was sent. No such waits may form a circle, not even together with those that GLZ brings about. Therefore a message
+//! first takes what other displays have added, then encodes, and only when it is done others see what it adds; and it
+//! waits for nothing that another display did after it was begun.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use caraway_protocol::{
+    channel::{ChannelId, ChannelType},
+    common::{ServerCommon, WaitFor},
+    display::{Resource, ResourceType, ServerMessage},
+};
+
+/// Most images in a cache: each takes some hundred bytes here and more at the client.
+const MAX_IMAGES: usize = 1 << 14;
+/// Most pixels a cache is taken to hold, whatever a client announces.
+const MAX_PIXELS: u64 = 1 << 26;
+/// No image takes more than one part in so many of a cache.
+const LARGEST: u64 = 4;
+/// Ids of images in a cache have this bit, those of others do not.
+const CACHED: u64 = 1 << 63;
+
+/// What tells images apart: a hash of all that decides what the client makes of one.
+pub(super) type Content = u128;
+
+/// The caches of one client, by the ids that its displays announce.
+#[derive(Debug)]
+pub struct Pixmaps {
+    key: u64,
+    caches: Mutex<BTreeMap<u8, Weak<Mutex<Cache>>>>,
+}
+
+impl Pixmaps {
+    /// None yet. Contents are told apart by a hash with this key, which should be random.
+    #[must_use]
+    pub const fn new(key: u64) -> Self {
+        Self {
+            key,
+            caches: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// The part that a display has in a cache of so many pixels; the first display decides on them. There is none for a
+    /// client that announces no pixels, and none again under an id whose displays have left: what the client still has
+    /// there is not known any more.
+    #[must_use]
+    pub fn join(&self, id: u8, pixels: i64, display: u8) -> Option<PixmapCache> {
+        let mut known = lock(&self.caches);
+        let cache = if let Some(cache) = known.get(&id) {
+            cache.upgrade()?
+        } else {
+            let capacity = u64::try_from(pixels).ok().filter(|pixels| *pixels > 0)?;
+            let cache = Arc::new(Mutex::new(Cache::new(capacity.min(MAX_PIXELS))));
+            known.insert(id, Arc::downgrade(&cache));
+            cache
+        };
+        Some(PixmapCache {
+            key: self.key,
+            cache,
+            display,
+            message: Pending::default(),
+        })
+    }
+}
+
+/// The part of one display in a cache. When it is dropped the display has left, and what it has added is not used any more:
+/// it may never have been sent.
+#[derive(Debug)]
+pub struct PixmapCache {
+    key: u64,
+    cache: Arc<Mutex<Cache>>,
+    display: u8,
+    message: Pending,
+}
+
+/// What a message that is being built has to do with the cache.
+#[derive(Debug, Default)]
+struct Pending {
+    /// When it was begun.
+    began: u64,
+    /// Something is encoded already.
+    has_encoded: bool,
+    used: Vec<Content>,
+    added: Vec<Added>,
+    dropped: Vec<u64>,
+    /// Serials of other displays.
+    waits: BTreeMap<u8, u64>,
+}
+
+#[derive(Debug)]
+struct Added {
+    content: Content,
+    id: u64,
+    pixels: u64,
+}
+
+impl Pending {
+    /// Has the client drop an image once other displays do not need it any more.
+    fn drop(&mut self, entry: &Entry, display: u8) {
+        for other in entry.used_by_others(display) {
+            wait(&mut self.waits, other.display, other.serial);
+        }
+        self.dropped.push(entry.id);
+    }
+}
+
+impl PixmapCache {
+    /// What a hash of contents begins with.
+    pub(super) const fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Begins a message.
+    pub(super) fn begin(&mut self) {
+        let mut cache = lock(&self.cache);
+        let mut message = Pending {
+            began: cache.tick(),
+            ..Pending::default()
+        };
+        for orphan in std::mem::take(&mut cache.orphans) {
+            message.drop(&orphan, self.display);
+        }
+        self.message = message;
+    }
+
+    /// From now on the message takes nothing of other displays: something is encoded that the client may decode only after
+    /// what they are sent.
+    pub(super) const fn encodes(&mut self) {
+        self.message.has_encoded = true;
+    }
+
+    /// The id under which the client has an image, to be used in the message.
+    pub(super) fn find(&mut self, content: Content) -> Option<u64> {
+        let Self {
+            cache,
+            display,
+            message,
+            ..
+        } = self;
+        let mut cache = lock(cache);
+        let entry = cache.entries.get_mut(&content)?;
+        let Use {
+            display: from, serial, ..
+        } = entry.added;
+        if from != *display {
+            if message.has_encoded {
+                return None;
+            }
+            wait(&mut message.waits, from, serial);
+        }
+        entry.held += 1;
+        let id = entry.id;
+        message.used.push(content);
+        cache.touch(content);
+        Some(id)
+    }
+
+    /// The id under which the client is to keep an image that comes with the message; `None` if it is not to.
+    pub(super) fn add(&mut self, content: Content, pixels: u64) -> Option<u64> {
+        let Self {
+            cache,
+            display,
+            message,
+            ..
+        } = self;
+        let mut cache = lock(cache);
+        if pixels > cache.capacity / LARGEST || message.added.iter().any(|added| added.content == content) {
+            return None;
+        }
+        cache.make_room(pixels, *display, message)?;
+        cache.last += 1;
+        let id = cache.last | CACHED;
+        cache.reserved += pixels;
+        message.added.push(Added { content, id, pixels });
+        Some(id)
+    }
+
+    /// The message is done: what has to go before it. With those, `serial` is that of the first one.
+    pub(super) fn commit(&mut self, serial: u64) -> Vec<ServerMessage> {
+        let Self {
+            cache,
+            display,
+            message,
+            ..
+        } = self;
+        let mut cache = lock(cache);
+        let message = std::mem::take(message);
+        let mut before = Vec::new();
+        if !message.waits.is_empty() {
+            let waits = message.waits.iter().map(|(display, serial)| WaitFor {
+                channel: ChannelId {
+                    kind: ChannelType::Display,
+                    id: *display,
+                },
+                serial: *serial,
+            });
+            before.push(ServerMessage::Common(ServerCommon::WaitForChannels(waits.collect())));
+        }
+        // The count on the wire has 16 bits.
+        for ids in message.dropped.chunks(usize::from(u16::MAX)) {
+            let resources = ids.iter().map(|id| Resource {
+                kind: ResourceType::Pixmap,
+                id: *id,
+            });
+            before.push(ServerMessage::InvalList(resources.collect()));
+        }
+        let this = Use {
+            display: *display,
+            serial: serial.wrapping_add(before.len() as u64),
+            at: cache.tick(),
+        };
+        for content in &message.used {
+            if let Some(entry) = cache.entries.get_mut(content) {
+                entry.held = entry.held.saturating_sub(1);
+                entry.used_by(this);
+            }
+        }
+        for Added { content, id, pixels } in message.added {
+            cache.reserved = cache.reserved.saturating_sub(pixels);
+            cache.insert(content, id, pixels, this);
+        }
+        before
+    }
+}
+
+impl Drop for PixmapCache {
+    fn drop(&mut self) {
+        let mut cache = lock(&self.cache);
+        for content in &self.message.used {
+            if let Some(entry) = cache.entries.get_mut(content) {
+                entry.held = entry.held.saturating_sub(1);
+            }
+        }
+        cache.reserved -= self
+            .message
+            .added
+            .iter()
+            .map(|added| added.pixels)
+            .sum::<u64>()
+            .min(cache.reserved);
+        cache.leave(self.display);
+    }
+}
+
+/// A message of a display that used an image.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    display: u8,
+    serial: u64,
+    /// When it was done.
+    at: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    pixels: u64,
+    /// The last time it was of use.
+    touched: u64,
+    added: Use,
+    /// The last use by each display.
+    uses: Vec<Use>,
+    /// Messages being built that use it.
+    held: u32,
+}
+
+impl Entry {
+    fn used_by_others(&self, display: u8) -> impl Iterator<Item = &Use> {
+        let all = self.uses.iter().chain([&self.added]);
+        all.filter(move |one| one.display != display)
+    }
+
+    fn used_by(&mut self, this: Use) {
+        match self.uses.iter_mut().find(|known| known.display == this.display) {
+            Some(known) => *known = this,
+            None => self.uses.push(this),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Cache {
+    capacity: u64,
+    /// Pixels of all entries.
+    pixels: u64,
+    /// Pixels of what messages being built will add.
+    reserved: u64,
+    now: u64,
+    /// The last id given.
+    last: u64,
+    entries: HashMap<Content, Entry>,
+    /// Those of the entries, the least recently used first.
+    order: BTreeMap<u64, Content>,
+    /// What the client has and nobody uses any more: to be dropped with the next message.
+    orphans: Vec<Entry>,
+}
+
+impl Cache {
+    fn new(capacity: u64) -> Self {
+        Self {
+            capacity,
+            pixels: 0,
+            reserved: 0,
+            now: 0,
+            last: 0,
+            entries: HashMap::new(),
+            order: BTreeMap::new(),
+            orphans: Vec::new(),
+        }
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.now += 1;
+        self.now
+    }
+
+    fn touch(&mut self, content: Content) {
+        let now = self.tick();
+        if let Some(entry) = self.entries.get_mut(&content) {
+            self.order.remove(&entry.touched);
+            entry.touched = now;
+            self.order.insert(now, content);
+        }
+    }
+
+    /// Drops the least recently used images until `pixels` more fit. Those that are held, or that another display has
+    /// used since the message was begun, cannot go: then there is no room, and nothing else has gone either way than for
+    /// what comes later.
+    fn make_room(&mut self, pixels: u64, display: u8, message: &mut Pending) -> Option<()> {
+        while self.pixels + self.reserved + pixels > self.capacity || self.entries.len() >= MAX_IMAGES {
+            let (touched, content) = self
+                .order
+                .first_key_value()
+                .map(|(touched, content)| (*touched, *content))?;
+            let entry = self.entries.get(&content)?;
+            if entry.held > 0 || entry.used_by_others(display).any(|other| other.at > message.began) {
+                return None;
+            }
+            message.drop(entry, display);
+            self.pixels -= entry.pixels.min(self.pixels);
+            self.order.remove(&touched);
+            self.entries.remove(&content);
+        }
+        Some(())
+    }
+
+    fn insert(&mut self, content: Content, id: u64, pixels: u64, added: Use) {
+        let touched = self.tick();
+        let entry = Entry {
+            id,
+            pixels,
+            touched,
+            added,
+            uses: Vec::new(),
+            held: 0,
+        };
+        if self.entries.contains_key(&content) {
+            // Two displays have added the same image at the same time.
+            self.orphans.push(entry);
+            return;
+        }
+        self.pixels += pixels;
+        self.order.insert(touched, content);
+        self.entries.insert(content, entry);
+    }
+
+    fn leave(&mut self, display: u8) {
+        let Self {
+            entries,
+            order,
+            orphans,
+            pixels,
+            ..
+        } = self;
+        for entry in entries.values_mut().chain(&mut *orphans) {
+            entry.uses.retain(|one| one.display != display);
+        }
+        orphans.retain(|entry| entry.added.display != display);
+        entries.retain(|_, entry| {
+            let stays = entry.added.display != display;
+            if !stays {
+                // It may be at the client or not, and a message being built may name it.
+                order.remove(&entry.touched);
+                *pixels -= entry.pixels.min(*pixels);
+            }
+            stays
+        });
+    }
+}
+
+/// What is waited for is the last of a display's messages.
+fn wait(waits: &mut BTreeMap<u8, u64>, display: u8, serial: u64) {
+    let known = waits.entry(display).or_insert(serial);
+    *known = serial.max(*known);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "pixmaps_tests.rs"]
+mod tests;
