@@ -34,6 +34,33 @@ pub(crate) const fn narrow(format: SurfaceFormat, value: u32) -> u32 {
     }
 }
 
+/// Applies a function, whose format is known where this is compiled.
+fn each(row: &mut [u32], convert: impl Fn(u32) -> u32) {
+    row.iter_mut().for_each(|value| *value = convert(*value));
+}
+
+/// [`widen`] for a row.
+pub(crate) fn widen_row(format: SurfaceFormat, row: &mut [u32]) {
+    match format {
+        SurfaceFormat::Xrgb | SurfaceFormat::Argb => {}
+        SurfaceFormat::Rgb555 => each(row, |raw| widen(SurfaceFormat::Rgb555, raw)),
+        SurfaceFormat::Rgb565 => each(row, |raw| widen(SurfaceFormat::Rgb565, raw)),
+        SurfaceFormat::A8 => each(row, |raw| widen(SurfaceFormat::A8, raw)),
+        SurfaceFormat::A1 => each(row, |raw| widen(SurfaceFormat::A1, raw)),
+    }
+}
+
+/// [`narrow`] for a row.
+pub(crate) fn narrow_row(format: SurfaceFormat, row: &mut [u32]) {
+    match format {
+        SurfaceFormat::Xrgb | SurfaceFormat::Argb => {}
+        SurfaceFormat::Rgb555 => each(row, |value| narrow(SurfaceFormat::Rgb555, value)),
+        SurfaceFormat::Rgb565 => each(row, |value| narrow(SurfaceFormat::Rgb565, value)),
+        SurfaceFormat::A8 => each(row, |value| narrow(SurfaceFormat::A8, value)),
+        SurfaceFormat::A1 => each(row, |value| narrow(SurfaceFormat::A1, value)),
+    }
+}
+
 /// Whether pixels hold an alpha value.
 pub(crate) const fn has_alpha(format: SurfaceFormat) -> bool {
     matches!(format, SurfaceFormat::Argb | SurfaceFormat::A8 | SurfaceFormat::A1)

@@ -1,12 +1,14 @@
 //! Strings of glyphs.
 
 use caraway_ports::{
-    drawing::{Glyph, GlyphDepth},
+    drawing::{Glyph, GlyphDepth, SurfaceFormat},
     geometry::Rect,
 };
 
 use crate::{
-    blend::{Dest, over, scaled},
+    blend::Dest,
+    color::widen,
+    lanes::{self, Over, Pixel},
     paint::Painter,
     picture::Paint,
     region::Region,
@@ -45,21 +47,43 @@ impl Text<'_> {
         let Some(fore_brush) = &self.fore_brush else { return };
         let format = surface.format;
         let dest = Dest::new(format, false);
-        let mut brush = vec![0; region.bounds().width() as usize];
         let painter = Painter {
             surface,
             region,
             selection: None,
         };
-        painter.rows(|x, y, values| {
-            let Some(brush) = brush.get_mut(..values.len()) else {
+        let mut brush = Vec::new();
+        let mut lay = |x: u32, y: u32, pixels: &mut [Pixel], written: u32| {
+            let Some(covers) = coverage.row(x, y).get(..pixels.len()) else {
                 return;
             };
-            fore_brush.argb_row(x, y, brush, format);
-            for ((value, brush), cover) in values.iter_mut().zip(brush).zip(coverage.row(x, y)) {
+            match fore_brush {
+                Paint::Solid(value) => lanes::cover(pixels, widen(format, *value), covers, written),
+                Paint::Tile(..) => {
+                    brush.resize(pixels.len(), 0);
+                    fore_brush.argb_row(x, y, &mut brush, format);
+                    let brush = lanes::pixels(&mut brush);
+                    let masks: Vec<_> = covers.iter().map(|cover| [*cover; 4]).collect();
+                    lanes::multiply_rows(brush, &masks);
+                    lanes::over(pixels, brush, Over::plain(0, written));
+                }
+            }
+        };
+        if format != SurfaceFormat::Rgb555 {
+            return painter.blend(dest, lay);
+        }
+        // The unused bit stays where nothing is covered.
+        let mut wide = Vec::new();
+        painter.rows(|x, y, values| {
+            wide.clear();
+            wide.extend_from_slice(values);
+            dest.widen(&mut wide);
+            lay(x, y, lanes::pixels(&mut wide), u32::MAX);
+            lanes::values(&mut wide);
+            dest.narrow(&mut wide, values);
+            for ((value, new), cover) in values.iter_mut().zip(&wide).zip(coverage.row(x, y)) {
                 if *cover != 0 {
-                    let source = scaled(*brush, u32::from(*cover));
-                    *value = dest.store(over(source, dest.load(*value)), *value);
+                    *value = *new;
                 }
             }
         });
@@ -102,17 +126,20 @@ impl Coverage {
                 return;
             };
             let first = (i64::from(visible.left) - i64::from(place.left)) as usize;
-            let Some(values) = self.row_mut(visible.left, y) else {
+            let count = visible.width() as usize;
+            let Some(values) = self.row_mut(visible.left, y).and_then(|row| row.get_mut(..count)) else {
                 return;
             };
-            for (column, value) in (first..first + visible.width() as usize).zip(values) {
-                let covered = cover(row, column, depth);
-                *value = if hides(row, column, depth) {
-                    covered
-                } else {
-                    (*value).max(covered)
-                };
+            // Eight pixels at once from the left edge of the glyph on, where no other glyph was.
+            let (eights, rest) = values.as_chunks_mut::<8>();
+            let whole = eights.len() * 8;
+            for (at, values) in (first..).step_by(8).zip(eights) {
+                match eight(row, at, depth) {
+                    Some(covers) if *values == [0; 8] => *values = covers,
+                    _ => put(row, at, depth, values),
+                }
             }
+            put(row, first + whole, depth, rest);
         }
     }
 
@@ -130,6 +157,41 @@ impl Coverage {
     fn row(&self, x: u32, y: u32) -> &[u8] {
         let start = self.index(x.cast_signed(), y.cast_signed());
         self.values.get(start..).unwrap_or_default()
+    }
+}
+
+/// Lays the coverage of a glyph row from `column` on over that of other glyphs.
+fn put(row: &[u8], column: usize, depth: GlyphDepth, values: &mut [u8]) {
+    for (column, value) in (column..).zip(values) {
+        let covered = cover(row, column, depth);
+        *value = if hides(row, column, depth) {
+            covered
+        } else {
+            (*value).max(covered)
+        };
+    }
+}
+
+/// The coverage of eight pixels of a glyph row from `column` on, if it begins with a byte and all of them are there.
+fn eight(row: &[u8], column: usize, depth: GlyphDepth) -> Option<[u8; 8]> {
+    match depth {
+        GlyphDepth::A1 => {
+            let bits = column.is_multiple_of(8).then(|| row.get(column / 8)).flatten()?;
+            // Each byte has one of the bits, the first one the highest.
+            let apart = (u64::from(*bits) * 0x0101_0101_0101_0101) & 0x0102_0408_1020_4080;
+            // What is not zero carries into the highest bit of its byte.
+            let set = ((apart + 0x7f7f_7f7f_7f7f_7f7f) >> 7) & 0x0101_0101_0101_0101;
+            Some((set * 255).to_le_bytes())
+        }
+        GlyphDepth::A4 => {
+            let pairs = column.is_multiple_of(2).then(|| row.get(column / 2..)).flatten()?;
+            let pairs = u64::from(u32::from_le_bytes(*pairs.first_chunk()?));
+            // A pair for each 16 bits, then its second half into the upper eight.
+            let apart = (pairs | pairs << 16) & 0x0000_ffff_0000_ffff;
+            let apart = (apart | apart << 8) & 0x00ff_00ff_00ff_00ff;
+            Some(((apart & 0x00f0_00f0_00f0_00f0) | ((apart & 0x000f_000f_000f_000f) << 12)).to_le_bytes())
+        }
+        GlyphDepth::A8 => row.get(column..)?.first_chunk().copied(),
     }
 }
 
