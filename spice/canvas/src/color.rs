@@ -3,6 +3,8 @@
 use caraway_image::color::{from_555, from_565, to_555, to_565};
 use caraway_ports::drawing::SurfaceFormat;
 
+use crate::lanes;
+
 /// Alpha of an opaque pixel.
 pub(crate) const OPAQUE: u32 = 0xff00_0000;
 
@@ -34,19 +36,14 @@ pub(crate) const fn narrow(format: SurfaceFormat, value: u32) -> u32 {
     }
 }
 
-/// Applies a function, whose format is known where this is compiled.
-fn each(row: &mut [u32], convert: impl Fn(u32) -> u32) {
-    row.iter_mut().for_each(|value| *value = convert(*value));
-}
-
 /// [`widen`] for a row.
 pub(crate) fn widen_row(format: SurfaceFormat, row: &mut [u32]) {
     match format {
         SurfaceFormat::Xrgb | SurfaceFormat::Argb => {}
-        SurfaceFormat::Rgb555 => each(row, |raw| widen(SurfaceFormat::Rgb555, raw)),
-        SurfaceFormat::Rgb565 => each(row, |raw| widen(SurfaceFormat::Rgb565, raw)),
-        SurfaceFormat::A8 => each(row, |raw| widen(SurfaceFormat::A8, raw)),
-        SurfaceFormat::A1 => each(row, |raw| widen(SurfaceFormat::A1, raw)),
+        SurfaceFormat::Rgb555 => lanes::map(row, |raw| widen(SurfaceFormat::Rgb555, raw)),
+        SurfaceFormat::Rgb565 => lanes::map(row, |raw| widen(SurfaceFormat::Rgb565, raw)),
+        SurfaceFormat::A8 => lanes::map(row, |raw| widen(SurfaceFormat::A8, raw)),
+        SurfaceFormat::A1 => lanes::map(row, |raw| widen(SurfaceFormat::A1, raw)),
     }
 }
 
@@ -54,10 +51,10 @@ pub(crate) fn widen_row(format: SurfaceFormat, row: &mut [u32]) {
 pub(crate) fn narrow_row(format: SurfaceFormat, row: &mut [u32]) {
     match format {
         SurfaceFormat::Xrgb | SurfaceFormat::Argb => {}
-        SurfaceFormat::Rgb555 => each(row, |value| narrow(SurfaceFormat::Rgb555, value)),
-        SurfaceFormat::Rgb565 => each(row, |value| narrow(SurfaceFormat::Rgb565, value)),
-        SurfaceFormat::A8 => each(row, |value| narrow(SurfaceFormat::A8, value)),
-        SurfaceFormat::A1 => each(row, |value| narrow(SurfaceFormat::A1, value)),
+        SurfaceFormat::Rgb555 => lanes::map(row, |value| narrow(SurfaceFormat::Rgb555, value)),
+        SurfaceFormat::Rgb565 => lanes::map(row, |value| narrow(SurfaceFormat::Rgb565, value)),
+        SurfaceFormat::A8 => lanes::map(row, |value| narrow(SurfaceFormat::A8, value)),
+        SurfaceFormat::A1 => lanes::map(row, |value| narrow(SurfaceFormat::A1, value)),
     }
 }
 

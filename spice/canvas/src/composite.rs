@@ -12,7 +12,7 @@ use crate::{
     operator::Operator,
     paint::Painter,
     picture::{Picture, Sources},
-    sample::{Filter, Map, Repeat, Sampler},
+    sample::{Alphas, Filter, Map, Repeat, Sampler},
 };
 
 const COMPONENT_ALPHA: u32 = 1 << 18;
@@ -72,19 +72,16 @@ impl<'s> Compositor<'s> {
 
     /// What is asked for most.
     fn lay_over(&mut self, painter: Painter<'_, '_>, dest: Dest) {
-        let (mut scratch, mut masks) = (Vec::new(), Vec::new());
+        let (mut scratch, mut masks) = (Vec::new(), Alphas::default());
         painter.blend(dest, |x, y, pixels, written| {
             let count = pixels.len();
             let Some(mask) = &mut self.mask else {
                 let (source, set) = self.source.pixels((x, y), count, &mut scratch);
                 return lanes::over(pixels, source, Over::plain(set, written));
             };
-            scratch.resize(count, 0);
-            self.source.row(x, y, &mut scratch);
-            let source = lanes::pixels(&mut scratch);
-            let (mask, set) = mask.pixels((x, y), count, &mut masks);
-            lanes::mask(source, mask, set);
-            lanes::over(pixels, source, Over::plain(0, written));
+            let (source, set) = self.source.pixels((x, y), count, &mut scratch);
+            let mask = mask.alphas((x, y), count, &mut masks);
+            lanes::over_in_mask(pixels, source, mask, Over::plain(set, written));
         });
     }
 

@@ -11,11 +11,10 @@ use crate::color::OPAQUE;
 /// Blue, green, red, alpha.
 pub(crate) type Pixel = [u8; 4];
 
-/// Pixels that are calculated at once.
+/// Pixels that are calculated at once; what is left of a row is taken by fours and one by one.
 const BLOCK: usize = 16;
-type Block = [Pixel; BLOCK];
-/// A factor for each pixel of a block, twice: for blue and red, and for green and alpha.
-type Factors = [[u16; 2]; BLOCK];
+/// A factor for each of some pixels, twice: for blue and red, and for green and alpha.
+type Factors<const N: usize> = [[u16; 2]; N];
 
 /// A row of 0xAARRGGBB values as pixels. [`values`] makes them values again.
 pub(crate) fn pixels(row: &mut [u32]) -> &mut [Pixel] {
@@ -44,9 +43,9 @@ const fn multiply(a: u8, b: u8) -> u8 {
 
 /// Every component times the factor of its pixel.
 #[inline(always)]
-fn times(block: &Block, factors: &Factors) -> Block {
+fn times<const N: usize>(block: &[Pixel; N], factors: &Factors<N>) -> [Pixel; N] {
     let halves = block.map(|[b, g, r, a]| [u16::from_le_bytes([b, g]), u16::from_le_bytes([r, a])]);
-    let mut products = [[0; 2]; BLOCK];
+    let mut products = [[0; 2]; N];
     let operands = halves.as_flattened().iter().zip(factors.as_flattened());
     for (out, (half, factor)) in products.as_flattened_mut().iter_mut().zip(operands) {
         *out = product(half & 255, *factor) | product(half >> 8, *factor) << 8;
@@ -59,8 +58,8 @@ fn times(block: &Block, factors: &Factors) -> Block {
 
 /// The sums of components, at most 255.
 #[inline(always)]
-fn plus(a: &Block, b: &Block) -> Block {
-    let mut sums = [[0; 4]; BLOCK];
+fn plus<const N: usize>(a: &[Pixel; N], b: &[Pixel; N]) -> [Pixel; N] {
+    let mut sums = [[0; 4]; N];
     let operands = a.as_flattened().iter().zip(b.as_flattened());
     for (sum, (a, b)) in sums.as_flattened_mut().iter_mut().zip(operands) {
         *sum = a.saturating_add(*b);
@@ -70,58 +69,90 @@ fn plus(a: &Block, b: &Block) -> Block {
 
 /// What is left of each pixel behind one of `block`.
 #[inline(always)]
-fn rests(block: &Block) -> Factors {
+fn rests<const N: usize>(block: &[Pixel; N]) -> Factors<N> {
     block.map(|[.., alpha]| [u16::from(!alpha); 2])
 }
 
 /// Sets the bits of `written`.
 #[inline(always)]
-fn put(dest: &mut Block, new: &Block, written: u32) {
+fn put<const N: usize>(dest: &mut [Pixel; N], new: &[Pixel; N], written: u32) {
     for (dest, new) in dest.iter_mut().zip(new) {
         *dest = (u32::from_le_bytes(*new) & written | u32::from_le_bytes(*dest) & !written).to_le_bytes();
     }
 }
 
-/// What is done to a block, with that of another row. Its function is compiled into the loops over rows.
-trait Step<T> {
-    fn apply(&self, dest: &mut Block, source: &[T; BLOCK]);
+/// What is done to some pixels, with what two other rows have there. It is compiled into the loops over rows.
+trait Step<S, T> {
+    fn apply<const N: usize>(&self, dest: &mut [Pixel; N], source: &[S; N], other: &[T; N]);
 }
 
-/// Does `step` to the blocks of rows that are as long as each other, what is missing of the last one being 0, with the
-/// instructions this processor has.
-fn each<T: Copy + Default>(dest: &mut [Pixel], source: &[T], step: impl Step<T>) {
-    pulp::Arch::new().dispatch(Each { dest, source, step });
+/// Does `step` to rows that are as long as each other, with the instructions this processor has.
+fn each<S, T>(dest: &mut [Pixel], source: &[S], other: &[T], step: impl Step<S, T>) {
+    pulp::Arch::new().dispatch(Each {
+        dest,
+        source,
+        other,
+        step,
+    });
 }
 
 /// What [`each`] does, to be compiled for several sets of instructions.
-struct Each<'a, T, S> {
+struct Each<'a, S, T, F> {
     dest: &'a mut [Pixel],
-    source: &'a [T],
-    step: S,
+    source: &'a [S],
+    other: &'a [T],
+    step: F,
 }
 
-impl<T: Copy + Default, S: Step<T>> pulp::NullaryFnOnce for Each<'_, T, S> {
+impl<S, T, F: Step<S, T>> pulp::NullaryFnOnce for Each<'_, S, T, F> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Self { dest, source, step } = self;
-        let (dests, dest_rest) = dest.as_chunks_mut::<BLOCK>();
-        let (sources, source_rest) = source.as_chunks::<BLOCK>();
-        for (dest, source) in dests.iter_mut().zip(sources) {
-            step.apply(dest, source);
-        }
-        if dest_rest.is_empty() {
-            return;
-        }
-        let (mut last, mut last_source) = ([[0; 4]; BLOCK], [T::default(); BLOCK]);
-        last.iter_mut().zip(&*dest_rest).for_each(|(to, from)| *to = *from);
-        last_source
-            .iter_mut()
-            .zip(source_rest)
-            .for_each(|(to, from)| *to = *from);
-        step.apply(&mut last, &last_source);
-        dest_rest.iter_mut().zip(last).for_each(|(to, from)| *to = from);
+        let (dest, source, other) = by::<BLOCK, _, _>(self.dest, self.source, self.other, &self.step);
+        let (dest, source, other) = by::<4, _, _>(dest, source, other, &self.step);
+        by::<1, _, _>(dest, source, other, &self.step);
+    }
+}
+
+/// Does `step` to so many pixels at a time; what is left.
+#[inline(always)]
+fn by<'a, const N: usize, S, T>(
+    dest: &'a mut [Pixel],
+    source: &'a [S],
+    other: &'a [T],
+    step: &impl Step<S, T>,
+) -> (&'a mut [Pixel], &'a [S], &'a [T]) {
+    let (dests, dest) = dest.as_chunks_mut::<N>();
+    let (sources, source) = source.as_chunks::<N>();
+    let (others, other) = other.as_chunks::<N>();
+    for ((dest, source), other) in dests.iter_mut().zip(sources).zip(others) {
+        step.apply(dest, source, other);
+    }
+    (dest, source, other)
+}
+
+/// A row of nothing, for steps that need no other one.
+fn nothing(count: usize) -> Vec<()> {
+    vec![(); count]
+}
+
+/// Applies a function to each value of a row, with the instructions this processor has.
+pub(crate) fn map(row: &mut [u32], function: impl Fn(u32) -> u32) {
+    pulp::Arch::new().dispatch(Map { row, function });
+}
+
+struct Map<'a, F> {
+    row: &'a mut [u32],
+    function: F,
+}
+
+impl<F: Fn(u32) -> u32> pulp::NullaryFnOnce for Map<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.row.iter_mut().for_each(|value| *value = (self.function)(*value));
     }
 }
 
@@ -149,22 +180,28 @@ impl Over {
 
 /// Lays `source` over `dest`, saturating where it is not properly premultiplied.
 pub(crate) fn over(dest: &mut [Pixel], source: &[Pixel], how: Over) {
+    let nothing = nothing(dest.len());
     if how.factor == 255 {
-        each(dest, source, how);
+        each(dest, source, &nothing, how);
     } else {
-        each(dest, source, Thinned(how));
+        each(dest, source, &nothing, Thinned(how));
     }
 }
 
-#[inline(always)]
-fn with(pixel: Pixel, set: u32) -> Pixel {
-    (u32::from_le_bytes(pixel) | set).to_le_bytes()
+/// As [`over`], the source times the alphas of a mask as well, and not times a factor.
+pub(crate) fn over_in_mask(dest: &mut [Pixel], source: &[Pixel], mask: &[u8], how: Over) {
+    each(dest, source, mask, Masked(how));
 }
 
-impl Step<Pixel> for Over {
+#[inline(always)]
+fn with<const N: usize>(pixels: &[Pixel; N], set: u32) -> [Pixel; N] {
+    pixels.map(|pixel| (u32::from_le_bytes(pixel) | set).to_le_bytes())
+}
+
+impl Step<Pixel, ()> for Over {
     #[inline(always)]
-    fn apply(&self, dest: &mut Block, source: &Block) {
-        let source = source.map(|pixel| with(pixel, self.set));
+    fn apply<const N: usize>(&self, dest: &mut [Pixel; N], source: &[Pixel; N], _: &[(); N]) {
+        let source = with(source, self.set);
         let values = source.map(u32::from_le_bytes);
         if values.iter().fold(u32::MAX, |all, value| all & value) >= OPAQUE {
             put(dest, &source, self.written);
@@ -178,56 +215,52 @@ impl Step<Pixel> for Over {
 /// With a factor below 255.
 struct Thinned(Over);
 
-impl Step<Pixel> for Thinned {
+impl Step<Pixel, ()> for Thinned {
     #[inline(always)]
-    fn apply(&self, dest: &mut Block, source: &Block) {
+    fn apply<const N: usize>(&self, dest: &mut [Pixel; N], source: &[Pixel; N], _: &[(); N]) {
         let Self(Over { set, factor, written }) = *self;
-        let source = times(&source.map(|pixel| with(pixel, set)), &[[u16::from(factor); 2]; BLOCK]);
+        let source = times(&with(source, set), &[[u16::from(factor); 2]; N]);
         let new = plus(&source, &times(dest, &rests(&source)));
         put(dest, &new, written);
     }
 }
 
-/// Multiplies `row` by the alpha of `mask`, once the bits of `set` are set in it.
-pub(crate) fn mask(row: &mut [Pixel], mask: &[Pixel], set: u32) {
-    each(row, mask, Mask { set });
-}
+/// In a mask.
+struct Masked(Over);
 
-struct Mask {
-    set: u32,
-}
-
-impl Step<Pixel> for Mask {
+impl Step<Pixel, u8> for Masked {
     #[inline(always)]
-    fn apply(&self, row: &mut Block, mask: &Block) {
-        let factors = mask.map(|pixel| {
-            let [.., alpha] = with(pixel, self.set);
-            [u16::from(alpha); 2]
-        });
-        *row = times(row, &factors);
+    fn apply<const N: usize>(&self, dest: &mut [Pixel; N], source: &[Pixel; N], mask: &[u8; N]) {
+        let Self(Over { set, written, .. }) = *self;
+        if *mask == [0; N] {
+            return;
+        }
+        let source = times(&with(source, set), &mask.map(|alpha| [u16::from(alpha); 2]));
+        let new = plus(&source, &times(dest, &rests(&source)));
+        put(dest, &new, written);
     }
 }
 
 /// Lays one opaque colour over `dest` by the coverage of each pixel, in 255ths. Only the bits of `written` change.
 pub(crate) fn cover(dest: &mut [Pixel], color: u32, covers: &[u8], written: u32) {
-    let color = [(color | OPAQUE).to_le_bytes(); BLOCK];
-    each(dest, covers, Cover { color, written });
+    let color = (color | OPAQUE).to_le_bytes();
+    each(dest, covers, &nothing(covers.len()), Cover { color, written });
 }
 
 struct Cover {
-    color: Block,
+    color: Pixel,
     written: u32,
 }
 
-impl Step<u8> for Cover {
+impl Step<u8, ()> for Cover {
     #[inline(always)]
-    fn apply(&self, dest: &mut Block, covers: &[u8; BLOCK]) {
-        if *covers == [0; BLOCK] {
+    fn apply<const N: usize>(&self, dest: &mut [Pixel; N], covers: &[u8; N], _: &[(); N]) {
+        if *covers == [0; N] {
             return;
         }
         let factors = covers.map(|cover| [u16::from(cover); 2]);
         let rests = covers.map(|cover| [u16::from(!cover); 2]);
-        let new = plus(&times(&self.color, &factors), &times(dest, &rests));
+        let new = plus(&times(&[self.color; N], &factors), &times(dest, &rests));
         put(dest, &new, self.written);
     }
 }
@@ -278,6 +311,72 @@ pub(crate) fn spread_alphas(row: &mut [Pixel]) {
     row.iter_mut().for_each(|pixel| *pixel = [pixel[3]; 4]);
 }
 
+/// Mixes two rows, of which the second counts `weight` 128ths.
+pub(crate) fn mix_rows(out: &mut [[u16; 4]], top: &[Pixel], bottom: &[Pixel], weight: u16) {
+    pulp::Arch::new().dispatch(MixRows {
+        out,
+        top,
+        bottom,
+        weight,
+    });
+}
+
+struct MixRows<'a> {
+    out: &'a mut [[u16; 4]],
+    top: &'a [Pixel],
+    bottom: &'a [Pixel],
+    weight: u16,
+}
+
+impl pulp::NullaryFnOnce for MixRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let rows = self.top.as_flattened().iter().zip(self.bottom.as_flattened());
+        for (out, (top, bottom)) in self.out.as_flattened_mut().iter_mut().zip(rows) {
+            *out = u16::from(*top) * (128 - self.weight) + u16::from(*bottom) * self.weight;
+        }
+    }
+}
+
+/// Two places in a row, and how much the second one counts, in 128ths.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Column {
+    pub(crate) left: u32,
+    pub(crate) right: u32,
+    pub(crate) weight: u16,
+}
+
+/// Mixes pixels of a row that [`mix_rows`] has made, each two at `columns`.
+pub(crate) fn mix_columns(out: &mut [Pixel], columns: &[Column], row: &[[u16; 4]]) {
+    let nothing = nothing(out.len());
+    each(out, columns, &nothing, MixColumns { row });
+}
+
+struct MixColumns<'a> {
+    row: &'a [[u16; 4]],
+}
+
+impl Step<Column, ()> for MixColumns<'_> {
+    #[inline(always)]
+    fn apply<const N: usize>(&self, out: &mut [Pixel; N], columns: &[Column; N], _: &[(); N]) {
+        let at = |place: u32| self.row.get(place as usize).copied().unwrap_or_default();
+        let (left, right) = (
+            columns.map(|column| at(column.left)),
+            columns.map(|column| at(column.right)),
+        );
+        let weights = columns.map(|column| [column.weight; 4]);
+        let sides = left.as_flattened().iter().zip(right.as_flattened());
+        let operands = sides.zip(weights.as_flattened());
+        for (out, ((left, right), weight)) in out.as_flattened_mut().iter_mut().zip(operands) {
+            // 128 * 128 parts, each below 2^15.
+            let sum = u32::from(*left) * (128 - u32::from(*weight)) + u32::from(*right) * u32::from(*weight);
+            *out = (sum >> 14) as u8;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
@@ -315,37 +414,38 @@ mod tests {
         for a in 0..=255 {
             for b in 0..=255 {
                 assert_eq!(multiply(a, b), exactly(a, b));
-                let block = times(&[[a, 1, 255, b]; BLOCK], &[[u16::from(b); 2]; BLOCK]);
+                let block = times(&[[a, 1, 255, b]; 8], &[[u16::from(b); 2]; 8]);
                 assert_eq!(block[5], [exactly(a, b), exactly(1, b), b, exactly(b, b)]);
             }
         }
     }
 
     proptest! {
-            #[test]
-            fn rows_are_calculated_as_pixels_are(
-                dest in vec(any::<Pixel>(), 40), source in row(), covers in vec(any::<u8>(), 40), length in 0..40usize,
-                factor in prop_oneof![Just(255), any::<u8>()], color in any::<u32>(), narrow in any::<bool>(),
-                opaque in any::<bool>(),
-            ) {
-                let written = if narrow { !OPAQUE } else { u32::MAX };
-                let set = if opaque { OPAQUE } else { 0 };
-                let mut new = dest[..length].to_vec();
-                over(&mut new, &source[..length], Over { set, factor, written });
-                for ((new, dest), source) in new.iter().zip(&dest).zip(&source) {
-                    prop_assert_eq!(*new, over_pixel(*dest, with(*source, set), factor, written));
-                }
-                let mut new = dest[..length].to_vec();
-                cover(&mut new, color, &covers[..length], written);
-                for ((new, dest), cover) in new.iter().zip(&dest).zip(&covers) {
-                    let color = (color | OPAQUE).to_le_bytes();
-                    prop_assert_eq!(*new, over_pixel(*dest, color, *cover, written));
-                }
-                let mut new = dest[..length].to_vec();
-                mask(&mut new, &source[..length], set);
-                for ((new, dest), source) in new.iter().zip(&dest).zip(&source) {
-    prop_assert_eq!(*new, dest.map(|component| exactly(component, with(*source, set)[3])));
-                }
+        #[test]
+        fn rows_are_calculated_as_pixels_are(
+            dest in vec(any::<Pixel>(), 40), source in row(), covers in vec(any::<u8>(), 40), length in 0..40usize,
+            factor in prop_oneof![Just(255), any::<u8>()], color in any::<u32>(), narrow in any::<bool>(),
+            opaque in any::<bool>(),
+        ) {
+            let written = if narrow { !OPAQUE } else { u32::MAX };
+            let set = if opaque { OPAQUE } else { 0 };
+            let with = |pixel: &Pixel| with(&[*pixel], set)[0];
+            let mut new = dest[..length].to_vec();
+            over(&mut new, &source[..length], Over { set, factor, written });
+            for ((new, dest), source) in new.iter().zip(&dest).zip(&source) {
+                prop_assert_eq!(*new, over_pixel(*dest, with(source), factor, written));
+            }
+            let mut new = dest[..length].to_vec();
+            cover(&mut new, color, &covers[..length], written);
+            for ((new, dest), cover) in new.iter().zip(&dest).zip(&covers) {
+                let color = (color | OPAQUE).to_le_bytes();
+                prop_assert_eq!(*new, over_pixel(*dest, color, *cover, written));
+            }
+            let mut new = dest[..length].to_vec();
+            over_in_mask(&mut new, &source[..length], &covers[..length], Over::plain(set, written));
+            for (((new, dest), source), cover) in new.iter().zip(&dest).zip(&source).zip(&covers) {
+                prop_assert_eq!(*new, over_pixel(*dest, with(source), *cover, written));
             }
         }
+    }
 }

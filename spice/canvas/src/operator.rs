@@ -113,7 +113,9 @@ impl Operator {
                 mask
             }
             Some(mask) => {
-                lanes::mask(source_pixels, lanes::pixels(mask), 0);
+                let mask = lanes::pixels(mask);
+                lanes::spread_alphas(mask);
+                lanes::multiply_rows(source_pixels, mask);
                 own.extend_from_slice(source_pixels);
                 lanes::spread_alphas(&mut own);
                 &own

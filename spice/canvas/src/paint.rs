@@ -122,7 +122,7 @@ impl Painter<'_, '_> {
                 brush.row(x, y, &mut first, format);
                 lanes::pixels(&mut first);
             }
-            op.apply_pixels(first.as_bytes().as_chunks().0, pixels);
+            op.apply_pixels(first.as_bytes().as_chunks().0, u32::MAX, pixels);
         });
         if !done {
             self.zip(|x, y, out| brush.row(x, y, out, format), |a, b| op.apply_row(a, b));
@@ -137,7 +137,8 @@ impl Painter<'_, '_> {
         let format = self.surface.format;
         let mut scratch = Vec::new();
         let done = self.pixels(|x, y, pixels| {
-            op.apply_pixels(source.raw_pixels((x, y), pixels.len(), format, &mut scratch), pixels);
+            let (first, kept) = source.raw_pixels((x, y), pixels.len(), format, &mut scratch);
+            op.apply_pixels(first, kept, pixels);
         });
         if !done {
             self.zip(|x, y, out| source.row(x, y, out, format), |a, b| op.apply_row(a, b));

@@ -242,6 +242,22 @@ impl<'s> Picture<'s> {
         matches!(format, SurfaceFormat::Xrgb | SurfaceFormat::Argb)
     }
 
+    /// Whether the pixels are stored as bytes of alpha.
+    pub(crate) fn are_alphas(&self) -> bool {
+        matches!(&self.content, Content::Bitmap(reader) if reader.bitmap().format == BitmapFormat::Bit8A)
+            && self.has_alpha
+    }
+
+    /// `count` bytes of alpha, if that is what is stored; all of them are inside the picture.
+    pub(crate) fn stored_alphas(&self, x: u32, y: u32, count: usize) -> &[u8] {
+        let row = match &self.content {
+            Content::Bitmap(reader) => reader.bitmap().row(y),
+            _ => None,
+        };
+        let from = row.and_then(|row| row.get(x as usize..)).unwrap_or_default();
+        from.get(..count).unwrap_or_default()
+    }
+
     /// `count` pixels of 32 bits just as they are stored; all of them are inside the picture.
     fn stored_pixels(&self, x: u32, y: u32, count: usize) -> Option<&[Pixel]> {
         match &self.content {

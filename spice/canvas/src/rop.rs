@@ -106,16 +106,26 @@ impl BinaryOp {
 impl BinaryOp {
     /// Sets each value of `second` to the function of that of `first` and of itself.
     pub(crate) fn apply_row(self, first: &[u32], second: &mut [u32]) {
-        self.each(first, second, |word| word, |word| word);
+        self.each(first, second, (|word| word, |word| word), |word| word);
     }
 
-    /// As [`apply_row`](Self::apply_row), for pixels of 32 bits.
-    pub(crate) fn apply_pixels(self, first: &[Pixel], second: &mut [Pixel]) {
-        self.each(first, second, u32::from_ne_bytes, u32::to_ne_bytes);
+    /// As [`apply_row`](Self::apply_row), for pixels of 32 bits; only the bits of `kept` are taken of `first`.
+    pub(crate) fn apply_pixels(self, first: &[Pixel], kept: u32, second: &mut [Pixel]) {
+        if self == Self::COPY && kept == u32::MAX && first.len() == second.len() {
+            return second.copy_from_slice(first);
+        }
+        let first_of = |pixel| u32::from_le_bytes(pixel) & kept;
+        self.each(first, second, (first_of, u32::from_le_bytes), u32::to_le_bytes);
     }
 
     /// A loop for each function, so that the compiler knows which it is.
-    fn each<T: Copy>(self, first: &[T], second: &mut [T], get: impl Fn(T) -> u32, put: impl Fn(u32) -> T) {
+    fn each<T: Copy>(
+        self,
+        first: &[T],
+        second: &mut [T],
+        get: (impl Fn(T) -> u32, impl Fn(T) -> u32),
+        put: impl Fn(u32) -> T,
+    ) {
         match self.0 {
             0b0000 => row::<0b0000, T>(first, second, get, put),
             0b0001 => row::<0b0001, T>(first, second, get, put),
@@ -138,9 +148,14 @@ impl BinaryOp {
 }
 
 /// Applies one function.
-fn row<const TABLE: u8, T: Copy>(first: &[T], second: &mut [T], get: impl Fn(T) -> u32, put: impl Fn(u32) -> T) {
+fn row<const TABLE: u8, T: Copy>(
+    first: &[T],
+    second: &mut [T],
+    (get_first, get): (impl Fn(T) -> u32, impl Fn(T) -> u32),
+    put: impl Fn(u32) -> T,
+) {
     for (b, a) in second.iter_mut().zip(first) {
-        *b = put(BinaryOp(TABLE).apply(get(*a), get(*b)));
+        *b = put(BinaryOp(TABLE).apply(get_first(*a), get(*b)));
     }
 }
 

@@ -130,6 +130,13 @@ impl Map {
     }
 }
 
+/// Memory for the alphas of a row that are not just so in a picture.
+#[derive(Debug, Default)]
+pub(crate) struct Alphas {
+    alphas: Vec<u8>,
+    values: Vec<u32>,
+}
+
 /// A picture over the plane.
 #[derive(Debug)]
 pub(crate) struct Sampler<'s> {
@@ -165,11 +172,15 @@ impl<'s> Sampler<'s> {
 
     /// The premultiplied values that pixels of row `y` of the surface meet from column `x` on.
     pub(crate) fn row(&mut self, x: u32, y: u32, out: &mut [u32]) {
-        if self.map.transform.is_none() && self.plain_row(x, y, out) {
+        if self.plain_row(x, y, out) {
             return;
         }
-        if self.scaled_row(x, y, out) {
-            return;
+        if self.scaler.is_some() {
+            let line = self.scaled(x, y, out.len());
+            return out
+                .iter_mut()
+                .zip(line)
+                .for_each(|(value, pixel)| *value = u32::from_le_bytes(*pixel));
         }
         let ((mut at_x, mut at_y), step) = self.map.place(x, y);
         for value in out {
@@ -190,37 +201,53 @@ impl<'s> Sampler<'s> {
         count: usize,
         scratch: &'a mut Vec<u32>,
     ) -> (&'a [Pixel], u32) {
-        let plain = self.map.transform.is_none().then(|| self.plain(x, y, count)).flatten();
-        if let Some((left, top)) = plain
+        if let Some(place) = self.plain(x, y, count)
             && self.picture.are_pixels()
         {
-            let (pixels, set) = self.picture.argb_pixels((left, top), count, scratch);
+            let (pixels, set) = self.picture.argb_pixels(place, count, scratch);
             return (pixels, if self.opaque { OPAQUE } else { set });
+        }
+        if self.scaler.is_some() {
+            return (self.scaled(x, y, count), 0);
         }
         scratch.resize(count, 0);
         self.row(x, y, scratch);
         (lanes::pixels(scratch), 0)
     }
 
-    /// A row of a picture that is only scaled; false when it is not.
-    fn scaled_row(&mut self, x: u32, y: u32, out: &mut [u32]) -> bool {
-        let Some(scaler) = &mut self.scaler else { return false };
+    /// The alphas of [`pixels`](Self::pixels).
+    pub(crate) fn alphas<'a>(&'a mut self, (x, y): (u32, u32), count: usize, scratch: &'a mut Alphas) -> &'a [u8] {
+        if !self.opaque
+            && let Some((left, top)) = self.plain(x, y, count)
+            && self.picture.are_alphas()
+        {
+            return self.picture.stored_alphas(left, top, count);
+        }
+        let (pixels, set) = self.pixels((x, y), count, &mut scratch.values);
+        let [.., set] = set.to_le_bytes();
+        scratch.alphas.clear();
+        scratch.alphas.extend(pixels.iter().map(|[.., alpha]| alpha | set));
+        &scratch.alphas
+    }
+
+    /// A row of a picture that is only scaled, and none when it is not.
+    fn scaled(&mut self, x: u32, y: u32, count: usize) -> &[Pixel] {
         let ((_, at), _) = self.map.place(x, y);
         let (row, weight) = self.filter.first(at);
         let (_, height) = self.picture.size();
-        let top = self.repeat.place(row, height);
-        match self.filter {
-            Filter::Nearest => scaler.nearest(&self.picture, top, x, out),
-            Filter::Bilinear => {
-                let bottom = self.repeat.place(row + 1, height);
-                scaler.mixed(&self.picture, (top, bottom, weight), x, out);
-            }
+        let (top, bottom) = (self.repeat.place(row, height), self.repeat.place(row + 1, height));
+        match (&mut self.scaler, self.filter) {
+            (None, _) => &[],
+            (Some(scaler), Filter::Nearest) => scaler.nearest(&self.picture, top, x, count),
+            (Some(scaler), Filter::Bilinear) => scaler.mixed(&self.picture, (top, bottom, weight), x, count),
         }
-        true
     }
 
     /// Where a row lies that is one of the picture.
     fn plain(&self, x: u32, y: u32, count: usize) -> Option<(u32, u32)> {
+        if self.map.transform.is_some() {
+            return None;
+        }
         let (width, height) = self.picture.size();
         let (left, top) = (i64::from(x) + self.map.offset.0, i64::from(y) + self.map.offset.1);
         let inside = left >= 0 && left + count as i64 <= i64::from(width);

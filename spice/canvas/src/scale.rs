@@ -80,23 +80,33 @@ impl<'s> Scaled<'s> {
         }
     }
 
-    /// `count` pixels for a surface of 32 bits, of format `dest`, as [`row`](Self::row); `scratch` is used when they are not
-    /// stored just so.
+    /// `count` pixels for a surface of 32 bits, of format `dest`, as [`row`](Self::row), and the bits that count; `scratch` is used
+    /// when they are not stored just so.
     pub(crate) fn raw_pixels<'a>(
         &'a mut self,
         (x, y): (u32, u32),
         count: usize,
         dest: SurfaceFormat,
         scratch: &'a mut Vec<u32>,
-    ) -> &'a [Pixel] {
+    ) -> (&'a [Pixel], u32) {
         // Asked twice, since what is found is borrowed for good.
         if self.same_bytes(x, y, count as u32, dest).is_some() {
             let bytes = self.same_bytes(x, y, count as u32, dest);
-            return bytes.map_or(&[], |bytes| bytes.as_chunks().0);
+            return (bytes.map_or(&[], |bytes| bytes.as_chunks().0), u32::MAX);
         }
-        scratch.resize(count, 0);
-        self.row(x, y, scratch, dest);
-        lanes::pixels(scratch)
+        match self {
+            Self::Same { picture, offset } => {
+                let (x, y) = shifted(x, y, *offset);
+                scratch.resize(count, 0);
+                picture.raw_row(x, y, scratch, dest);
+                (lanes::pixels(scratch), u32::MAX)
+            }
+            Self::Sampled(sampler) => {
+                // Nothing has to be set: a sampler with a transform has done so.
+                let (pixels, _) = sampler.pixels((x, y), count, scratch);
+                (pixels, if dest == SurfaceFormat::Xrgb { !OPAQUE } else { u32::MAX })
+            }
+        }
     }
 
     /// Premultiplied pixels with a meaningful alpha, once the given bits are set in them; `scratch` is used when they are

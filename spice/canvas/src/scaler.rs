@@ -1,9 +1,11 @@
 //! Rows of a picture under a map that only scales: places across are the same in all rows.
 
 use caraway_ports::geometry::Rect;
+use zerocopy::IntoBytes;
 
 use crate::{
     color::OPAQUE,
+    lanes::{self, Column, Pixel},
     picture::Picture,
     sample::{Filter, Map, Repeat},
 };
@@ -15,20 +17,15 @@ const MOST: i64 = 1 << 48;
 /// quicker to read single pixels.
 const MOST_COLUMNS: (usize, usize) = (8, 64);
 
-/// Where a column of the surface lies: places in the rows that are held.
-#[derive(Clone, Copy, Debug)]
-struct Column {
-    left: u32,
-    /// What is mixed in, and how much, in 128ths.
-    right: u32,
-    weight: u16,
-}
+/// Two rows of the picture, or of what is outside, and how much the second one counts, in 128ths.
+type Rows = (Option<u32>, Option<u32>, u16);
 
 /// A row of the picture from the first column needed on, and a clear pixel for what lies outside.
 #[derive(Debug, Default)]
 struct Held {
     /// Which; the inner `None` is one outside.
     y: Option<Option<u32>>,
+    /// As [`lanes::pixels`] makes them.
     values: Vec<u32>,
 }
 
@@ -45,7 +42,10 @@ pub(crate) struct Scaler {
     held: [Held; 2],
     /// The two rows mixed, in 128ths, and which rows and by how much.
     mixed: Vec<[u16; 4]>,
-    mixed_of: Option<(Option<u32>, Option<u32>, u16)>,
+    mixed_of: Option<Rows>,
+    /// The pixels handed out last, and for which rows, column and number.
+    line: Vec<Pixel>,
+    line_of: Option<(Rows, u32, usize)>,
 }
 
 impl Scaler {
@@ -98,6 +98,8 @@ impl Scaler {
             held: Default::default(),
             mixed: Vec::new(),
             mixed_of: None,
+            line: Vec::new(),
+            line_of: None,
         })
     }
 
@@ -118,13 +120,15 @@ impl Scaler {
                 if self.opaque {
                     values.iter_mut().for_each(|value| *value |= OPAQUE);
                 }
+                lanes::pixels(values);
             }
         }
         place
     }
 
-    fn values(&self, place: usize) -> &[u32] {
-        self.held.get(place).map_or(&[], |held| &held.values)
+    fn pixels(&self, place: usize) -> &[Pixel] {
+        let values = self.held.get(place).map_or(&[][..], |held| &held.values);
+        values.as_bytes().as_chunks().0
     }
 
     fn columns(&self, x: u32, count: usize) -> &[Column] {
@@ -133,47 +137,46 @@ impl Scaler {
     }
 
     /// The pixels of row `y` of the picture, or of what is outside, that lie nearest from column `x` of the surface on.
-    pub(crate) fn nearest(&mut self, picture: &Picture<'_>, y: Option<u32>, x: u32, out: &mut [u32]) {
-        let place = self.hold(y, 0, picture);
-        let (values, columns) = (self.values(place), self.columns(x, out.len()));
-        for (out, column) in out.iter_mut().zip(columns) {
-            *out = values.get(column.left as usize).copied().unwrap_or(0);
+    pub(crate) fn nearest(&mut self, picture: &Picture<'_>, y: Option<u32>, x: u32, count: usize) -> &[Pixel] {
+        let rows = (y, y, 0);
+        if self.line_of != Some((rows, x, count)) {
+            let place = self.hold(y, 0, picture);
+            let mut line = std::mem::take(&mut self.line);
+            let (pixels, columns) = (self.pixels(place), self.columns(x, count));
+            line.clear();
+            line.extend(columns.iter().map(|column| pixel_at(pixels, column.left)));
+            self.line = line;
+            self.line_of = Some((rows, x, count));
         }
+        &self.line
     }
 
-    /// The pixels of two rows, the second of which counts `weight` 128ths, mixed.
-    pub(crate) fn mixed(
-        &mut self,
-        picture: &Picture<'_>,
-        (top, bottom, weight): (Option<u32>, Option<u32>, u16),
-        x: u32,
-        out: &mut [u32],
-    ) {
-        if self.mixed_of != Some((top, bottom, weight)) {
-            self.mix((top, bottom, weight), picture);
+    /// The pixels of two rows, the second of which counts a number of 128ths, mixed.
+    pub(crate) fn mixed(&mut self, picture: &Picture<'_>, rows: Rows, x: u32, count: usize) -> &[Pixel] {
+        if self.line_of == Some((rows, x, count)) {
+            return &self.line;
         }
-        let columns = self.columns(x, out.len());
-        for (out, column) in out.iter_mut().zip(columns) {
-            let at = |place: u32| self.mixed.get(place as usize).copied().unwrap_or_default();
-            let (left, right) = (at(column.left), at(column.right));
-            let weight = u32::from(column.weight);
-            // 128 * 128 parts, each below 2^15.
-            let pixel = |at: usize| (u32::from(left[at]) * (128 - weight) + u32::from(right[at]) * weight) >> 14;
-            *out = pixel(0) | pixel(1) << 8 | pixel(2) << 16 | pixel(3) << 24;
+        if self.mixed_of != Some(rows) {
+            let (top, bottom, weight) = rows;
+            let upper = self.hold(top, 0, picture);
+            let lower = self.hold(bottom, upper, picture);
+            let mut mixed = std::mem::take(&mut self.mixed);
+            mixed.resize(self.count + 1, [0; 4]);
+            lanes::mix_rows(&mut mixed, self.pixels(upper), self.pixels(lower), weight);
+            self.mixed = mixed;
+            self.mixed_of = Some(rows);
         }
+        let mut line = std::mem::take(&mut self.line);
+        line.resize(count, [0; 4]);
+        lanes::mix_columns(&mut line, self.columns(x, count), &self.mixed);
+        self.line = line;
+        self.line_of = Some((rows, x, count));
+        &self.line
     }
+}
 
-    fn mix(&mut self, (top, bottom, weight): (Option<u32>, Option<u32>, u16), picture: &Picture<'_>) {
-        let upper = self.hold(top, 0, picture);
-        let lower = self.hold(bottom, upper, picture);
-        let mut mixed = std::mem::take(&mut self.mixed);
-        mixed.clear();
-        let rows = self.values(upper).iter().zip(self.values(lower));
-        mixed.extend(rows.map(|(top, bottom)| {
-            let (top, bottom) = (top.to_le_bytes(), bottom.to_le_bytes());
-            std::array::from_fn(|at| u16::from(top[at]) * (128 - weight) + u16::from(bottom[at]) * weight)
-        }));
-        self.mixed = mixed;
-        self.mixed_of = Some((top, bottom, weight));
-    }
+/// The pixel at a place that is there.
+#[inline(always)]
+fn pixel_at(pixels: &[Pixel], place: u32) -> Pixel {
+    pixels.get(place as usize).copied().unwrap_or_default()
 }
