@@ -11,7 +11,7 @@ use crate::color::OPAQUE;
 /// Blue, green, red, alpha.
 pub(crate) type Pixel = [u8; 4];
 
-/// Pixels that are calculated at once; what is left of a row is taken by fours and one by one.
+/// Pixels that are calculated at once; what is left of a row is taken by eights.
 const BLOCK: usize = 16;
 /// A factor for each of some pixels, twice: for blue and red, and for green and alpha.
 type Factors<const N: usize> = [[u16; 2]; N];
@@ -87,7 +87,7 @@ trait Step<S, T> {
 }
 
 /// Does `step` to rows that are as long as each other, with the instructions this processor has.
-fn each<S, T>(dest: &mut [Pixel], source: &[S], other: &[T], step: impl Step<S, T>) {
+fn each<S: Copy + Default, T: Copy + Default>(dest: &mut [Pixel], source: &[S], other: &[T], step: impl Step<S, T>) {
     pulp::Arch::new().dispatch(Each {
         dest,
         source,
@@ -104,14 +104,23 @@ struct Each<'a, S, T, F> {
     step: F,
 }
 
-impl<S, T, F: Step<S, T>> pulp::NullaryFnOnce for Each<'_, S, T, F> {
+impl<S: Copy + Default, T: Copy + Default, F: Step<S, T>> pulp::NullaryFnOnce for Each<'_, S, T, F> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
         let (dest, source, other) = by::<BLOCK, _, _>(self.dest, self.source, self.other, &self.step);
-        let (dest, source, other) = by::<4, _, _>(dest, source, other, &self.step);
-        by::<1, _, _>(dest, source, other, &self.step);
+        let (dest, source, other) = by::<8, _, _>(dest, source, other, &self.step);
+        let count = dest.len().min(source.len()).min(other.len());
+        let mut last = ([[0; 4]; 8], [S::default(); 8], [T::default(); 8]);
+        if count == 0 {
+            return;
+        }
+        last.0.iter_mut().zip(&*dest).for_each(|(to, from)| *to = *from);
+        last.1.iter_mut().zip(source).for_each(|(to, from)| *to = *from);
+        last.2.iter_mut().zip(other).for_each(|(to, from)| *to = *from);
+        self.step.apply(&mut last.0, &last.1, &last.2);
+        dest.iter_mut().zip(last.0).for_each(|(to, from)| *to = from);
     }
 }
 
@@ -311,21 +320,24 @@ pub(crate) fn spread_alphas(row: &mut [Pixel]) {
     row.iter_mut().for_each(|pixel| *pixel = [pixel[3]; 4]);
 }
 
+/// A row of pixels and bits that are to be set in each.
+pub(crate) type Row<'a> = (&'a [Pixel], u32);
+
 /// Mixes two rows, of which the second counts `weight` 128ths.
-pub(crate) fn mix_rows(out: &mut [[u16; 4]], top: &[Pixel], bottom: &[Pixel], weight: u16) {
+pub(crate) fn mix_rows(out: &mut [[i32; 4]], top: Row<'_>, bottom: Row<'_>, weight: u8) {
     pulp::Arch::new().dispatch(MixRows {
         out,
         top,
         bottom,
-        weight,
+        weight: i32::from(weight),
     });
 }
 
 struct MixRows<'a> {
-    out: &'a mut [[u16; 4]],
-    top: &'a [Pixel],
-    bottom: &'a [Pixel],
-    weight: u16,
+    out: &'a mut [[i32; 4]],
+    top: Row<'a>,
+    bottom: Row<'a>,
+    weight: i32,
 }
 
 impl pulp::NullaryFnOnce for MixRows<'_> {
@@ -333,47 +345,70 @@ impl pulp::NullaryFnOnce for MixRows<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let rows = self.top.as_flattened().iter().zip(self.bottom.as_flattened());
-        for (out, (top, bottom)) in self.out.as_flattened_mut().iter_mut().zip(rows) {
-            *out = u16::from(*top) * (128 - self.weight) + u16::from(*bottom) * self.weight;
+        let (set_top, set_bottom) = (self.top.1.to_le_bytes(), self.bottom.1.to_le_bytes());
+        for (out, (top, bottom)) in self.out.iter_mut().zip(self.top.0.iter().zip(self.bottom.0)) {
+            for (at, out) in out.iter_mut().enumerate() {
+                let (top, bottom) = (i32::from(top[at] | set_top[at]), i32::from(bottom[at] | set_bottom[at]));
+                *out = top * 128 + (bottom - top) * self.weight;
+            }
         }
     }
 }
 
 /// Two places in a row, and how much the second one counts, in 128ths.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     pub(crate) left: u32,
     pub(crate) right: u32,
-    pub(crate) weight: u16,
+    pub(crate) weight: u8,
 }
 
-/// Mixes pixels of a row that [`mix_rows`] has made, each two at `columns`.
-pub(crate) fn mix_columns(out: &mut [Pixel], columns: &[Column], row: &[[u16; 4]]) {
-    let nothing = nothing(out.len());
-    each(out, columns, &nothing, MixColumns { row });
+/// Mixes pixels of a row that [`mix_rows`] has made, each two at `columns`, which are there.
+pub(crate) fn mix_columns(out: &mut [Pixel], columns: &[Column], row: &[[i32; 4]]) {
+    pulp::Arch::new().dispatch(MixColumns { out, columns, row });
 }
 
 struct MixColumns<'a> {
-    row: &'a [[u16; 4]],
+    out: &'a mut [Pixel],
+    columns: &'a [Column],
+    row: &'a [[i32; 4]],
 }
 
-impl Step<Column, ()> for MixColumns<'_> {
+impl pulp::NullaryFnOnce for MixColumns<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn apply<const N: usize>(&self, out: &mut [Pixel; N], columns: &[Column; N], _: &[(); N]) {
-        let at = |place: u32| self.row.get(place as usize).copied().unwrap_or_default();
-        let (left, right) = (
-            columns.map(|column| at(column.left)),
-            columns.map(|column| at(column.right)),
-        );
-        let weights = columns.map(|column| [column.weight; 4]);
-        let sides = left.as_flattened().iter().zip(right.as_flattened());
-        let operands = sides.zip(weights.as_flattened());
-        for (out, ((left, right), weight)) in out.as_flattened_mut().iter_mut().zip(operands) {
-            // 128 * 128 parts, each below 2^15.
-            let sum = u32::from(*left) * (128 - u32::from(*weight)) + u32::from(*right) * u32::from(*weight);
-            *out = (sum >> 14) as u8;
+    fn call(self) {
+        for (out, column) in self.out.iter_mut().zip(self.columns) {
+            let sides = (self.row.get(column.left as usize), self.row.get(column.right as usize));
+            let (Some(left), Some(right)) = sides else { continue };
+            let weight = i32::from(column.weight);
+            let mut sums = [0; 4];
+            for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+                // 128 * 128 parts.
+                *sum = (left * 128 + (right - left) * weight) >> 14;
+            }
+            *out = [sums[0] as u8, sums[1] as u8, sums[2] as u8, sums[3] as u8];
         }
+    }
+}
+
+/// Sets the pixels of a row.
+pub(crate) fn fill(row: &mut [Pixel], pixel: Pixel) {
+    pulp::Arch::new().dispatch(Fill { row, pixel });
+}
+
+struct Fill<'a> {
+    row: &'a mut [Pixel],
+    pixel: Pixel,
+}
+
+impl pulp::NullaryFnOnce for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.row.fill(self.pixel);
     }
 }
 

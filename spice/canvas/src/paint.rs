@@ -148,15 +148,14 @@ impl Painter<'_, '_> {
     /// Copies whole rows of bytes; false, and nothing done, when the source is stored in another way.
     fn copy_plain(&mut self, source: &Scaled<'_>) -> bool {
         let (surface, region) = (&mut *self.surface, self.region);
+        let format = surface.format;
         let mut plain = true;
         region.for_each(|rect| {
             let (x, width) = (rect.left.unsigned_abs(), rect.width());
             for y in rows_of(&rect) {
-                let to = surface.format;
-                match source.same_bytes(x, y, width, to) {
-                    Some(bytes) if bytes.len() == surface.span(x, y, width).len() => {
-                        surface.span_mut(x, y, width).copy_from_slice(bytes);
-                    }
+                let to = surface.span_mut(x, y, width);
+                match source.same_bytes(x, y, width, format) {
+                    Some(from) if from.len() == to.len() => to.copy_from_slice(from),
                     _ => {
                         plain = false;
                         return;
@@ -180,7 +179,7 @@ fn fill_plain(surface: &mut Surface, region: &Region, value: u32) {
             let (x, width) = (rect.left.unsigned_abs(), rect.width() as usize);
             for y in rows_of(&rect) {
                 if let Some(pixels) = surface.pixels_mut(x, y, width) {
-                    pixels.fill(value.to_le_bytes());
+                    lanes::fill(pixels, value.to_le_bytes());
                 }
             }
         });

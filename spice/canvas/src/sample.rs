@@ -74,13 +74,13 @@ impl Filter {
     }
 
     /// Of the pixels that count at a place (16.16) along an axis the first, and how much the next one does, in 128ths.
-    pub(crate) const fn first(self, at: i64) -> (i64, u16) {
+    pub(crate) const fn first(self, at: i64) -> (i64, u8) {
         match self {
             // The pixel the place lies in; on an edge the one before.
             Self::Nearest => ((at - 1) >> 16, 0),
             Self::Bilinear => {
                 let at = at - ONE / 2;
-                (at >> 16, (at >> 9 & 0x7f) as u16)
+                (at >> 16, (at >> 9 & 0x7f) as u8)
             }
         }
     }

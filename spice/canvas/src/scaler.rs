@@ -1,11 +1,10 @@
 //! Rows of a picture under a map that only scales: places across are the same in all rows.
 
 use caraway_ports::geometry::Rect;
-use zerocopy::IntoBytes;
 
 use crate::{
     color::OPAQUE,
-    lanes::{self, Column, Pixel},
+    lanes::{self, Column, Pixel, Row},
     picture::Picture,
     sample::{Filter, Map, Repeat},
 };
@@ -18,30 +17,23 @@ const MOST: i64 = 1 << 48;
 const MOST_COLUMNS: (usize, usize) = (8, 64);
 
 /// Two rows of the picture, or of what is outside, and how much the second one counts, in 128ths.
-type Rows = (Option<u32>, Option<u32>, u16);
+type Rows = (Option<u32>, Option<u32>, u8);
 
-/// A row of the picture from the first column needed on, and a clear pixel for what lies outside.
-#[derive(Debug, Default)]
-struct Held {
-    /// Which; the inner `None` is one outside.
-    y: Option<Option<u32>>,
-    /// As [`lanes::pixels`] makes them.
-    values: Vec<u32>,
-}
-
-/// What is known of all rows, and the rows read last.
+/// What is known of all rows, and the row made last.
 #[derive(Debug)]
 pub(crate) struct Scaler {
     /// The column of the surface that the first of `columns` stands for.
     left: u32,
+    /// Places in rows of the picture from `first` on; `count` of those are read, and the next one stands for the outside.
     columns: Vec<Column>,
     first: u32,
     count: usize,
     /// Whether the alpha of the picture is taken as full.
     opaque: bool,
-    held: [Held; 2],
-    /// The two rows mixed, in 128ths, and which rows and by how much.
-    mixed: Vec<[u16; 4]>,
+    /// Memory for rows that are not just so in the picture.
+    scratch: [Vec<u32>; 2],
+    /// The two rows mixed, in 128ths, and which.
+    mixed: Vec<[i32; 4]>,
     mixed_of: Option<Rows>,
     /// The pixels handed out last, and for which rows, column and number.
     line: Vec<Pixel>,
@@ -95,40 +87,12 @@ impl Scaler {
             first,
             count: read,
             opaque,
-            held: Default::default(),
+            scratch: [Vec::new(), Vec::new()],
             mixed: Vec::new(),
             mixed_of: None,
             line: Vec::new(),
             line_of: None,
         })
-    }
-
-    /// Which of the two rows held is row `y`; read in place of the one that is not `kept` if none is.
-    fn hold(&mut self, y: Option<u32>, kept: usize, picture: &Picture<'_>) -> usize {
-        if let Some(found) = self.held.iter().position(|held| held.y == Some(y)) {
-            return found;
-        }
-        let place = 1 - kept.min(1);
-        if let Some(held) = self.held.get_mut(place) {
-            held.y = Some(y);
-            held.values.clear();
-            held.values.resize(self.count + 1, 0);
-            if let (Some(y), Some(values)) = (y, held.values.get_mut(..self.count))
-                && !values.is_empty()
-            {
-                picture.argb_row(self.first, y, values);
-                if self.opaque {
-                    values.iter_mut().for_each(|value| *value |= OPAQUE);
-                }
-                lanes::pixels(values);
-            }
-        }
-        place
-    }
-
-    fn pixels(&self, place: usize) -> &[Pixel] {
-        let values = self.held.get(place).map_or(&[][..], |held| &held.values);
-        values.as_bytes().as_chunks().0
     }
 
     fn columns(&self, x: u32, count: usize) -> &[Column] {
@@ -138,15 +102,19 @@ impl Scaler {
 
     /// The pixels of row `y` of the picture, or of what is outside, that lie nearest from column `x` of the surface on.
     pub(crate) fn nearest(&mut self, picture: &Picture<'_>, y: Option<u32>, x: u32, count: usize) -> &[Pixel] {
-        let rows = (y, y, 0);
-        if self.line_of != Some((rows, x, count)) {
-            let place = self.hold(y, 0, picture);
+        let made = ((y, y, 0), x, count);
+        if self.line_of != Some(made) {
+            let [mut scratch, other] = std::mem::take(&mut self.scratch);
             let mut line = std::mem::take(&mut self.line);
-            let (pixels, columns) = (self.pixels(place), self.columns(x, count));
+            let (pixels, set) = self.read(picture, y, &mut scratch);
             line.clear();
-            line.extend(columns.iter().map(|column| pixel_at(pixels, column.left)));
+            line.extend(self.columns(x, count).iter().map(|column| {
+                let pixel = pixels.get(column.left as usize);
+                pixel.map_or([0; 4], |pixel| (u32::from_le_bytes(*pixel) | set).to_le_bytes())
+            }));
             self.line = line;
-            self.line_of = Some((rows, x, count));
+            self.line_of = Some(made);
+            self.scratch = [scratch, other];
         }
         &self.line
     }
@@ -158,13 +126,17 @@ impl Scaler {
         }
         if self.mixed_of != Some(rows) {
             let (top, bottom, weight) = rows;
-            let upper = self.hold(top, 0, picture);
-            let lower = self.hold(bottom, upper, picture);
+            let [mut above, mut below] = std::mem::take(&mut self.scratch);
             let mut mixed = std::mem::take(&mut self.mixed);
             mixed.resize(self.count + 1, [0; 4]);
-            lanes::mix_rows(&mut mixed, self.pixels(upper), self.pixels(lower), weight);
+            let (top, bottom) = (
+                self.read(picture, top, &mut above),
+                self.read(picture, bottom, &mut below),
+            );
+            lanes::mix_rows(&mut mixed, top, bottom, weight);
             self.mixed = mixed;
             self.mixed_of = Some(rows);
+            self.scratch = [above, below];
         }
         let mut line = std::mem::take(&mut self.line);
         line.resize(count, [0; 4]);
@@ -173,10 +145,17 @@ impl Scaler {
         self.line_of = Some((rows, x, count));
         &self.line
     }
-}
 
-/// The pixel at a place that is there.
-#[inline(always)]
-fn pixel_at(pixels: &[Pixel], place: u32) -> Pixel {
-    pixels.get(place as usize).copied().unwrap_or_default()
+    /// What is read of row `y`, or of one outside.
+    fn read<'a>(&self, picture: &'a Picture<'_>, y: Option<u32>, scratch: &'a mut Vec<u32>) -> Row<'a> {
+        if let Some(y) = y
+            && self.count > 0
+        {
+            let (pixels, set) = picture.argb_pixels((self.first, y), self.count, scratch);
+            return (pixels, if self.opaque { OPAQUE } else { set });
+        }
+        scratch.clear();
+        scratch.resize(self.count, 0);
+        (lanes::pixels(scratch), 0)
+    }
 }

@@ -112,26 +112,36 @@ impl Coverage {
     }
 
     fn add(&mut self, glyph: &Glyph, depth: GlyphDepth) {
+        // A loop for each depth, so that the compiler knows which it is.
+        match depth {
+            GlyphDepth::A1 => self.lay(glyph, GlyphDepth::A1),
+            GlyphDepth::A4 => self.lay(glyph, GlyphDepth::A4),
+            GlyphDepth::A8 => self.lay(glyph, GlyphDepth::A8),
+        }
+    }
+
+    #[inline(always)]
+    fn lay(&mut self, glyph: &Glyph, depth: GlyphDepth) {
         let place = glyph_box(glyph);
         let visible = place.intersect(&self.bounds);
+        if visible.is_empty() {
+            return;
+        }
         let bits = match depth {
             GlyphDepth::A1 => 1,
             GlyphDepth::A4 => 4,
             GlyphDepth::A8 => 8,
         };
         let line = (usize::from(glyph.width) * bits).div_ceil(8);
-        for y in visible.top..visible.bottom {
-            let start = (i64::from(y) - i64::from(place.top)) as usize * line;
-            let Some(row) = glyph.data.get(start..start + line) else {
-                return;
-            };
-            let first = (i64::from(visible.left) - i64::from(place.left)) as usize;
-            let count = visible.width() as usize;
-            let Some(values) = self.row_mut(visible.left, y).and_then(|row| row.get_mut(..count)) else {
-                return;
-            };
+        let above = (i64::from(visible.top) - i64::from(place.top)) as usize;
+        let first = (i64::from(visible.left) - i64::from(place.left)) as usize;
+        let (width, count) = (self.bounds.width() as usize, visible.width() as usize);
+        let start = self.index(visible.left, visible.top);
+        let below = self.values.get_mut(start..).unwrap_or_default();
+        let rows = glyph.data.get(above * line..).unwrap_or_default().chunks_exact(line);
+        for (row, values) in rows.zip(below.chunks_mut(width)).take(visible.height() as usize) {
             // Eight pixels at once from the left edge of the glyph on, where no other glyph was.
-            let (eights, rest) = values.as_chunks_mut::<8>();
+            let (eights, rest) = values.get_mut(..count).unwrap_or_default().as_chunks_mut::<8>();
             let whole = eights.len() * 8;
             for (at, values) in (first..).step_by(8).zip(eights) {
                 match eight(row, at, depth) {
@@ -139,18 +149,15 @@ impl Coverage {
                     _ => put(row, at, depth, values),
                 }
             }
-            put(row, first + whole, depth, rest);
+            if !rest.is_empty() {
+                put(row, first + whole, depth, rest);
+            }
         }
     }
 
     /// Index of a pixel inside the bounds.
     fn index(&self, x: i32, y: i32) -> usize {
         (y - self.bounds.top) as usize * self.bounds.width() as usize + (x - self.bounds.left) as usize
-    }
-
-    fn row_mut(&mut self, x: i32, y: i32) -> Option<&mut [u8]> {
-        let start = self.index(x, y);
-        self.values.get_mut(start..)
     }
 
     /// Values from a pixel inside the bounds on.
@@ -173,6 +180,7 @@ fn put(row: &[u8], column: usize, depth: GlyphDepth, values: &mut [u8]) {
 }
 
 /// The coverage of eight pixels of a glyph row from `column` on, if it begins with a byte and all of them are there.
+#[inline(always)]
 fn eight(row: &[u8], column: usize, depth: GlyphDepth) -> Option<[u8; 8]> {
     match depth {
         GlyphDepth::A1 => {
