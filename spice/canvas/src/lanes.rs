@@ -345,11 +345,20 @@ impl pulp::NullaryFnOnce for MixRows<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let (set_top, set_bottom) = (self.top.1.to_le_bytes(), self.bottom.1.to_le_bytes());
-        for (out, (top, bottom)) in self.out.iter_mut().zip(self.top.0.iter().zip(self.bottom.0)) {
-            for (at, out) in out.iter_mut().enumerate() {
-                let (top, bottom) = (i32::from(top[at] | set_top[at]), i32::from(bottom[at] | set_bottom[at]));
-                *out = top * 128 + (bottom - top) * self.weight;
+        let mix = |top: u8, bottom: u8| {
+            let (top, bottom) = (i32::from(top), i32::from(bottom));
+            top * 128 + (bottom - top) * self.weight
+        };
+        let ((top, set_top), (bottom, set_bottom)) = (self.top, self.bottom);
+        let components = top.as_flattened().iter().zip(bottom.as_flattened());
+        for (out, (top, bottom)) in self.out.as_flattened_mut().iter_mut().zip(components) {
+            *out = mix(*top, *bottom);
+        }
+        if set_top | set_bottom != 0 {
+            // Bits are set in alpha only.
+            let [set_top, set_bottom] = [set_top, set_bottom].map(|set| (set >> 24) as u8);
+            for ([.., out], ([.., top], [.., bottom])) in self.out.iter_mut().zip(top.iter().zip(bottom)) {
+                *out = mix(top | set_top, bottom | set_bottom);
             }
         }
     }
@@ -386,6 +395,55 @@ impl pulp::NullaryFnOnce for MixColumns<'_> {
             let mut sums = [0; 4];
             for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
                 // 128 * 128 parts.
+                *sum = (left * 128 + (right - left) * weight) >> 14;
+            }
+            *out = [sums[0] as u8, sums[1] as u8, sums[2] as u8, sums[3] as u8];
+        }
+    }
+}
+
+/// What [`mix_rows`] and [`mix_columns`] do, when most pixels of the rows are passed over. A column that is not there is
+/// clear.
+pub(crate) fn mix(out: &mut [Pixel], columns: &[Column], top: Row<'_>, bottom: Row<'_>, weight: u8) {
+    pulp::Arch::new().dispatch(Mix {
+        out,
+        columns,
+        top,
+        bottom,
+        weight: i32::from(weight),
+    });
+}
+
+struct Mix<'a> {
+    out: &'a mut [Pixel],
+    columns: &'a [Column],
+    top: Row<'a>,
+    bottom: Row<'a>,
+    weight: i32,
+}
+
+impl pulp::NullaryFnOnce for Mix<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let at = |(pixels, set): Row<'_>, place: u32| {
+            let pixel = pixels.get(place as usize);
+            pixel.map_or([0; 4], |pixel| (u32::from_le_bytes(*pixel) | set).to_le_bytes())
+        };
+        for (out, column) in self.out.iter_mut().zip(self.columns) {
+            let mut sides = [[0; 4]; 2];
+            for (side, place) in sides.iter_mut().zip([column.left, column.right]) {
+                let (top, bottom) = (at(self.top, place), at(self.bottom, place));
+                for ((side, top), bottom) in side.iter_mut().zip(top).zip(bottom) {
+                    let (top, bottom) = (i32::from(top), i32::from(bottom));
+                    *side = top * 128 + (bottom - top) * self.weight;
+                }
+            }
+            let [left, right] = sides;
+            let weight = i32::from(column.weight);
+            let mut sums = [0; 4];
+            for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
                 *sum = (left * 128 + (right - left) * weight) >> 14;
             }
             *out = [sums[0] as u8, sums[1] as u8, sums[2] as u8, sums[3] as u8];

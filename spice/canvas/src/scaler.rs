@@ -124,8 +124,22 @@ impl Scaler {
         if self.line_of == Some((rows, x, count)) {
             return &self.line;
         }
+        let (top, bottom, weight) = rows;
+        if self.count > self.columns.len() {
+            let [mut above, mut below] = std::mem::take(&mut self.scratch);
+            let mut line = std::mem::take(&mut self.line);
+            line.resize(count, [0; 4]);
+            let (top, bottom) = (
+                self.read(picture, top, &mut above),
+                self.read(picture, bottom, &mut below),
+            );
+            lanes::mix(&mut line, self.columns(x, count), top, bottom, weight);
+            self.line = line;
+            self.line_of = Some((rows, x, count));
+            self.scratch = [above, below];
+            return &self.line;
+        }
         if self.mixed_of != Some(rows) {
-            let (top, bottom, weight) = rows;
             let [mut above, mut below] = std::mem::take(&mut self.scratch);
             let mut mixed = std::mem::take(&mut self.mixed);
             mixed.resize(self.count + 1, [0; 4]);
