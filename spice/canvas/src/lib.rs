@@ -11,6 +11,7 @@ mod composite;
 mod error;
 mod float;
 mod lanes;
+mod mix;
 mod operator;
 mod ops;
 mod paint;

@@ -4,7 +4,8 @@ use caraway_ports::geometry::Rect;
 
 use crate::{
     color::OPAQUE,
-    lanes::{self, Column, Pixel, Row},
+    lanes::{self, Pixel},
+    mix::{self, Column, Row},
     picture::Picture,
     sample::{Filter, Map, Repeat},
 };
@@ -133,7 +134,7 @@ impl Scaler {
                 self.read(picture, top, &mut above),
                 self.read(picture, bottom, &mut below),
             );
-            lanes::mix(&mut line, self.columns(x, count), top, bottom, weight);
+            mix::mix(&mut line, self.columns(x, count), top, bottom, weight);
             self.line = line;
             self.line_of = Some((rows, x, count));
             self.scratch = [above, below];
@@ -147,14 +148,14 @@ impl Scaler {
                 self.read(picture, top, &mut above),
                 self.read(picture, bottom, &mut below),
             );
-            lanes::mix_rows(&mut mixed, top, bottom, weight);
+            mix::mix_rows(&mut mixed, top, bottom, weight);
             self.mixed = mixed;
             self.mixed_of = Some(rows);
             self.scratch = [above, below];
         }
         let mut line = std::mem::take(&mut self.line);
         line.resize(count, [0; 4]);
-        lanes::mix_columns(&mut line, self.columns(x, count), &self.mixed);
+        mix::mix_columns(&mut line, self.columns(x, count), &self.mixed);
         self.line = line;
         self.line_of = Some((rows, x, count));
         &self.line
