@@ -2,26 +2,54 @@
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from debian import cache, packages
 from debian.packages import PackageError
 
-SOURCES = Path(__file__).resolve().parent / "reference"
+OWN = Path(__file__).resolve().parent / "reference"
 COMMON = "subprojects/spice-common"
-# By source package: what the codecs are, and where headers are that they include. The GLZ decoder is in the client.
-CODECS = {
-    "spice": (
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is compiled with the headers of one source package."""
+
+    package: str
+    # Files of the package, and its folders with headers that they include.
+    paths: tuple[str, ...]
+    include: tuple[str, ...]
+    # Our own files.
+    own: tuple[str, ...]
+
+
+# The GLZ decoder is in the client, all else of the codecs in the server too.
+CODECS = (
+    Part(
+        "spice",
         (
             "server/glz-encoder.c", "server/glz-encoder-dict.c",
             f"{COMMON}/common/quic.c", f"{COMMON}/common/lz.c", f"{COMMON}/common/mem.c",
         ),
         ("server", COMMON),
+        ("support.c", "driver.c", "codec_quic.c", "codec_lz.c", "codec_glz.c"),
     ),
-    "spice-gtk": (("src/decode-glz.c", f"{COMMON}/common/canvas_utils.c"), ("src", COMMON)),
-}  # fmt: skip
-# Our own file that includes the client's headers; the others include the server's.
-OWN_CLIENT = ("codec_glz_decoder.c",)
+    Part(
+        "spice-gtk",
+        ("src/decode-glz.c", f"{COMMON}/common/canvas_utils.c"),
+        ("src", COMMON),
+        ("codec_glz_decoder.c",),
+    ),
+)  # fmt: skip
+CANVAS = (
+    Part(
+        "spice-gtk",
+        (f"{COMMON}/common/pixman_utils.c", f"{COMMON}/common/mem.c"),
+        (COMMON,),
+        ("support.c", "canvas/driver.c", "canvas/draw.c"),
+    ),
+)
 # Packages whose headers the sources want, and libraries that are installed with the client.
 HEADERS = ("libglib2.0-dev", "libspice-protocol-dev", "libpixman-1-dev")
 LIBRARIES = ("-l:libglib-2.0.so.0", "-l:libpixman-1.so.0")
@@ -87,12 +115,12 @@ def _flags(source: Path) -> list[str]:
     return [*" ".join(flags).split(), "-fPIC"]
 
 
-def driver() -> tuple[str, Path]:
-    """What was built, in words, and the program that runs the reference's codecs (see `reference/driver.h`)."""
-    sources = {name: source_package(name) for name in CODECS}
+def driver(parts: tuple[Part, ...]) -> tuple[str, Path]:
+    """What was built of the reference, in words, and the program with it that a bench drives."""
+    sources = {part.package: source_package(part.package) for part in parts}
     folders = [packages.unpacked(name) for name in HEADERS]
-    flags = _flags(sources["spice"][1])
-    own = sorted(SOURCES.iterdir())
+    flags = _flags(sources[parts[0].package][1])
+    own = sorted(path for path in OWN.glob("**/*") if path.is_file())
     shown = [flag for flag in flags if not flag.startswith("-ffile-prefix-map")]
     compiler = _said(["gcc", "--version"]).splitlines()[0]
     versions = [f"{name} {version}" for name, (version, _) in sources.items()]
@@ -105,17 +133,15 @@ def driver() -> tuple[str, Path]:
         system = [f"-I{folder}" for folder in system if folder.is_dir()]
         objects = []
 
-        for name, (paths, include) in CODECS.items():
-            paths = [sources[name][1] / path for path in paths]
-            client = name == "spice-gtk"
-            paths += [path for path in own if path.suffix == ".c" and (path.name in OWN_CLIENT) == client]
-            include = [f"-I{folder}" for folder in (SOURCES, *(sources[name][1] / folder for folder in include))]
-            for path in paths:
-                objects.append(str(work / f"{path.stem}.o"))
+        for part in parts:
+            source = sources[part.package][1]
+            include = [f"-I{folder}" for folder in (OWN, *(source / folder for folder in part.include))]
+            for path in (*(source / path for path in part.paths), *(OWN / path for path in part.own)):
+                objects.append(str(work / f"{len(objects)}.o"))
                 _said(["gcc", *flags, *include, *system, "-c", str(path), "-o", objects[-1]])
         _said(["gcc", *objects, *LIBRARIES, "-o", str(work / "driver")])
 
-    name = cache.digest(versions, shown, compiler, CODECS, OWN_CLIENT, HEADERS, *(path.read_bytes() for path in own))
+    name = cache.digest(versions, shown, compiler, parts, HEADERS, *(path.read_bytes() for path in own))
     folder = cache.entry("bench-reference", name, build)
-    cache.keep_newest("bench-reference", 3)
+    cache.keep_newest("bench-reference", 6)
     return f"{' and '.join(versions)}, {compiler}, {' '.join(shown)}", folder / "driver"

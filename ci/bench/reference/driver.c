@@ -1,12 +1,8 @@
 #include "driver.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include <common/log.h>
 
 static const Codec *const codecs[] = {&quic_codec, &lz_codec, &glz_codec};
 #define CODECS (sizeof(codecs) / sizeof(codecs[0]))
@@ -15,51 +11,6 @@ static const int pixel_bytes[TYPES] = {2, 3, 4, 4, 1, 1};
 
 static Picture picture;
 static Buffer stream, encoded, decoded;
-
-void fail(const char *format, ...)
-{
-    va_list list;
-
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-/* What the reference's assertions and messages end in. */
-void spice_log(GLogLevelFlags level, const char *place, const char *function, const char *format, ...)
-{
-    va_list list;
-
-    (void)level;
-    fprintf(stderr, "%s %s: ", place, function);
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-static void *memory(size_t size)
-{
-    void *block = calloc(1, size);
-
-    if (block == NULL) {
-        fail("no memory for %zu bytes", size);
-    }
-    return block;
-}
-
-static void read_file(const char *path, uint8_t *data, size_t size)
-{
-    FILE *file = fopen(path, "rb");
-
-    if (file == NULL || fread(data, 1, size, file) != size || fgetc(file) != EOF) {
-        fail("%s: cannot be read, or is not of %zu bytes", path, size);
-    }
-    fclose(file);
-}
 
 static void load_picture(const char *type, int width, int height, const char *path)
 {
@@ -96,21 +47,8 @@ static void load_stream(size_t size, const char *path)
 
 static void save(const Buffer *buffer, const char *path)
 {
-    FILE *file = fopen(path, "wb");
-
-    if (file == NULL || fwrite(buffer->data, 1, buffer->size, file) != buffer->size || fclose(file) != 0) {
-        fail("%s: cannot be written", path);
-    }
+    write_file(path, buffer->data, buffer->size);
     printf("ok\n");
-}
-
-/* Processor time of this thread: what others do on the machine does not count. */
-static uint64_t nanoseconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static void measure(const char *codec, const char *operation, unsigned int count)

@@ -2,8 +2,7 @@
 #ifndef BENCH_DRIVER_H
 #define BENCH_DRIVER_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "support.h"
 
 /* Types of pixels, as the commands name them. */
 typedef enum { RGB16, RGB24, RGB32, RGBA, A8, PLT8, TYPES } Type;
@@ -39,8 +38,5 @@ extern const Codec quic_codec, lz_codec, glz_codec;
 int glz_decode(const Picture *picture, const Buffer *stream, Buffer *out);
 void glz_collect(Buffer *out);
 void glz_forget_window(void);
-
-/* Ends the process with a message: what a codec calls an error is a fault of the bench. */
-__attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format, ...);
 
 #endif

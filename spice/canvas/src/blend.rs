@@ -2,33 +2,12 @@
 
 use caraway_ports::drawing::SurfaceFormat;
 
-use crate::color::{OPAQUE, has_alpha, narrow, widen};
+use crate::color::{OPAQUE, has_alpha, narrow_row, widen_row};
 
 /// `a * b / 255`, rounded to the nearest; both at most 255.
 pub(crate) const fn multiply(a: u32, b: u32) -> u32 {
     let product = a * b + 0x80;
     (product + (product >> 8)) >> 8
-}
-
-/// Every component times `factor / 255`.
-pub(crate) fn scaled(pixel: u32, factor: u32) -> u32 {
-    map(pixel, |component| multiply(component, factor))
-}
-
-/// A value with `f` applied to each component.
-fn map(pixel: u32, f: impl Fn(u32) -> u32) -> u32 {
-    [0, 8, 16, 24]
-        .into_iter()
-        .fold(0, |all, shift| all | f((pixel >> shift) & 255) << shift)
-}
-
-/// `source` over `dest`, saturating where `source` is not properly premultiplied.
-pub(crate) fn over(source: u32, dest: u32) -> u32 {
-    let rest = 255 - (source >> 24);
-    [0, 8, 16, 24].into_iter().fold(0, |all, shift| {
-        let sum = ((source >> shift) & 255) + multiply((dest >> shift) & 255, rest);
-        all | sum.min(255) << shift
-    })
 }
 
 /// A pixel of a surface as an operand of an alpha operation and back.
@@ -53,18 +32,31 @@ impl Dest {
         Self { has_alpha, ..self }
     }
 
-    /// The premultiplied value of a raw one.
-    pub(crate) const fn load(self, raw: u32) -> u32 {
-        let value = widen(self.format, raw);
-        if self.has_alpha { value } else { value | OPAQUE }
+    /// Makes raw values premultiplied ones.
+    pub(crate) fn widen(self, row: &mut [u32]) {
+        widen_row(self.format, row);
+        if !self.has_alpha {
+            row.iter_mut().for_each(|value| *value |= OPAQUE);
+        }
     }
 
-    /// The raw value for a result that replaces `before`; alpha stays when there is none here.
-    pub(crate) const fn store(self, value: u32, before: u32) -> u32 {
-        if self.has_alpha || !matches!(self.format, SurfaceFormat::Xrgb | SurfaceFormat::Argb) {
-            narrow(self.format, value)
+    /// Makes results raw values that replace `before`; alpha stays when there is none here.
+    pub(crate) fn narrow(self, row: &mut [u32], before: &[u32]) {
+        narrow_row(self.format, row);
+        let written = self.written();
+        if written != u32::MAX {
+            for (value, before) in row.iter_mut().zip(before) {
+                *value = *value & written | *before & !written;
+            }
+        }
+    }
+
+    /// The bits of a raw value that are written.
+    pub(crate) const fn written(self) -> u32 {
+        if !self.has_alpha && matches!(self.format, SurfaceFormat::Xrgb | SurfaceFormat::Argb) {
+            !OPAQUE
         } else {
-            (value & !OPAQUE) | (before & OPAQUE)
+            u32::MAX
         }
     }
 }
@@ -83,10 +75,22 @@ mod tests {
     }
 
     #[test]
-    fn over_keeps_opaque_sources_and_leaves_the_rest_under_clear_ones() {
-        assert_eq!(over(0xff12_3456, 0xff65_4321), 0xff12_3456);
-        assert_eq!(over(0, 0x8065_4321), 0x8065_4321);
-        assert_eq!(over(0x8040_0000, 0xff00_00ff), 0xff40_007f);
-        assert_eq!(over(0x00ff_ffff, 0xff80_8080), 0xffff_ffff, "saturates");
+    fn unused_bits_stay_and_missing_alpha_is_full() {
+        let (xrgb, argb) = (SurfaceFormat::Xrgb, SurfaceFormat::Argb);
+        let there_and_back = |dest: Dest| {
+            let mut row = [0x1265_4321];
+            dest.widen(&mut row);
+            let wide = row[0];
+            row[0] = 0x8012_3456;
+            dest.narrow(&mut row, &[0x1265_4321]);
+            (wide, row[0])
+        };
+        assert_eq!(there_and_back(Dest::new(xrgb, false)), (0xff65_4321, 0x1212_3456));
+        assert_eq!(there_and_back(Dest::new(xrgb, true)), (0x1265_4321, 0x8012_3456));
+        assert_eq!(there_and_back(Dest::new(argb, false)), (0x1265_4321, 0x8012_3456));
+        assert_eq!(
+            there_and_back(Dest::new(argb, false).opaque()),
+            (0xff65_4321, 0x1212_3456)
+        );
     }
 }

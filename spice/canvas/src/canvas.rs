@@ -142,10 +142,14 @@ impl Canvas {
     /// been drawn then.
     pub fn draw(&mut self, drawable: &Drawable) -> Result<Drawn, DrawError> {
         let id = drawable.surface;
-        let mut target = self.surfaces.remove(&id).ok_or(DrawError::NoSurface { id })?;
+        let place = self.surfaces.get_mut(&id).ok_or(DrawError::NoSurface { id })?;
+        // While it is drawn on, an empty one stands in its place.
+        let mut target = std::mem::replace(place, Surface::empty());
         let max_pixels = self.limits.max_bytes / 4;
         let result = ops::draw(&mut target, &self.surfaces, drawable, max_pixels);
-        self.surfaces.insert(id, target);
+        if let Some(place) = self.surfaces.get_mut(&id) {
+            *place = target;
+        }
         result.map(|bbox| Drawn { bbox })
     }
 

@@ -3,6 +3,8 @@
 use caraway_image::color::{from_555, from_565, to_555, to_565};
 use caraway_ports::drawing::SurfaceFormat;
 
+use crate::lanes;
+
 /// Alpha of an opaque pixel.
 pub(crate) const OPAQUE: u32 = 0xff00_0000;
 
@@ -31,6 +33,28 @@ pub(crate) const fn narrow(format: SurfaceFormat, value: u32) -> u32 {
         SurfaceFormat::Rgb565 => to_565(value) as u32,
         SurfaceFormat::A8 => value >> 24,
         SurfaceFormat::A1 => value >> 31,
+    }
+}
+
+/// [`widen`] for a row.
+pub(crate) fn widen_row(format: SurfaceFormat, row: &mut [u32]) {
+    match format {
+        SurfaceFormat::Xrgb | SurfaceFormat::Argb => {}
+        SurfaceFormat::Rgb555 => lanes::map(row, |raw| widen(SurfaceFormat::Rgb555, raw)),
+        SurfaceFormat::Rgb565 => lanes::map(row, |raw| widen(SurfaceFormat::Rgb565, raw)),
+        SurfaceFormat::A8 => lanes::map(row, |raw| widen(SurfaceFormat::A8, raw)),
+        SurfaceFormat::A1 => lanes::map(row, |raw| widen(SurfaceFormat::A1, raw)),
+    }
+}
+
+/// [`narrow`] for a row.
+pub(crate) fn narrow_row(format: SurfaceFormat, row: &mut [u32]) {
+    match format {
+        SurfaceFormat::Xrgb | SurfaceFormat::Argb => {}
+        SurfaceFormat::Rgb555 => lanes::map(row, |value| narrow(SurfaceFormat::Rgb555, value)),
+        SurfaceFormat::Rgb565 => lanes::map(row, |value| narrow(SurfaceFormat::Rgb565, value)),
+        SurfaceFormat::A8 => lanes::map(row, |value| narrow(SurfaceFormat::A8, value)),
+        SurfaceFormat::A1 => lanes::map(row, |value| narrow(SurfaceFormat::A1, value)),
     }
 }
 

@@ -8,10 +8,11 @@ use caraway_ports::{
 use crate::{
     blend::Dest,
     error::DrawError,
+    lanes::{self, Over},
     operator::Operator,
     paint::Painter,
     picture::{Picture, Sources},
-    sample::{Filter, Map, Repeat, Sampler},
+    sample::{Alphas, Filter, Map, Repeat, Sampler},
 };
 
 const COMPONENT_ALPHA: u32 = 1 << 18;
@@ -36,17 +37,14 @@ impl<'s> Compositor<'s> {
         let at = Point::new(bbox.left, bbox.top);
         let open = |image: &'s Image, map: Map, shifts: (u32, u32), opaque: u32| -> Result<Sampler<'s>, DrawError> {
             let picture = Picture::open(image, sources)?;
-            Ok(Sampler {
-                picture: if flags & opaque != 0 {
-                    picture.converted(sources.own.format, image)
-                } else {
-                    picture.converted_without_alpha(sources.own.format, image)
-                },
-                map,
-                filter: Filter::from_flags(flags, shifts.0),
-                repeat: Repeat::from_flags(flags, shifts.1),
-                opaque: flags & opaque != 0,
-            })
+            let opaque = flags & opaque != 0;
+            let picture = if opaque {
+                picture.converted(sources.own.format, image)
+            } else {
+                picture.converted_without_alpha(sources.own.format, image)
+            };
+            let reading = (Filter::from_flags(flags, shifts.0), Repeat::from_flags(flags, shifts.1));
+            Ok(Sampler::new(picture, map, reading, opaque, &sources.drawn))
         };
         let map = Map::new(at, composite.src_origin, composite.src_transform);
         let source = open(&composite.src, map, (8, 14), SOURCE_OPAQUE)?;
@@ -62,27 +60,52 @@ impl<'s> Compositor<'s> {
     }
 
     /// Applies it to the pixels of `painter`, whose surface has this format.
-    pub(crate) fn paint(&self, painter: Painter<'_, '_>, format: SurfaceFormat) {
+    pub(crate) fn paint(&mut self, painter: Painter<'_, '_>, format: SurfaceFormat) {
         let dest = Dest::new(format, false);
         let dest = if self.dest_opaque { dest.opaque() } else { dest };
-        let mut sources = vec![0; painter.region.bounds().width() as usize];
-        let mut masks = sources.clone();
+        if self.operator.is_over() && !self.component_alpha {
+            self.lay_over(painter, dest);
+        } else {
+            self.combine(painter, dest);
+        }
+    }
+
+    /// What is asked for most.
+    fn lay_over(&mut self, painter: Painter<'_, '_>, dest: Dest) {
+        let (mut scratch, mut masks) = (Vec::new(), Alphas::default());
+        painter.blend(dest, |x, y, pixels, written| {
+            let count = pixels.len();
+            let Some(mask) = &mut self.mask else {
+                let (source, set) = self.source.pixels((x, y), count, &mut scratch);
+                return lanes::over(pixels, source, Over::plain(set, written));
+            };
+            let (source, set) = self.source.pixels((x, y), count, &mut scratch);
+            let mask = mask.alphas((x, y), count, &mut masks);
+            lanes::over_in_mask(pixels, source, mask, Over::plain(set, written));
+        });
+    }
+
+    fn combine(&mut self, painter: Painter<'_, '_>, dest: Dest) {
+        let width = painter.region.bounds().width() as usize;
+        let mut sources = vec![0; width];
+        let mut wide = vec![0; width];
+        let mut masks = vec![0; if self.mask.is_some() { width } else { 0 }];
         painter.rows(|x, y, values| {
             let count = values.len();
-            let (Some(sources), Some(masks)) = (sources.get_mut(..count), masks.get_mut(..count)) else {
+            let (Some(sources), Some(wide)) = (sources.get_mut(..count), wide.get_mut(..count)) else {
                 return;
             };
             self.source.row(x, y, sources);
-            if let Some(mask) = &self.mask {
+            let masks = self.mask.as_mut().and_then(|mask| {
+                let masks = masks.get_mut(..count)?;
                 mask.row(x, y, masks);
-            }
-            for ((value, source), mask) in values.iter_mut().zip(sources).zip(masks) {
-                let mask = self.mask.as_ref().map(|_| *mask);
-                let result = self
-                    .operator
-                    .apply(*source, mask, self.component_alpha, dest.load(*value));
-                *value = dest.store(result, *value);
-            }
+                Some(masks)
+            });
+            wide.copy_from_slice(values);
+            dest.widen(wide);
+            self.operator.apply_row(sources, masks, self.component_alpha, wide);
+            dest.narrow(wide, values);
+            values.copy_from_slice(wide);
         });
     }
 }

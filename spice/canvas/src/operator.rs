@@ -1,9 +1,10 @@
 //! The operators of Render: Porter and Duff's, and the blend modes of PDF (ISO 32000, 11.3.5) for premultiplied colours.
 
 use crate::{
-    blend::{multiply, scaled},
+    blend::multiply,
     error::DrawError,
     float::{self, Floating},
+    lanes::{self, Factor, Pixel},
 };
 
 /// An operator, by its way of calculating.
@@ -84,40 +85,61 @@ impl Operator {
         })
     }
 
-    /// The result for a source, its mask, if there is one, and a destination. With `by_component` each component of the
-    /// mask counts for that of the source, and else the mask's alpha for all.
-    pub(crate) fn apply(self, source: u32, mask: Option<u32>, by_component: bool, dest: u32) -> u32 {
+    /// Whether it lays the source over the destination.
+    pub(crate) const fn is_over(self) -> bool {
+        matches!(self, Self::PorterDuff(PorterDuff::Over))
+    }
+
+    /// Sets each value of `dest` to the result for that of the source and of its mask, if there is one; `source` and
+    /// `mask` may change. With `by_component` each component of the mask counts for that of the source, and else the
+    /// mask's alpha for all.
+    pub(crate) fn apply_row(self, source: &mut [u32], mask: Option<&mut [u32]>, by_component: bool, dest: &mut [u32]) {
         if let Self::Floating(floating) = self {
-            return float::apply(floating, source, mask, by_component, dest);
+            for (at, (dest, source)) in dest.iter_mut().zip(source).enumerate() {
+                let mask = mask.as_ref().and_then(|mask| mask.get(at).copied());
+                *dest = float::apply(floating, *source, mask, by_component, *dest);
+            }
+            return;
         }
-        let (source, alphas) = match mask {
-            Some(mask) => masked(source, mask, by_component),
-            None => (source, spread(source >> 24)),
+        let mut own = Vec::new();
+        let source_pixels = lanes::pixels(source);
+        let alphas: &[Pixel] = match mask {
+            Some(mask) if by_component => {
+                let mask = lanes::pixels(mask);
+                own.extend_from_slice(source_pixels);
+                lanes::spread_alphas(&mut own);
+                lanes::multiply_rows(source_pixels, mask);
+                lanes::multiply_rows(mask, &own);
+                mask
+            }
+            Some(mask) => {
+                let mask = lanes::pixels(mask);
+                lanes::spread_alphas(mask);
+                lanes::multiply_rows(source_pixels, mask);
+                own.extend_from_slice(source_pixels);
+                lanes::spread_alphas(&mut own);
+                &own
+            }
+            None => {
+                own.extend_from_slice(source_pixels);
+                lanes::spread_alphas(&mut own);
+                &own
+            }
         };
-        let of_dest = dest >> 24;
-        [0, 8, 16, 24].into_iter().fold(0, |all, shift| {
-            let pick = |value: u32| (value >> shift) & 255;
-            let (s, alpha, d) = (pick(source), pick(alphas), pick(dest));
-            let component = match self {
-                Self::PorterDuff(operator) => {
-                    let (by_source, by_dest) = operator.factors(alpha, of_dest);
-                    (multiply(s, by_source) + multiply(d, by_dest)).min(255)
+        match self {
+            Self::PorterDuff(operator) => {
+                let (by_dest, by_source) = operator.factors();
+                lanes::combine(lanes::pixels(dest), source_pixels, alphas, by_dest, by_source);
+                lanes::values(dest);
+            }
+            Self::Blend(blend) => {
+                for ((dest, source), alphas) in dest.iter_mut().zip(source_pixels).zip(alphas) {
+                    let [source, alphas] = [source, alphas].map(|pixel| u32::from_le_bytes(*pixel));
+                    *dest = blend.pixel(source, alphas, *dest);
                 }
-                Self::Blend(Blend::Multiply) => {
-                    let apart = (multiply(s, 255 - of_dest) + multiply(d, 255 - alpha)).min(255);
-                    (apart + multiply(s, d)).min(255)
-                }
-                // Both are opaque to the extent that one of them is.
-                Self::Blend(_) if shift == 24 => blended(255 * (of_dest + alpha), of_dest * alpha, 0),
-                Self::Blend(blend) => {
-                    let apart = (255 - alpha) * d + (255 - of_dest) * s;
-                    let [s, alpha, d, of_dest] = [s, alpha, d, of_dest].map(u32::cast_signed);
-                    blended(apart, 0, blend.both(s, alpha, d, of_dest))
-                }
-                Self::Floating(_) => 0,
-            };
-            all | component << shift
-        })
+            }
+            Self::Floating(_) => {}
+        }
     }
 }
 
@@ -134,27 +156,50 @@ const fn multiply_out(product: u32) -> u32 {
 }
 
 impl PorterDuff {
-    /// What source and destination count, in 255ths, where their alpha is this.
-    const fn factors(self, source: u32, dest: u32) -> (u32, u32) {
+    /// What source and destination count by the alpha of the other, 255 at most.
+    const fn factors(self) -> (Factor, Factor) {
         match self {
-            Self::Clear => (0, 0),
-            Self::Src => (255, 0),
-            Self::Dst => (0, 255),
-            Self::Over => (255, 255 - source),
-            Self::OverReverse => (255 - dest, 255),
-            Self::In => (dest, 0),
-            Self::InReverse => (0, source),
-            Self::Out => (255 - dest, 0),
-            Self::OutReverse => (0, 255 - source),
-            Self::Atop => (dest, 255 - source),
-            Self::AtopReverse => (255 - dest, source),
-            Self::Xor => (255 - dest, 255 - source),
-            Self::Add => (255, 255),
+            Self::Clear => (Factor::NONE, Factor::NONE),
+            Self::Src => (Factor::ALL, Factor::NONE),
+            Self::Dst => (Factor::NONE, Factor::ALL),
+            Self::Over => (Factor::ALL, Factor::REST),
+            Self::OverReverse => (Factor::REST, Factor::ALL),
+            Self::In => (Factor::ALPHA, Factor::NONE),
+            Self::InReverse => (Factor::NONE, Factor::ALPHA),
+            Self::Out => (Factor::REST, Factor::NONE),
+            Self::OutReverse => (Factor::NONE, Factor::REST),
+            Self::Atop => (Factor::ALPHA, Factor::REST),
+            Self::AtopReverse => (Factor::REST, Factor::ALPHA),
+            Self::Xor => (Factor::REST, Factor::REST),
+            Self::Add => (Factor::ALL, Factor::ALL),
         }
     }
 }
 
 impl Blend {
+    /// The result for a source, with an alpha for each component, and a destination.
+    fn pixel(self, source: u32, alphas: u32, dest: u32) -> u32 {
+        let of_dest = dest >> 24;
+        [0, 8, 16, 24].into_iter().fold(0, |all, shift| {
+            let pick = |value: u32| (value >> shift) & 255;
+            let (s, alpha, d) = (pick(source), pick(alphas), pick(dest));
+            let component = match self {
+                Self::Multiply => {
+                    let apart = (multiply(s, 255 - of_dest) + multiply(d, 255 - alpha)).min(255);
+                    (apart + multiply(s, d)).min(255)
+                }
+                // Both are opaque to the extent that one of them is.
+                _ if shift == 24 => blended(255 * (of_dest + alpha), of_dest * alpha, 0),
+                _ => {
+                    let apart = (255 - alpha) * d + (255 - of_dest) * s;
+                    let [s, alpha, d, of_dest] = [s, alpha, d, of_dest].map(u32::cast_signed);
+                    blended(apart, 0, self.both(s, alpha, d, of_dest))
+                }
+            };
+            all | component << shift
+        })
+    }
+
     /// The function of the two colours where both are, times both alphas, in 65025ths.
     fn both(self, s: i32, sa: i32, d: i32, da: i32) -> i32 {
         let hard = |by_source: bool| {
@@ -178,30 +223,17 @@ impl Blend {
     }
 }
 
-/// The source in the mask, and the alpha of each of its components.
-fn masked(source: u32, mask: u32, by_component: bool) -> (u32, u32) {
-    if !by_component {
-        let source = scaled(source, mask >> 24);
-        return (source, spread(source >> 24));
-    }
-    let per_component = [0, 8, 16, 24].into_iter().fold(0, |all, shift| {
-        all | multiply((source >> shift) & 255, (mask >> shift) & 255) << shift
-    });
-    (per_component, scaled(mask, source >> 24))
-}
-
-/// The same number in all four components.
-const fn spread(component: u32) -> u32 {
-    component * 0x0101_0101
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Without a mask.
     fn apply(operator: u8, s: u32, d: u32) -> u32 {
-        Operator::from_raw(operator).unwrap().apply(s, None, false, d)
+        let mut dest = [d];
+        Operator::from_raw(operator)
+            .unwrap()
+            .apply_row(&mut [s], None, false, &mut dest);
+        dest[0]
     }
 
     #[test]

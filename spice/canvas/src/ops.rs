@@ -8,14 +8,15 @@ use caraway_ports::{
 };
 
 use crate::{
-    blend::{Dest, over, scaled},
+    blend::Dest,
     color::{color_bits, narrow},
     composite::Compositor,
     error::DrawError,
+    lanes::{self, Over},
     paint::Painter,
     picture::{Paint, Picture, Selection, Sources},
     region::Region,
-    rop::{BinaryOp, Operands, ternary},
+    rop::{BinaryOp, Operands, ternary_row},
     scale::{Scaled, Start},
     stroke::{Dashes, Stroke},
     surface::Surface,
@@ -27,7 +28,7 @@ const DEST_HAS_ALPHA: u8 = 1;
 /// `alpha_flags`: the alpha of a source that is a surface counts.
 const SRC_SURFACE_HAS_ALPHA: u8 = 2;
 
-/// Executes `drawable` on `surface`, which is not among `others`, with compressed images of at most `max_pixels`; the
+/// Executes `drawable` on `surface`, which is not among `others` (what has its number there does not count), with compressed images of at most `max_pixels`; the
 /// rectangle around what may have changed.
 pub(crate) fn draw(
     surface: &mut Surface,
@@ -53,6 +54,7 @@ pub(crate) fn draw(
         own: surface,
         others,
         max_pixels,
+        drawn: region.bounds(),
     };
     let ready = Ready::open(&drawable.op, &bbox, &region, &sources)?;
     Ok(ready.paint(surface, &region))
@@ -73,10 +75,10 @@ enum Action<'s> {
     Rop3(Scaled<'s>, Paint<'s>, u8),
     /// Raw key value.
     Transparent(Scaled<'s>, u32),
-    AlphaBlend(Scaled<'s>, Dest, u32),
+    AlphaBlend(Scaled<'s>, Dest, u8),
     Text(Text<'s>),
     Stroke(Stroke<'s>),
-    Composite(Compositor<'s>),
+    Composite(Box<Compositor<'s>>),
 }
 
 impl<'s> Ready<'s> {
@@ -100,19 +102,21 @@ impl<'s> Ready<'s> {
         };
         match self.action {
             Action::Fill(brush, op) => painter.fill(&brush, op),
-            Action::Copy(source, op) => painter.copy(&source, op),
+            Action::Copy(mut source, op) => painter.copy(&mut source, op),
             Action::CopyBits(dx, dy) => copy_bits(painter.surface, region, dx, dy),
-            Action::Opaque(source, brush, op) => {
+            Action::Opaque(mut source, brush, op) => {
                 let mut pixels = vec![0; region.bounds().width() as usize];
                 painter.rows(|x, y, values| {
                     if let Some(pixels) = pixels.get_mut(..values.len()) {
                         source.row(x, y, pixels, format);
                         brush.row(x, y, values, format);
-                        values.iter_mut().zip(pixels).for_each(|(b, s)| *b = op.apply(*b, *s));
+                        // The operation's second operand is the source.
+                        op.apply_row(values, pixels);
+                        values.copy_from_slice(pixels);
                     }
                 });
             }
-            Action::Rop3(source, brush, code) => {
+            Action::Rop3(mut source, brush, code) => {
                 let mut pattern = vec![0; region.bounds().width() as usize];
                 let mut pixels = pattern.clone();
                 painter.rows(|x, y, values| {
@@ -120,32 +124,33 @@ impl<'s> Ready<'s> {
                     if let (Some(pattern), Some(pixels)) = (pattern.get_mut(..count), pixels.get_mut(..count)) {
                         brush.row(x, y, pattern, format);
                         source.row(x, y, pixels, format);
-                        for ((value, p), s) in values.iter_mut().zip(pattern).zip(pixels) {
-                            *value = ternary(code, *p, *s, *value);
-                        }
+                        ternary_row(code, pattern, pixels, values);
                     }
                 });
             }
-            Action::Transparent(source, key) => {
+            Action::Transparent(mut source, key) => {
                 let significant = color_bits(format);
                 painter.zip(
                     |x, y, out| source.row(x, y, out, format),
-                    |pixel, before| {
-                        if (pixel ^ key) & significant == 0 {
-                            before
-                        } else {
-                            pixel
+                    |pixels, values| {
+                        for (value, pixel) in values.iter_mut().zip(pixels) {
+                            if (*pixel ^ key) & significant != 0 {
+                                *value = *pixel;
+                            }
                         }
                     },
                 );
             }
-            Action::AlphaBlend(source, dest, alpha) => painter.zip(
-                |x, y, out| source.argb_row(x, y, out),
-                |pixel, before| dest.store(over(scaled(pixel, alpha), dest.load(before)), before),
-            ),
+            Action::AlphaBlend(mut source, dest, factor) => {
+                let mut scratch = Vec::new();
+                painter.blend(dest, |x, y, pixels, written| {
+                    let (source, set) = source.argb_pixels((x, y), pixels.len(), &mut scratch);
+                    lanes::over(pixels, source, Over { set, factor, written });
+                });
+            }
             Action::Text(text) => return text.draw(painter.surface, region),
             Action::Stroke(stroke) => return stroke.draw(painter.surface, region),
-            Action::Composite(compositor) => compositor.paint(painter, format),
+            Action::Composite(mut compositor) => compositor.paint(painter, format),
         }
         region.bounds()
     }
@@ -160,8 +165,8 @@ impl<'s> Action<'s> {
                 picture.converted(format, &source.image),
                 source.area,
                 *bbox,
-                scale,
-                start,
+                (scale, start),
+                &sources.drawn,
             )
         };
         let open = |source: &'s Source, scale: ScaleMode| open_from(source, scale, Start::Exact);
@@ -200,10 +205,16 @@ impl<'s> Action<'s> {
                     picture = picture.with_alpha();
                 }
                 let dest = Dest::new(format, flags & DEST_HAS_ALPHA != 0);
-                let scaled = Scaled::new(picture, source.area, *bbox, ScaleMode::Nearest, Start::Exact)?;
-                Self::AlphaBlend(scaled, dest, u32::from(*alpha))
+                let scaled = Scaled::new(
+                    picture,
+                    source.area,
+                    *bbox,
+                    (ScaleMode::Nearest, Start::Exact),
+                    &sources.drawn,
+                )?;
+                Self::AlphaBlend(scaled, dest, *alpha)
             }
-            DrawOp::Composite(composite) => Self::Composite(Compositor::open(composite, bbox, sources)?),
+            DrawOp::Composite(composite) => Self::Composite(Box::new(Compositor::open(composite, bbox, sources)?)),
             DrawOp::Text {
                 glyphs,
                 depth,

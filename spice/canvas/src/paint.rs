@@ -1,8 +1,11 @@
 //! Applying an operation to the pixels of a region, row by row.
 
 use caraway_ports::geometry::Rect;
+use zerocopy::IntoBytes;
 
 use crate::{
+    blend::Dest,
+    lanes::{self, Pixel},
     picture::{Paint, Selection},
     region::Region,
     rop::BinaryOp,
@@ -53,49 +56,106 @@ impl Painter<'_, '_> {
         });
     }
 
-    /// Sets each pixel to `combine` of what `first` says for it (column, row, values to set) and of what it was.
-    pub(crate) fn zip(self, mut first: impl FnMut(u32, u32, &mut [u32]), combine: impl Fn(u32, u32) -> u32) {
+    /// Has `combine` change each stretch (second) by what `first` says for it (column, row, values to set).
+    pub(crate) fn zip(
+        self,
+        mut first: impl FnMut(u32, u32, &mut [u32]),
+        mut combine: impl FnMut(&mut [u32], &mut [u32]),
+    ) {
         let mut scratch = vec![0; self.region.bounds().width() as usize];
         self.rows(|x, y, values| {
             if let Some(scratch) = scratch.get_mut(..values.len()) {
                 first(x, y, scratch);
-                values.iter_mut().zip(scratch).for_each(|(b, a)| *b = combine(*a, *b));
+                combine(scratch, values);
             }
         });
     }
 
+    /// Has `change` change the pixels of a surface of 32 bits where they are: column and row of each stretch, and its
+    /// pixels. False, and nothing done, when the surface is another or a mask selects pixels.
+    fn pixels(&mut self, mut change: impl FnMut(u32, u32, &mut [Pixel])) -> bool {
+        if self.selection.is_some() || self.surface.pixel_bytes() != Some(4) {
+            return false;
+        }
+        self.region.for_each(|rect| {
+            let (x, width) = (rect.left.unsigned_abs(), rect.width() as usize);
+            for y in rows_of(&rect) {
+                if let Some(pixels) = self.surface.pixels_mut(x, y, width) {
+                    change(x, y, pixels);
+                }
+            }
+        });
+        true
+    }
+
+    /// Has `change` change premultiplied pixels, in the bits it is told: column and row of each stretch, its pixels and
+    /// the bits. Their alpha is not to be relied on where those are not all.
+    pub(crate) fn blend(mut self, dest: Dest, mut change: impl FnMut(u32, u32, &mut [Pixel], u32)) {
+        if self.pixels(|x, y, pixels| change(x, y, pixels, dest.written())) {
+            return;
+        }
+        self.rows(|x, y, values| {
+            dest.widen(values);
+            change(x, y, lanes::pixels(values), u32::MAX);
+            lanes::values(values);
+            // Only formats of 32 bits keep something.
+            dest.narrow(values, &[]);
+        });
+    }
+
     /// Combines a brush with the destination.
-    pub(crate) fn fill(self, brush: &Paint<'_>, op: BinaryOp) {
+    pub(crate) fn fill(mut self, brush: &Paint<'_>, op: BinaryOp) {
         if let (Paint::Solid(value), None) = (brush, &self.selection)
             && let Some(value) = op.constant(*value)
         {
             return fill_plain(self.surface, self.region, value);
         }
         let format = self.surface.format;
-        self.zip(|x, y, out| brush.row(x, y, out, format), |a, b| op.apply(a, b));
+        let mut first = Vec::new();
+        if let Paint::Solid(value) = brush {
+            first.resize(self.region.bounds().width() as usize, value.to_le());
+        }
+        let done = self.pixels(|x, y, pixels| {
+            let count = pixels.len();
+            if let Paint::Tile(..) = brush {
+                first.resize(count, 0);
+                brush.row(x, y, &mut first, format);
+                lanes::pixels(&mut first);
+            }
+            op.apply_pixels(first.as_bytes().as_chunks().0, u32::MAX, pixels);
+        });
+        if !done {
+            self.zip(|x, y, out| brush.row(x, y, out, format), |a, b| op.apply_row(a, b));
+        }
     }
 
     /// Combines a source with the destination.
-    pub(crate) fn copy(mut self, source: &Scaled<'_>, op: BinaryOp) {
+    pub(crate) fn copy(mut self, source: &mut Scaled<'_>, op: BinaryOp) {
         if op == BinaryOp::COPY && self.selection.is_none() && self.copy_plain(source) {
             return;
         }
         let format = self.surface.format;
-        self.zip(|x, y, out| source.row(x, y, out, format), |a, b| op.apply(a, b));
+        let mut scratch = Vec::new();
+        let done = self.pixels(|x, y, pixels| {
+            let (first, kept) = source.raw_pixels((x, y), pixels.len(), format, &mut scratch);
+            op.apply_pixels(first, kept, pixels);
+        });
+        if !done {
+            self.zip(|x, y, out| source.row(x, y, out, format), |a, b| op.apply_row(a, b));
+        }
     }
 
     /// Copies whole rows of bytes; false, and nothing done, when the source is stored in another way.
     fn copy_plain(&mut self, source: &Scaled<'_>) -> bool {
         let (surface, region) = (&mut *self.surface, self.region);
+        let format = surface.format;
         let mut plain = true;
         region.for_each(|rect| {
             let (x, width) = (rect.left.unsigned_abs(), rect.width());
             for y in rows_of(&rect) {
-                let to = surface.format;
-                match source.same_bytes(x, y, width, to) {
-                    Some(bytes) if bytes.len() == surface.span(x, y, width).len() => {
-                        surface.span_mut(x, y, width).copy_from_slice(bytes);
-                    }
+                let to = surface.span_mut(x, y, width);
+                match source.same_bytes(x, y, width, format) {
+                    Some(from) if from.len() == to.len() => to.copy_from_slice(from),
                     _ => {
                         plain = false;
                         return;
@@ -114,6 +174,16 @@ fn rows_of(rect: &Rect) -> std::ops::Range<u32> {
 
 /// Sets every pixel of the region to one raw value.
 fn fill_plain(surface: &mut Surface, region: &Region, value: u32) {
+    if surface.pixel_bytes() == Some(4) {
+        return region.for_each(|rect| {
+            let (x, width) = (rect.left.unsigned_abs(), rect.width() as usize);
+            for y in rows_of(&rect) {
+                if let Some(pixels) = surface.pixels_mut(x, y, width) {
+                    lanes::fill(pixels, value.to_le_bytes());
+                }
+            }
+        });
+    }
     let width = region.bounds().width();
     let row = vec![value; width as usize];
     region.for_each(|rect| {

@@ -13,8 +13,9 @@ use caraway_ports::{
 };
 
 use crate::{
-    color::{OPAQUE, has_alpha, narrow, widen},
+    color::{OPAQUE, has_alpha, narrow, narrow_row, widen, widen_row},
     error::DrawError,
+    lanes::{self, Pixel},
     surface::Surface,
 };
 
@@ -26,6 +27,8 @@ pub(crate) struct Sources<'s, 'own> {
     pub(crate) others: &'s BTreeMap<u32, Surface>,
     /// Most pixels that a compressed image may have.
     pub(crate) max_pixels: u64,
+    /// What is around the pixels that are drawn.
+    pub(crate) drawn: Rect,
 }
 
 impl<'s> Sources<'s, '_> {
@@ -212,7 +215,7 @@ impl<'s> Picture<'s> {
             SurfaceFormat::A1 | SurfaceFormat::A8 => self.argb_row(x, y, out),
             SurfaceFormat::Rgb555 | SurfaceFormat::Rgb565 => self.stored(x, y, out),
         }
-        out.iter_mut().for_each(|value| *value = narrow(dest, *value));
+        narrow_row(dest, out);
     }
 
     /// Premultiplied values with a meaningful alpha; all of them are inside the picture.
@@ -225,6 +228,68 @@ impl<'s> Picture<'s> {
         if !self.has_alpha {
             out.iter_mut().for_each(|value| *value |= OPAQUE);
         }
+    }
+
+    /// Whether the pixels are stored as those of 32 bits.
+    pub(crate) fn are_pixels(&self) -> bool {
+        let format = match &self.content {
+            Content::Bitmap(reader) => {
+                return matches!(reader.bitmap().format, BitmapFormat::Bit32 | BitmapFormat::Rgba);
+            }
+            Content::Surface(surface) => surface.format,
+            Content::Part { pixels, .. } => pixels.format,
+        };
+        matches!(format, SurfaceFormat::Xrgb | SurfaceFormat::Argb)
+    }
+
+    /// Whether the pixels are stored as bytes of alpha.
+    pub(crate) fn are_alphas(&self) -> bool {
+        matches!(&self.content, Content::Bitmap(reader) if reader.bitmap().format == BitmapFormat::Bit8A)
+            && self.has_alpha
+    }
+
+    /// `count` bytes of alpha, if that is what is stored; all of them are inside the picture.
+    pub(crate) fn stored_alphas(&self, x: u32, y: u32, count: usize) -> &[u8] {
+        let row = match &self.content {
+            Content::Bitmap(reader) => reader.bitmap().row(y),
+            _ => None,
+        };
+        let from = row.and_then(|row| row.get(x as usize..)).unwrap_or_default();
+        from.get(..count).unwrap_or_default()
+    }
+
+    /// `count` pixels of 32 bits just as they are stored; all of them are inside the picture.
+    fn stored_pixels(&self, x: u32, y: u32, count: usize) -> Option<&[Pixel]> {
+        match &self.content {
+            Content::Bitmap(reader) if self.are_pixels() => {
+                let pixels = reader.bitmap().row(y)?.as_chunks().0;
+                pixels.get(x as usize..)?.get(..count)
+            }
+            Content::Bitmap(_) => None,
+            Content::Surface(surface) => surface.pixels(x, y, count),
+            Content::Part { pixels, area, .. } => {
+                let (left, top) = (area.left.unsigned_abs(), area.top.unsigned_abs());
+                pixels.pixels(x.saturating_sub(left), y.saturating_sub(top), count)
+            }
+        }
+    }
+
+    /// As [`argb_row`](Self::argb_row), for `count` pixels, with bits that are to be set in each; `scratch` is used when
+    /// they are not stored just so.
+    pub(crate) fn argb_pixels<'a>(
+        &'a self,
+        (x, y): (u32, u32),
+        count: usize,
+        scratch: &'a mut Vec<u32>,
+    ) -> (&'a [Pixel], u32) {
+        if self.cut_to.is_none()
+            && let Some(pixels) = self.stored_pixels(x, y, count)
+        {
+            return (pixels, if self.has_alpha { self.high_bits } else { OPAQUE });
+        }
+        scratch.resize(count, 0);
+        self.argb_row(x, y, scratch);
+        (lanes::pixels(scratch), 0)
     }
 
     /// One premultiplied value with a meaningful alpha, inside the picture.
@@ -275,9 +340,7 @@ fn check_area(area: &Rect, width: u32, height: u32) -> Result<(), DrawError> {
 /// Values of a surface as 32 bits.
 fn load_wide(surface: &Surface, x: u32, y: u32, out: &mut [u32]) {
     surface.load(x, y, out);
-    if surface.pixel_bytes() != Some(4) {
-        out.iter_mut().for_each(|value| *value = widen(surface.format, *value));
-    }
+    widen_row(surface.format, out);
 }
 
 /// The pixels of a compressed image, as a surface.

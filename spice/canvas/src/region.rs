@@ -6,7 +6,7 @@ use caraway_ports::{drawing::Clip, geometry::Rect};
 #[derive(Debug)]
 pub(crate) struct Region {
     bounds: Rect,
-    /// Parts of `bounds`, none empty; they may overlap.
+    /// Parts of `bounds`, none empty; they may overlap. One that is all of `bounds` is left out.
     parts: Vec<Rect>,
 }
 
@@ -14,19 +14,34 @@ impl Region {
     /// The part of `bbox` that `clip` leaves.
     pub(crate) fn new(bbox: Rect, clip: &Clip) -> Self {
         match clip {
-            Clip::None => Self::from_parts(&bbox, &[bbox]),
+            Clip::None => Self::one(bbox),
             Clip::Rects(rects) => Self::from_parts(&bbox, rects),
         }
     }
 
     /// The part of this region inside `area`.
     pub(crate) fn within(&self, area: &Rect) -> Self {
-        Self::from_parts(area, &self.parts)
+        if self.is_rect() {
+            Self::one(self.bounds.intersect(area))
+        } else {
+            Self::from_parts(area, &self.parts)
+        }
+    }
+
+    /// One rectangle, or nothing.
+    fn one(rect: Rect) -> Self {
+        Self {
+            bounds: if rect.is_empty() { Rect::default() } else { rect },
+            parts: Vec::new(),
+        }
     }
 
     fn from_parts(area: &Rect, rects: &[Rect]) -> Self {
         let inside = rects.iter().map(|rect| rect.intersect(area));
         let parts: Vec<Rect> = inside.filter(|rect| !rect.is_empty()).collect();
+        if let [only] = parts.as_slice() {
+            return Self::one(*only);
+        }
         let bounds = parts.iter().fold(Rect::default(), |all, rect| all.union(rect));
         Self { bounds, parts }
     }
@@ -38,7 +53,7 @@ impl Region {
 
     /// Whether it is one rectangle.
     pub(crate) fn is_rect(&self) -> bool {
-        self.parts.len() <= 1
+        self.parts.is_empty()
     }
 
     /// Calls `visit` with disjoint rectangles that cover the region, from top to bottom and left to right.
@@ -46,8 +61,11 @@ impl Region {
     /// Takes time in proportion to the number of rectangles and the area of the bounds, and memory in proportion to
     /// the number of rectangles and the width, however the rectangles overlap.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(Rect)) {
-        if let [only] = self.parts.as_slice() {
-            return visit(*only);
+        if self.is_rect() {
+            if !self.bounds.is_empty() {
+                visit(self.bounds);
+            }
+            return;
         }
         let mut starting: Vec<&Rect> = self.parts.iter().collect();
         let mut ending = starting.clone();
@@ -81,21 +99,27 @@ impl Region {
 struct Edges {
     left: i32,
     changes: Vec<i32>,
+    /// A bit for each column where there is one.
+    any: Vec<u64>,
 }
 
 impl Edges {
     fn new(bounds: Rect) -> Self {
+        let columns = bounds.width() as usize + 1;
         Self {
             left: bounds.left,
-            changes: vec![0; bounds.width() as usize + 1],
+            changes: vec![0; columns],
+            any: vec![0; columns.div_ceil(64)],
         }
     }
 
     fn change(&mut self, rect: &Rect, by: i32) {
         for (x, by) in [(rect.left, by), (rect.right, -by)] {
-            let at = usize::try_from(x - self.left).ok();
-            if let Some(change) = at.and_then(|at| self.changes.get_mut(at)) {
+            let at = usize::try_from(x - self.left).unwrap_or(usize::MAX);
+            if let (Some(change), Some(any)) = (self.changes.get_mut(at), self.any.get_mut(at / 64)) {
                 *change += by;
+                let bit = 1 << (at % 64);
+                *any = if *change == 0 { *any & !bit } else { *any | bit };
             }
         }
     }
@@ -103,13 +127,19 @@ impl Edges {
     /// Calls `visit` with the first and the end column of each covered stretch.
     fn spans(&self, mut visit: impl FnMut(i32, i32)) {
         let (mut depth, mut start) = (0, 0);
-        for (x, change) in (self.left..).zip(&self.changes) {
-            let before = depth;
-            depth += change;
-            match (before > 0, depth > 0) {
-                (false, true) => start = x,
-                (true, false) => visit(start, x),
-                _ => {}
+        for (word, any) in self.any.iter().enumerate() {
+            let mut any = *any;
+            while any != 0 {
+                let at = word * 64 + any.trailing_zeros() as usize;
+                any &= any - 1;
+                let x = self.left + at as i32;
+                let before = depth;
+                depth += self.changes.get(at).copied().unwrap_or(0);
+                match (before > 0, depth > 0) {
+                    (false, true) => start = x,
+                    (true, false) => visit(start, x),
+                    _ => {}
+                }
             }
         }
     }

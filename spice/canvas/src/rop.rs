@@ -2,6 +2,8 @@
 
 use caraway_ports::drawing::Rop;
 
+use crate::lanes::Pixel;
+
 /// Which operands of a binary operation the inversion flags of a descriptor act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Operands {
@@ -101,14 +103,75 @@ impl BinaryOp {
     }
 }
 
-/// The ternary operation `code` of brush, source and destination: for each bit, bit `4 * p + 2 * s + d` of the code.
-pub(crate) fn ternary(code: u8, brush: u32, source: u32, dest: u32) -> u32 {
-    (0..8u8)
-        .filter(|minterm| (code >> minterm) & 1 == 1)
-        .fold(0, |all, minterm| {
-            let pick = |bit: u8, value: u32| if minterm & bit != 0 { value } else { !value };
-            all | (pick(4, brush) & pick(2, source) & pick(1, dest))
-        })
+impl BinaryOp {
+    /// Sets each value of `second` to the function of that of `first` and of itself.
+    pub(crate) fn apply_row(self, first: &[u32], second: &mut [u32]) {
+        self.each(first, second, (|word| word, |word| word), |word| word);
+    }
+
+    /// As [`apply_row`](Self::apply_row), for pixels of 32 bits; only the bits of `kept` are taken of `first`.
+    pub(crate) fn apply_pixels(self, first: &[Pixel], kept: u32, second: &mut [Pixel]) {
+        if self == Self::COPY && kept == u32::MAX && first.len() == second.len() {
+            return second.copy_from_slice(first);
+        }
+        let first_of = |pixel| u32::from_le_bytes(pixel) & kept;
+        self.each(first, second, (first_of, u32::from_le_bytes), u32::to_le_bytes);
+    }
+
+    /// A loop for each function, so that the compiler knows which it is.
+    fn each<T: Copy>(
+        self,
+        first: &[T],
+        second: &mut [T],
+        get: (impl Fn(T) -> u32, impl Fn(T) -> u32),
+        put: impl Fn(u32) -> T,
+    ) {
+        match self.0 {
+            0b0000 => row::<0b0000, T>(first, second, get, put),
+            0b0001 => row::<0b0001, T>(first, second, get, put),
+            0b0010 => row::<0b0010, T>(first, second, get, put),
+            0b0011 => row::<0b0011, T>(first, second, get, put),
+            0b0100 => row::<0b0100, T>(first, second, get, put),
+            0b0101 => row::<0b0101, T>(first, second, get, put),
+            0b0110 => row::<0b0110, T>(first, second, get, put),
+            0b0111 => row::<0b0111, T>(first, second, get, put),
+            0b1000 => row::<0b1000, T>(first, second, get, put),
+            0b1001 => row::<0b1001, T>(first, second, get, put),
+            0b1010 => {}
+            0b1011 => row::<0b1011, T>(first, second, get, put),
+            0b1100 => row::<0b1100, T>(first, second, get, put),
+            0b1101 => row::<0b1101, T>(first, second, get, put),
+            0b1110 => row::<0b1110, T>(first, second, get, put),
+            _ => row::<0b1111, T>(first, second, get, put),
+        }
+    }
+}
+
+/// Applies one function.
+fn row<const TABLE: u8, T: Copy>(
+    first: &[T],
+    second: &mut [T],
+    (get_first, get): (impl Fn(T) -> u32, impl Fn(T) -> u32),
+    put: impl Fn(u32) -> T,
+) {
+    for (b, a) in second.iter_mut().zip(first) {
+        *b = put(BinaryOp(TABLE).apply(get_first(*a), get(*b)));
+    }
+}
+
+/// Sets each value of `dest` to the ternary operation `code` of brush, source and itself: for each bit, bit
+/// `4 * p + 2 * s + d` of the code.
+pub(crate) fn ternary_row(code: u8, brush: &[u32], source: &[u32], dest: &mut [u32]) {
+    // All ones for the combinations whose result is 1.
+    let wanted: [u32; 8] = std::array::from_fn(|at| if code >> at & 1 == 1 { u32::MAX } else { 0 });
+    for ((d, p), s) in dest.iter_mut().zip(brush).zip(source) {
+        let [w0, w1, w2, w3, w4, w5, w6, w7] = wanted;
+        let by_dest = |zero: u32, one: u32| zero & !*d | one & *d;
+        let by_source = |zero: u32, one: u32| zero & !s | one & s;
+        let clear = by_source(by_dest(w0, w1), by_dest(w2, w3));
+        let set = by_source(by_dest(w4, w5), by_dest(w6, w7));
+        *d = clear & !p | set & p;
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +220,9 @@ mod tests {
                         "{bits:#x} {a} {b}"
                     );
                 }
+                let mut row = [0b1010];
+                op.apply_row(&[0b1100], &mut row);
+                assert_eq!(row, [op.apply(0b1100, 0b1010)]);
                 if let Some(value) = op.constant(0x55) {
                     assert_eq!((value, value), (op.apply(0x55, 0), op.apply(0x55, u32::MAX)));
                 }
@@ -167,6 +233,11 @@ mod tests {
     #[test]
     fn ternary_codes_have_their_windows_names() {
         let (p, s, d) = (0xf0f0_f0f0, 0xcccc_cccc, 0xaaaa_aaaa);
+        let ternary = |code: u8, p: u32, s: u32, d: u32| {
+            let mut dest = [d];
+            ternary_row(code, &[p], &[s], &mut dest);
+            dest[0]
+        };
         assert_eq!(ternary(0xcc, p, s, d), s, "SRCCOPY");
         assert_eq!(ternary(0xf0, p, s, d), p, "PATCOPY");
         assert_eq!(ternary(0x66, p, s, d), s ^ d, "SRCINVERT");

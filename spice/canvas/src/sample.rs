@@ -1,8 +1,16 @@
 //! Reading a picture at the places an affine map sends pixels of a surface to.
 
-use caraway_ports::{drawing::Transform, geometry::Point};
+use caraway_ports::{
+    drawing::Transform,
+    geometry::{Point, Rect},
+};
 
-use crate::{color::OPAQUE, picture::Picture};
+use crate::{
+    color::OPAQUE,
+    lanes::{self, Pixel},
+    picture::Picture,
+    scaler::Scaler,
+};
 
 /// 1 in 16.16 fixed point.
 const ONE: i64 = 1 << 16;
@@ -32,7 +40,7 @@ impl Repeat {
     }
 
     /// The pixel of a side of `length` that stands at `at`.
-    fn place(self, at: i64, length: u32) -> Option<u32> {
+    pub(crate) fn place(self, at: i64, length: u32) -> Option<u32> {
         let side = i64::from(length);
         let inside = match self {
             Self::None => at,
@@ -64,6 +72,18 @@ impl Filter {
             _ => Self::Bilinear,
         }
     }
+
+    /// Of the pixels that count at a place (16.16) along an axis the first, and how much the next one does, in 128ths.
+    pub(crate) const fn first(self, at: i64) -> (i64, u8) {
+        match self {
+            // The pixel the place lies in; on an edge the one before.
+            Self::Nearest => ((at - 1) >> 16, 0),
+            Self::Bilinear => {
+                let at = at - ONE / 2;
+                (at >> 16, (at >> 9 & 0x7f) as u8)
+            }
+        }
+    }
 }
 
 /// Where the pixels of a surface lie in a picture: a shift by whole pixels, then a matrix of 16.16 numbers.
@@ -87,9 +107,14 @@ impl Map {
         }
     }
 
+    /// Whether it is a matrix that leaves the axes what they are.
+    pub(crate) const fn only_scales(&self) -> bool {
+        matches!(self.transform, Some(Transform([_, 0, _, 0, _, _])))
+    }
+
     /// Where the middle of a pixel falls, 16.16, rounded to the nearest, and how far from it that of the next one to
     /// the right.
-    fn place(&self, x: u32, y: u32) -> ((i64, i64), (i64, i64)) {
+    pub(crate) fn place(&self, x: u32, y: u32) -> ((i64, i64), (i64, i64)) {
         let (x, y) = (i64::from(x) + self.offset.0, i64::from(y) + self.offset.1);
         let middle = |at: i64| (i128::from(at) << 16) + 0x8000;
         let (x, y) = (middle(x), middle(y));
@@ -105,28 +130,62 @@ impl Map {
     }
 }
 
+/// Memory for the alphas of a row that are not just so in a picture.
+#[derive(Debug, Default)]
+pub(crate) struct Alphas {
+    alphas: Vec<u8>,
+    values: Vec<u32>,
+}
+
 /// A picture over the plane.
 #[derive(Debug)]
 pub(crate) struct Sampler<'s> {
-    pub(crate) picture: Picture<'s>,
-    pub(crate) map: Map,
-    pub(crate) filter: Filter,
-    pub(crate) repeat: Repeat,
+    picture: Picture<'s>,
+    map: Map,
+    filter: Filter,
+    repeat: Repeat,
     /// Whether the alpha of the picture is taken as full.
-    pub(crate) opaque: bool,
+    opaque: bool,
+    scaler: Option<Scaler>,
 }
 
-impl Sampler<'_> {
+impl<'s> Sampler<'s> {
+    /// For the pixels of `drawn`, a part of a surface.
+    pub(crate) fn new(
+        picture: Picture<'s>,
+        map: Map,
+        (filter, repeat): (Filter, Repeat),
+        opaque: bool,
+        drawn: &Rect,
+    ) -> Self {
+        let (width, _) = picture.size();
+        let scaler = Scaler::new(&map, (filter, repeat), opaque, width, drawn);
+        Self {
+            picture,
+            map,
+            filter,
+            repeat,
+            opaque,
+            scaler,
+        }
+    }
+
     /// The premultiplied values that pixels of row `y` of the surface meet from column `x` on.
-    pub(crate) fn row(&self, x: u32, y: u32, out: &mut [u32]) {
-        if self.map.transform.is_none() && self.plain_row(x, y, out) {
+    pub(crate) fn row(&mut self, x: u32, y: u32, out: &mut [u32]) {
+        if self.plain_row(x, y, out) {
             return;
+        }
+        if self.scaler.is_some() {
+            let line = self.scaled(x, y, out.len());
+            return out
+                .iter_mut()
+                .zip(line)
+                .for_each(|(value, pixel)| *value = u32::from_le_bytes(*pixel));
         }
         let ((mut at_x, mut at_y), step) = self.map.place(x, y);
         for value in out {
             *value = match self.filter {
-                // The pixel the place lies in; on an edge the one before.
-                Filter::Nearest => self.pixel((at_x - 1) >> 16, (at_y - 1) >> 16),
+                Filter::Nearest => self.pixel(self.filter.first(at_x).0, self.filter.first(at_y).0),
                 Filter::Bilinear => self.interpolated(at_x, at_y),
             };
             at_x += step.0;
@@ -134,15 +193,74 @@ impl Sampler<'_> {
         }
     }
 
-    /// A row that is one of the picture; false when it is not.
-    fn plain_row(&self, x: u32, y: u32, out: &mut [u32]) -> bool {
+    /// As [`row`](Self::row), for `count` pixels, with bits that are to be set in each; `scratch` is used when they are
+    /// not just so in the picture.
+    pub(crate) fn pixels<'a>(
+        &'a mut self,
+        (x, y): (u32, u32),
+        count: usize,
+        scratch: &'a mut Vec<u32>,
+    ) -> (&'a [Pixel], u32) {
+        if let Some(place) = self.plain(x, y, count)
+            && self.picture.are_pixels()
+        {
+            let (pixels, set) = self.picture.argb_pixels(place, count, scratch);
+            return (pixels, if self.opaque { OPAQUE } else { set });
+        }
+        if self.scaler.is_some() {
+            return (self.scaled(x, y, count), 0);
+        }
+        scratch.resize(count, 0);
+        self.row(x, y, scratch);
+        (lanes::pixels(scratch), 0)
+    }
+
+    /// The alphas of [`pixels`](Self::pixels).
+    pub(crate) fn alphas<'a>(&'a mut self, (x, y): (u32, u32), count: usize, scratch: &'a mut Alphas) -> &'a [u8] {
+        if !self.opaque
+            && let Some((left, top)) = self.plain(x, y, count)
+            && self.picture.are_alphas()
+        {
+            return self.picture.stored_alphas(left, top, count);
+        }
+        let (pixels, set) = self.pixels((x, y), count, &mut scratch.values);
+        let [.., set] = set.to_le_bytes();
+        scratch.alphas.clear();
+        scratch.alphas.extend(pixels.iter().map(|[.., alpha]| alpha | set));
+        &scratch.alphas
+    }
+
+    /// A row of a picture that is only scaled, and none when it is not.
+    fn scaled(&mut self, x: u32, y: u32, count: usize) -> &[Pixel] {
+        let ((_, at), _) = self.map.place(x, y);
+        let (row, weight) = self.filter.first(at);
+        let (_, height) = self.picture.size();
+        let (top, bottom) = (self.repeat.place(row, height), self.repeat.place(row + 1, height));
+        match (&mut self.scaler, self.filter) {
+            (None, _) => &[],
+            (Some(scaler), Filter::Nearest) => scaler.nearest(&self.picture, top, x, count),
+            (Some(scaler), Filter::Bilinear) => scaler.mixed(&self.picture, (top, bottom, weight), x, count),
+        }
+    }
+
+    /// Where a row lies that is one of the picture.
+    fn plain(&self, x: u32, y: u32, count: usize) -> Option<(u32, u32)> {
+        if self.map.transform.is_some() {
+            return None;
+        }
         let (width, height) = self.picture.size();
         let (left, top) = (i64::from(x) + self.map.offset.0, i64::from(y) + self.map.offset.1);
-        let inside = left >= 0 && left + out.len() as i64 <= i64::from(width);
-        let (true, Some(top)) = (inside, self.repeat.place(top, height)) else {
+        let inside = left >= 0 && left + count as i64 <= i64::from(width);
+        let top = self.repeat.place(top, height)?;
+        inside.then_some((left as u32, top))
+    }
+
+    /// A row that is one of the picture; false when it is not.
+    fn plain_row(&self, x: u32, y: u32, out: &mut [u32]) -> bool {
+        let Some((left, top)) = self.plain(x, y, out.len()) else {
             return false;
         };
-        self.picture.argb_row(left as u32, top, out);
+        self.picture.argb_row(left, top, out);
         if self.opaque {
             out.iter_mut().for_each(|value| *value |= OPAQUE);
         }
@@ -161,10 +279,8 @@ impl Sampler<'_> {
 
     /// The weighted mean of the four pixels around a place (16.16), each component for itself.
     fn interpolated(&self, x: i64, y: i64) -> u32 {
-        let (x, y) = (x - ONE / 2, y - ONE / 2);
-        let (left, top) = (x >> 16, y >> 16);
-        let weight = |at: i64| ((at >> 9) & 0x7f) as u32;
-        let (wx, wy) = (weight(x), weight(y));
+        let ((left, wx), (top, wy)) = (Filter::Bilinear.first(x), Filter::Bilinear.first(y));
+        let (wx, wy) = (u32::from(wx), u32::from(wy));
         let corners = [
             (self.pixel(left, top), (128 - wx) * (128 - wy)),
             (self.pixel(left + 1, top), wx * (128 - wy)),

@@ -6,8 +6,9 @@ use caraway_ports::{
 };
 
 use crate::{
-    color::{OPAQUE, narrow},
+    color::{OPAQUE, narrow_row},
     error::DrawError,
+    lanes::{self, Pixel},
     picture::Picture,
     sample::{Filter, Map, Repeat, Sampler},
 };
@@ -30,18 +31,18 @@ pub(crate) enum Scaled<'s> {
         /// What to add to a place on the surface for the place in the picture.
         offset: (i64, i64),
     },
-    Sampled(Sampler<'s>),
+    Sampled(Box<Sampler<'s>>),
 }
 
 impl<'s> Scaled<'s> {
-    /// `area` of `picture` in the box `to`, which holds a pixel. What interpolation reads around the area is the rest of
+    /// `area` of `picture` in the box `to`, which holds a pixel, and of it the part `drawn`. What interpolation reads around the area is the rest of
     /// the picture, and nothing beyond its edge.
     pub(crate) fn new(
         picture: Picture<'s>,
         area: Rect,
         to: Rect,
-        mode: ScaleMode,
-        start: Start,
+        (mode, start): (ScaleMode, Start),
+        drawn: &Rect,
     ) -> Result<Self, DrawError> {
         picture.check_area(&area)?;
         let (at, from) = (Point::new(to.left, to.top), Point::new(area.left, area.top));
@@ -52,21 +53,18 @@ impl<'s> Scaled<'s> {
         let x = Axis::new(area.left, area.width(), to.width(), start);
         let y = Axis::new(area.top, area.height(), to.height(), start);
         let matrix = Transform([x.step, 0, x.constant, 0, y.step, y.constant]);
-        Ok(Self::Sampled(Sampler {
-            picture,
-            map: Map::new(at, Point::new(x.origin, y.origin), Some(matrix)),
-            filter: match mode {
-                ScaleMode::Nearest => Filter::Nearest,
-                ScaleMode::Interpolate => Filter::Bilinear,
-            },
-            repeat: Repeat::None,
-            opaque: false,
-        }))
+        let map = Map::new(at, Point::new(x.origin, y.origin), Some(matrix));
+        let filter = match mode {
+            ScaleMode::Nearest => Filter::Nearest,
+            ScaleMode::Interpolate => Filter::Bilinear,
+        };
+        let sampler = Sampler::new(picture, map, (filter, Repeat::None), false, drawn);
+        Ok(Self::Sampled(Box::new(sampler)))
     }
 
     /// Raw values for a surface of format `dest`, at row `y` of the surface from column `x` on, inside the box. Scaled
     /// pixels without alpha are opaque, and leave the unused byte 0.
-    pub(crate) fn row(&self, x: u32, y: u32, out: &mut [u32], dest: SurfaceFormat) {
+    pub(crate) fn row(&mut self, x: u32, y: u32, out: &mut [u32], dest: SurfaceFormat) {
         match self {
             Self::Same { picture, offset } => {
                 let (x, y) = shifted(x, y, *offset);
@@ -74,20 +72,54 @@ impl<'s> Scaled<'s> {
             }
             Self::Sampled(sampler) => {
                 sampler.row(x, y, out);
-                let kept = if dest == SurfaceFormat::Xrgb { !OPAQUE } else { u32::MAX };
-                out.iter_mut().for_each(|value| *value = narrow(dest, *value) & kept);
+                if dest == SurfaceFormat::Xrgb {
+                    out.iter_mut().for_each(|value| *value &= !OPAQUE);
+                }
+                narrow_row(dest, out);
             }
         }
     }
 
-    /// Premultiplied values with a meaningful alpha.
-    pub(crate) fn argb_row(&self, x: u32, y: u32, out: &mut [u32]) {
+    /// `count` pixels for a surface of 32 bits, of format `dest`, as [`row`](Self::row), and the bits that count; `scratch` is used
+    /// when they are not stored just so.
+    pub(crate) fn raw_pixels<'a>(
+        &'a mut self,
+        (x, y): (u32, u32),
+        count: usize,
+        dest: SurfaceFormat,
+        scratch: &'a mut Vec<u32>,
+    ) -> (&'a [Pixel], u32) {
+        // Asked twice, since what is found is borrowed for good.
+        if self.same_bytes(x, y, count as u32, dest).is_some() {
+            let bytes = self.same_bytes(x, y, count as u32, dest);
+            return (bytes.map_or(&[], |bytes| bytes.as_chunks().0), u32::MAX);
+        }
         match self {
             Self::Same { picture, offset } => {
                 let (x, y) = shifted(x, y, *offset);
-                picture.argb_row(x, y, out);
+                scratch.resize(count, 0);
+                picture.raw_row(x, y, scratch, dest);
+                (lanes::pixels(scratch), u32::MAX)
             }
-            Self::Sampled(sampler) => sampler.row(x, y, out),
+            Self::Sampled(sampler) => {
+                // Nothing has to be set: a sampler with a transform has done so.
+                let (pixels, _) = sampler.pixels((x, y), count, scratch);
+                (pixels, if dest == SurfaceFormat::Xrgb { !OPAQUE } else { u32::MAX })
+            }
+        }
+    }
+
+    /// Premultiplied pixels with a meaningful alpha, once the given bits are set in them; `scratch` is used when they are
+    /// not stored just so.
+    pub(crate) fn argb_pixels<'a>(
+        &'a mut self,
+        (x, y): (u32, u32),
+        count: usize,
+        scratch: &'a mut Vec<u32>,
+    ) -> (&'a [Pixel], u32) {
+        match self {
+            Self::Same { picture, offset } => picture.argb_pixels(shifted(x, y, *offset), count, scratch),
+            Self::Sampled(sampler) => sampler.pixels((x, y), count, scratch),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use caraway_ports::{display::Pixels, drawing::SurfaceFormat, geometry::Rect};
 
+use crate::lanes::Pixel;
+
 /// Pixels of one format. Row accesses outside the surface read nothing and write nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Surface {
@@ -17,6 +19,17 @@ impl Surface {
     /// from the host only where it is written, but which ends the process when there is none.
     pub(crate) fn fits_host(bytes: u64) -> bool {
         usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
+    }
+
+    /// No surface at all.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            format: SurfaceFormat::A8,
+            width: 0,
+            height: 0,
+            row_bytes: 0,
+            data: Vec::new(),
+        }
     }
 
     /// A surface of zeroes. The caller has checked the size against a budget.
@@ -112,6 +125,21 @@ impl Surface {
         let each = self.pixel_bytes().unwrap_or(0);
         let (start, len) = (x as usize * each, count as usize * each);
         self.row_mut(y).get_mut(start..start + len).unwrap_or_default()
+    }
+
+    /// `count` pixels of 32 bits of row `y` from `x` on; `None` when the format is another or not all are there.
+    pub(crate) fn pixels(&self, x: u32, y: u32, count: usize) -> Option<&[Pixel]> {
+        let pixels = (self.pixel_bytes() == Some(4)).then(|| self.row(y).as_chunks().0)?;
+        pixels.get(x as usize..)?.get(..count)
+    }
+
+    /// As [`pixels`](Self::pixels), to write.
+    pub(crate) fn pixels_mut(&mut self, x: u32, y: u32, count: usize) -> Option<&mut [Pixel]> {
+        if self.pixel_bytes() != Some(4) {
+            return None;
+        }
+        let pixels = self.row_mut(y).as_chunks_mut().0;
+        pixels.get_mut(x as usize..)?.get_mut(..count)
     }
 
     /// Raw values of row `y` from `x` on.

@@ -1,12 +1,14 @@
 //! Strings of glyphs.
 
 use caraway_ports::{
-    drawing::{Glyph, GlyphDepth},
+    drawing::{Glyph, GlyphDepth, SurfaceFormat},
     geometry::Rect,
 };
 
 use crate::{
-    blend::{Dest, over, scaled},
+    blend::Dest,
+    color::widen,
+    lanes::{self, Over, Pixel},
     paint::Painter,
     picture::Paint,
     region::Region,
@@ -45,21 +47,43 @@ impl Text<'_> {
         let Some(fore_brush) = &self.fore_brush else { return };
         let format = surface.format;
         let dest = Dest::new(format, false);
-        let mut brush = vec![0; region.bounds().width() as usize];
         let painter = Painter {
             surface,
             region,
             selection: None,
         };
-        painter.rows(|x, y, values| {
-            let Some(brush) = brush.get_mut(..values.len()) else {
+        let mut brush = Vec::new();
+        let mut lay = |x: u32, y: u32, pixels: &mut [Pixel], written: u32| {
+            let Some(covers) = coverage.row(x, y).get(..pixels.len()) else {
                 return;
             };
-            fore_brush.argb_row(x, y, brush, format);
-            for ((value, brush), cover) in values.iter_mut().zip(brush).zip(coverage.row(x, y)) {
+            match fore_brush {
+                Paint::Solid(value) => lanes::cover(pixels, widen(format, *value), covers, written),
+                Paint::Tile(..) => {
+                    brush.resize(pixels.len(), 0);
+                    fore_brush.argb_row(x, y, &mut brush, format);
+                    let brush = lanes::pixels(&mut brush);
+                    let masks: Vec<_> = covers.iter().map(|cover| [*cover; 4]).collect();
+                    lanes::multiply_rows(brush, &masks);
+                    lanes::over(pixels, brush, Over::plain(0, written));
+                }
+            }
+        };
+        if format != SurfaceFormat::Rgb555 {
+            return painter.blend(dest, lay);
+        }
+        // The unused bit stays where nothing is covered.
+        let mut wide = Vec::new();
+        painter.rows(|x, y, values| {
+            wide.clear();
+            wide.extend_from_slice(values);
+            dest.widen(&mut wide);
+            lay(x, y, lanes::pixels(&mut wide), u32::MAX);
+            lanes::values(&mut wide);
+            dest.narrow(&mut wide, values);
+            for ((value, new), cover) in values.iter_mut().zip(&wide).zip(coverage.row(x, y)) {
                 if *cover != 0 {
-                    let source = scaled(*brush, u32::from(*cover));
-                    *value = dest.store(over(source, dest.load(*value)), *value);
+                    *value = *new;
                 }
             }
         });
@@ -88,30 +112,45 @@ impl Coverage {
     }
 
     fn add(&mut self, glyph: &Glyph, depth: GlyphDepth) {
+        // A loop for each depth, so that the compiler knows which it is.
+        match depth {
+            GlyphDepth::A1 => self.lay(glyph, GlyphDepth::A1),
+            GlyphDepth::A4 => self.lay(glyph, GlyphDepth::A4),
+            GlyphDepth::A8 => self.lay(glyph, GlyphDepth::A8),
+        }
+    }
+
+    #[inline(always)]
+    fn lay(&mut self, glyph: &Glyph, depth: GlyphDepth) {
         let place = glyph_box(glyph);
         let visible = place.intersect(&self.bounds);
+        if visible.is_empty() {
+            return;
+        }
         let bits = match depth {
             GlyphDepth::A1 => 1,
             GlyphDepth::A4 => 4,
             GlyphDepth::A8 => 8,
         };
         let line = (usize::from(glyph.width) * bits).div_ceil(8);
-        for y in visible.top..visible.bottom {
-            let start = (i64::from(y) - i64::from(place.top)) as usize * line;
-            let Some(row) = glyph.data.get(start..start + line) else {
-                return;
-            };
-            let first = (i64::from(visible.left) - i64::from(place.left)) as usize;
-            let Some(values) = self.row_mut(visible.left, y) else {
-                return;
-            };
-            for (column, value) in (first..first + visible.width() as usize).zip(values) {
-                let covered = cover(row, column, depth);
-                *value = if hides(row, column, depth) {
-                    covered
-                } else {
-                    (*value).max(covered)
-                };
+        let above = (i64::from(visible.top) - i64::from(place.top)) as usize;
+        let first = (i64::from(visible.left) - i64::from(place.left)) as usize;
+        let (width, count) = (self.bounds.width() as usize, visible.width() as usize);
+        let start = self.index(visible.left, visible.top);
+        let below = self.values.get_mut(start..).unwrap_or_default();
+        let rows = glyph.data.get(above * line..).unwrap_or_default().chunks_exact(line);
+        for (row, values) in rows.zip(below.chunks_mut(width)).take(visible.height() as usize) {
+            // Eight pixels at once from the left edge of the glyph on, where no other glyph was.
+            let (eights, rest) = values.get_mut(..count).unwrap_or_default().as_chunks_mut::<8>();
+            let whole = eights.len() * 8;
+            for (at, values) in (first..).step_by(8).zip(eights) {
+                match eight(row, at, depth) {
+                    Some(covers) if *values == [0; 8] => *values = covers,
+                    _ => put(row, at, depth, values),
+                }
+            }
+            if !rest.is_empty() {
+                put(row, first + whole, depth, rest);
             }
         }
     }
@@ -121,15 +160,46 @@ impl Coverage {
         (y - self.bounds.top) as usize * self.bounds.width() as usize + (x - self.bounds.left) as usize
     }
 
-    fn row_mut(&mut self, x: i32, y: i32) -> Option<&mut [u8]> {
-        let start = self.index(x, y);
-        self.values.get_mut(start..)
-    }
-
     /// Values from a pixel inside the bounds on.
     fn row(&self, x: u32, y: u32) -> &[u8] {
         let start = self.index(x.cast_signed(), y.cast_signed());
         self.values.get(start..).unwrap_or_default()
+    }
+}
+
+/// Lays the coverage of a glyph row from `column` on over that of other glyphs.
+fn put(row: &[u8], column: usize, depth: GlyphDepth, values: &mut [u8]) {
+    for (column, value) in (column..).zip(values) {
+        let covered = cover(row, column, depth);
+        *value = if hides(row, column, depth) {
+            covered
+        } else {
+            (*value).max(covered)
+        };
+    }
+}
+
+/// The coverage of eight pixels of a glyph row from `column` on, if it begins with a byte and all of them are there.
+#[inline(always)]
+fn eight(row: &[u8], column: usize, depth: GlyphDepth) -> Option<[u8; 8]> {
+    match depth {
+        GlyphDepth::A1 => {
+            let bits = column.is_multiple_of(8).then(|| row.get(column / 8)).flatten()?;
+            // Each byte has one of the bits, the first one the highest.
+            let apart = (u64::from(*bits) * 0x0101_0101_0101_0101) & 0x0102_0408_1020_4080;
+            // What is not zero carries into the highest bit of its byte.
+            let set = ((apart + 0x7f7f_7f7f_7f7f_7f7f) >> 7) & 0x0101_0101_0101_0101;
+            Some((set * 255).to_le_bytes())
+        }
+        GlyphDepth::A4 => {
+            let pairs = column.is_multiple_of(2).then(|| row.get(column / 2..)).flatten()?;
+            let pairs = u64::from(u32::from_le_bytes(*pairs.first_chunk()?));
+            // A pair for each 16 bits, then its second half into the upper eight.
+            let apart = (pairs | pairs << 16) & 0x0000_ffff_0000_ffff;
+            let apart = (apart | apart << 8) & 0x00ff_00ff_00ff_00ff;
+            Some(((apart & 0x00f0_00f0_00f0_00f0) | ((apart & 0x000f_000f_000f_000f) << 12)).to_le_bytes())
+        }
+        GlyphDepth::A8 => row.get(column..)?.first_chunk().copied(),
     }
 }
 

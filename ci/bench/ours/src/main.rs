@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod codecs;
+mod time;
 
 use std::{
     fs,
@@ -20,9 +21,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use rustix::time::{ClockId, clock_gettime};
 
-use self::codecs::{Codec, Kind, Picture};
+use self::{
+    codecs::{Codec, Kind, Picture},
+    time::thread_time,
+};
 
 fn main() -> Result<()> {
     let mut bench = Bench::default();
@@ -143,10 +146,4 @@ fn repeat(
         codec.collect(out);
     }
     Ok(spent)
-}
-
-/// Processor time of this thread: what others do on the machine does not count.
-fn thread_time() -> u128 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    now.tv_sec as u128 * 1_000_000_000 + now.tv_nsec as u128
 }
