@@ -13,6 +13,9 @@ use crate::{
     surface::Surface,
 };
 
+/// Bytes of a row from which on the C library copies with string instructions.
+const LONG: usize = 4096;
+
 /// The surface drawn on and the pixels that are drawn.
 #[derive(Debug)]
 pub(crate) struct Painter<'a, 's> {
@@ -148,14 +151,20 @@ impl Painter<'_, '_> {
     /// Copies whole rows of bytes; false, and nothing done, when the source is stored in another way.
     fn copy_plain(&mut self, source: &Scaled<'_>) -> bool {
         let (surface, region) = (&mut *self.surface, self.region);
-        let format = surface.format;
+        let (format, is_wide) = (surface.format, surface.pixel_bytes() == Some(4));
         let mut plain = true;
         region.for_each(|rect| {
             let (x, width) = (rect.left.unsigned_abs(), rect.width());
             for y in rows_of(&rect) {
                 let to = surface.span_mut(x, y, width);
                 match source.same_bytes(x, y, width, format) {
-                    Some(from) if from.len() == to.len() => to.copy_from_slice(from),
+                    Some(from) if from.len() == to.len() => {
+                        if is_wide && from.len() >= LONG {
+                            lanes::copy(to.as_chunks_mut().0, from.as_chunks().0, u32::MAX);
+                        } else {
+                            to.copy_from_slice(from);
+                        }
+                    }
                     _ => {
                         plain = false;
                         return;

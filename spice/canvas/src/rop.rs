@@ -2,7 +2,7 @@
 
 use caraway_ports::drawing::Rop;
 
-use crate::lanes::Pixel;
+use crate::lanes::{self, Pixel};
 
 /// Which operands of a binary operation the inversion flags of a descriptor act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,9 @@ impl BinaryOp {
     pub(crate) fn apply_pixels(self, first: &[Pixel], kept: u32, second: &mut [Pixel]) {
         if self == Self::COPY && kept == u32::MAX && first.len() == second.len() {
             return second.copy_from_slice(first);
+        }
+        if self == Self::COPY {
+            return lanes::copy(second, first, kept);
         }
         let first_of = |pixel| u32::from_le_bytes(pixel) & kept;
         self.each(first, second, (first_of, u32::from_le_bytes), u32::to_le_bytes);
