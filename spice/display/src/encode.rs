@@ -200,7 +200,7 @@ impl Encoder {
     fn pixels(&mut self, surface: u32, at: Point, pixels: &Pixels) -> Result<Draw, EncodeError> {
         let bbox = Rect::at(at.x, at.y, pixels.width, pixels.height);
         let bitmap = bitmap_of(pixels);
-        let image = self.images.bitmap(&bitmap, ImageFlags::empty(), None, Role::Other)?;
+        let image = self.images.bitmap(&bitmap, ImageFlags::empty(), None, Role::Area)?;
         let area = Rect::at(0, 0, pixels.width, pixels.height);
         let source = Source {
             image,
@@ -335,8 +335,8 @@ impl Encoder {
         let mask = composite.mask.as_ref();
         Ok(display::Composite {
             flags: composite.flags & !display::Composite::PRESENCE,
-            src: self.images.image(&composite.src, Role::Other)?,
-            mask: mask.map(|mask| self.images.image(mask, Role::Other)).transpose()?,
+            src: self.images.image(&composite.src, Role::Operand)?,
+            mask: mask.map(|mask| self.images.image(mask, Role::Operand)).transpose()?,
             src_transform: composite.src_transform,
             mask_transform: composite.mask_transform,
             src_origin: point16(composite.src_origin),

@@ -69,7 +69,11 @@ pub(super) enum Role {
     Source,
     /// The same of a photograph that may lose something.
     Photo,
-    /// Anything else. The client may do without, and must not have to remember it.
+    /// Source or mask of a composite, which the client decodes as well.
+    Operand,
+    /// An area of the canvas, which no command of the guest belongs to.
+    Area,
+    /// Anything else. The client may do without decoding it, and must not have to remember it.
     Other,
 }
 
@@ -171,7 +175,7 @@ impl Codecs {
             stride: bitmap.stride,
             graduality,
             colours: if is_smooth { sampled_colours(bitmap) } else { None },
-            is_drawn: ask.role != Role::Other,
+            is_drawn: matches!(ask.role, Role::Source | Role::Photo),
             is_settled: true,
         };
         let dictionary = self.dictionary.as_ref().filter(|_| ask.glz);

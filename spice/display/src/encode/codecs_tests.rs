@@ -313,3 +313,59 @@ fn images_are_counted_by_what_they_were_sent_with() {
     let counts = Codec::ALL.map(|codec| sent.get(codec));
     assert_eq!(counts, [1, 0, 0, 2, 0, 0, 0, 0, 0, 0]);
 }
+
+#[test]
+fn what_a_client_may_never_decode_is_not_kept_there() {
+    let cache = Pixmaps::new(1).join(0, 1 << 20, 0);
+    let mut encoder = Encoder::new(EncoderConfig::default(), cache);
+    let tile = || image(text(BitmapFormat::Bit32, &[0]), false);
+    let pattern = || Brush::Pattern {
+        image: tile(),
+        pos: Point::default(),
+    };
+    let glyph = drawing::Glyph {
+        render_pos: Point::new(4, 4),
+        origin: Point::default(),
+        width: 8,
+        height: 1,
+        data: vec![0xff].into(),
+    };
+    // The background is empty: the reference client never looks at its tile.
+    let string = DrawOp::Text {
+        glyphs: [glyph].into(),
+        depth: drawing::GlyphDepth::A1,
+        back_area: Rect::default(),
+        fore_brush: pattern(),
+        back_brush: pattern(),
+        fore_mode: Rop::PUT,
+        back_mode: Rop::PUT,
+    };
+    let mut images = |op: DrawOp| -> Vec<display::Image> {
+        let messages = encoder.encode(&Item::Draw(drawable(op))).unwrap();
+        let of = |brush| match brush {
+            display::Brush::Pattern { image, .. } => image,
+            other => panic!("{other:?}"),
+        };
+        let sent = messages.into_iter().flat_map(|message| match message {
+            ServerMessage::Draw(draw) => match draw.op {
+                display::DrawOp::Text(text) => vec![of(text.fore_brush), of(text.back_brush)],
+                display::DrawOp::Copy { source, .. } => vec![source.image],
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        });
+        sent.collect()
+    };
+    let is_kept = |image: &display::Image| image.flags.contains(ImageFlags::CACHE_ME);
+    assert!(!images(string.clone()).iter().any(is_kept));
+    let source = copy(tile()).op.clone();
+    let first = images(source.clone()).remove(0);
+    assert!(is_kept(&first) && first.data != Sent::FromCache);
+    assert_eq!(images(source).remove(0).data, Sent::FromCache);
+    let again = images(string);
+    assert!(
+        again
+            .iter()
+            .all(|image| !is_kept(image) && image.data != Sent::FromCache)
+    );
+}

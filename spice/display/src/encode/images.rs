@@ -184,9 +184,11 @@ impl Images {
     /// what it is drawn with as well: the client has formats of its own.
     fn content(&self, bitmap: &Bitmap, flags: ImageFlags, role: Role) -> Option<u128> {
         let cache = self.cache.as_ref()?;
-        // What was lost is lost for those that must not lose anything, too.
-        if role == Role::Photo || bitmap.data.len() < MIN_CACHED {
-            return None;
+        match role {
+            Role::Source | Role::Operand | Role::Area if bitmap.data.len() >= MIN_CACHED => {}
+            // What a photograph has lost is lost for those that must not lose anything, too. Of the rest the reference client
+            // never decodes some: the tile behind a string whose background is empty.
+            _ => return None,
         }
         let mut hash = XxHash3_128::with_seed(cache.key());
         let target = self.target.map_or(0, |target| target as u8);

@@ -9,8 +9,8 @@
 //! waits for nothing that another display did after it was begun.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, Weak},
 };
 
 use caraway_protocol::{
@@ -18,6 +18,8 @@ use caraway_protocol::{
     common::{ServerCommon, WaitFor},
     display::{Resource, ResourceType, ServerMessage},
 };
+
+use super::dictionary::lock;
 
 /// Most images in a cache: each takes some hundred bytes here and more at the client.
 const MAX_IMAGES: usize = 1 << 14;
@@ -50,7 +52,7 @@ impl Pixmaps {
 
     /// The part that a display has in a cache of so many pixels; the first display decides on them. There is none for a
     /// client that announces no pixels, and none again under an id whose displays have left: what the client still has
-    /// there is not known any more.
+    /// there is not known any more. Nor while an earlier part of the same display is still there.
     #[must_use]
     pub fn join(&self, id: u8, pixels: i64, display: u8) -> Option<PixmapCache> {
         let mut known = lock(&self.caches);
@@ -62,11 +64,15 @@ impl Pixmaps {
             known.insert(id, Arc::downgrade(&cache));
             cache
         };
+        if !lock(&cache).members.insert(display) {
+            return None;
+        }
         Some(PixmapCache {
             key: self.key,
             cache,
             display,
             message: Pending::default(),
+            waited: BTreeMap::new(),
         })
     }
 }
@@ -79,6 +85,8 @@ pub struct PixmapCache {
     cache: Arc<Mutex<Cache>>,
     display: u8,
     message: Pending,
+    /// The serials of other displays that earlier messages have waited for: what follows them need not.
+    waited: BTreeMap<u8, u64>,
 }
 
 /// What a message that is being built has to do with the cache.
@@ -185,24 +193,26 @@ impl PixmapCache {
 
     /// The message is done: what has to go before it. With those, `serial` is that of the first one.
     pub(super) fn commit(&mut self, serial: u64) -> Vec<ServerMessage> {
-        let Self {
-            cache,
-            display,
-            message,
-            ..
-        } = self;
-        let mut cache = lock(cache);
-        let message = std::mem::take(message);
+        let mut cache = lock(&self.cache);
+        let message = std::mem::take(&mut self.message);
         let mut before = Vec::new();
-        if !message.waits.is_empty() {
-            let waits = message.waits.iter().map(|(display, serial)| WaitFor {
+        let waits = message.waits.into_iter().filter(|(display, serial)| {
+            let waited = self.waited.entry(*display).or_default();
+            let is_later = *serial > *waited;
+            *waited = (*waited).max(*serial);
+            is_later
+        });
+        let waits: Vec<WaitFor> = waits
+            .map(|(id, serial)| WaitFor {
                 channel: ChannelId {
                     kind: ChannelType::Display,
-                    id: *display,
+                    id,
                 },
-                serial: *serial,
-            });
-            before.push(ServerMessage::Common(ServerCommon::WaitForChannels(waits.collect())));
+                serial,
+            })
+            .collect();
+        if !waits.is_empty() {
+            before.push(ServerMessage::Common(ServerCommon::WaitForChannels(waits)));
         }
         // The count on the wire has 16 bits.
         for ids in message.dropped.chunks(usize::from(u16::MAX)) {
@@ -213,7 +223,7 @@ impl PixmapCache {
             before.push(ServerMessage::InvalList(resources.collect()));
         }
         let this = Use {
-            display: *display,
+            display: self.display,
             serial: serial.wrapping_add(before.len() as u64),
             at: cache.tick(),
         };
@@ -289,6 +299,8 @@ impl Entry {
 #[derive(Debug)]
 struct Cache {
     capacity: u64,
+    /// The displays that take part.
+    members: BTreeSet<u8>,
     /// Pixels of all entries.
     pixels: u64,
     /// Pixels of what messages being built will add.
@@ -307,6 +319,7 @@ impl Cache {
     fn new(capacity: u64) -> Self {
         Self {
             capacity,
+            members: BTreeSet::new(),
             pixels: 0,
             reserved: 0,
             now: 0,
@@ -331,9 +344,8 @@ impl Cache {
         }
     }
 
-    /// Drops the least recently used images until `pixels` more fit. Those that are held, or that another display has
-    /// used since the message was begun, cannot go: then there is no room, and nothing else has gone either way than for
-    /// what comes later.
+    /// Drops the least recently used images until `pixels` more fit. One that is held, or that another display has used since
+    /// the message was begun, cannot go: then there is no room, though older ones have gone.
     fn make_room(&mut self, pixels: u64, display: u8, message: &mut Pending) -> Option<()> {
         while self.pixels + self.reserved + pixels > self.capacity || self.entries.len() >= MAX_IMAGES {
             let (touched, content) = self
@@ -374,12 +386,14 @@ impl Cache {
 
     fn leave(&mut self, display: u8) {
         let Self {
+            members,
             entries,
             order,
             orphans,
             pixels,
             ..
         } = self;
+        members.remove(&display);
         for entry in entries.values_mut().chain(&mut *orphans) {
             entry.uses.retain(|one| one.display != display);
         }
@@ -400,10 +414,6 @@ impl Cache {
 fn wait(waits: &mut BTreeMap<u8, u64>, display: u8, serial: u64) {
     let known = waits.entry(display).or_insert(serial);
     *known = serial.max(*known);
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -88,18 +88,20 @@ fn another_display_waits_for_what_it_takes_and_for_what_it_drops() {
     let (before, id, hits) = message(&mut two, 7, &[1]);
     assert_eq!((waits(&before), id[0], hits[0]), (vec![(0, 41)], ids[0], true));
     assert_eq!(message(&mut apart, 1, &[1]).2, [false]);
-    // Display 1 used it with message 8, behind the one that waits.
+    let (before, id, _) = message(&mut two, 9, &[1]);
+    assert_eq!((before, id[0]), (vec![], ids[0]), "what was waited for is there");
+    // Display 1 used it with message 8, behind the one that waits, and with the next one.
     message(&mut one, 42, &[2, 3, 4]);
     let (before, ..) = message(&mut one, 43, &[5]);
     assert_eq!(
         (waits(&before), dropped(&before)),
-        (vec![(1, 8)], vec![ids[0].unwrap()])
+        (vec![(1, 9)], vec![ids[0].unwrap()])
     );
     // After something was encoded, nothing of others is taken.
     two.begin();
     two.encodes();
     assert_eq!(two.find(5), None);
-    assert_eq!(two.commit(9), vec![]);
+    assert_eq!(two.commit(10), vec![]);
 }
 
 #[test]
@@ -112,7 +114,8 @@ fn nobody_uses_what_a_display_that_left_has_added() {
     drop(one);
     let (before, _, hits) = message(&mut two, 4, &[1, 2]);
     assert_eq!((before, hits), (vec![], vec![false, true]));
-    assert!(pixmaps.join(3, 400, 5).is_some());
+    assert!(pixmaps.join(3, 400, 0).is_some(), "it comes again");
+    assert!(pixmaps.join(3, 400, 1).is_none(), "the display has a part already");
     drop(two);
     assert!(pixmaps.join(3, 400, 0).is_none(), "what the client has is not known");
 }
