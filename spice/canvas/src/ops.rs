@@ -28,8 +28,8 @@ const DEST_HAS_ALPHA: u8 = 1;
 /// `alpha_flags`: the alpha of a source that is a surface counts.
 const SRC_SURFACE_HAS_ALPHA: u8 = 2;
 
-/// Executes `drawable` on `surface`, which is not among `others` (what has its number there does not count), with compressed images of at most `max_pixels`; the
-/// rectangle around what may have changed.
+/// Executes `drawable` on `surface`, which is not among `others` (what has its number there does not count), with
+/// compressed images of at most `max_pixels`; the rectangle around what may have changed.
 pub(crate) fn draw(
     surface: &mut Surface,
     others: &BTreeMap<u32, Surface>,

@@ -175,7 +175,7 @@ impl<'s> Sampler<'s> {
         if self.plain_row(x, y, out) {
             return;
         }
-        if self.scaler.is_some() {
+        if self.is_scaled(out.len()) {
             let line = self.scaled(x, y, out.len());
             return out
                 .iter_mut()
@@ -207,7 +207,7 @@ impl<'s> Sampler<'s> {
             let (pixels, set) = self.picture.argb_pixels(place, count, scratch);
             return (pixels, if self.opaque { OPAQUE } else { set });
         }
-        if self.scaler.is_some() {
+        if self.is_scaled(count) {
             return (self.scaled(x, y, count), 0);
         }
         scratch.resize(count, 0);
@@ -228,6 +228,11 @@ impl<'s> Sampler<'s> {
         scratch.alphas.clear();
         scratch.alphas.extend(pixels.iter().map(|[.., alpha]| alpha | set));
         &scratch.alphas
+    }
+
+    /// Whether `count` pixels of a row are read by way of whole rows of the picture.
+    fn is_scaled(&self, count: usize) -> bool {
+        self.scaler.as_ref().is_some_and(|scaler| scaler.pays(count))
     }
 
     /// A row of a picture that is only scaled, and none when it is not.

@@ -35,8 +35,8 @@ pub(crate) enum Scaled<'s> {
 }
 
 impl<'s> Scaled<'s> {
-    /// `area` of `picture` in the box `to`, which holds a pixel, and of it the part `drawn`. What interpolation reads around the area is the rest of
-    /// the picture, and nothing beyond its edge.
+    /// `area` of `picture` in the box `to`, which holds a pixel, and of it the part `drawn`. What interpolation reads around
+    /// the area is the rest of the picture, and nothing beyond its edge.
     pub(crate) fn new(
         picture: Picture<'s>,
         area: Rect,
@@ -80,8 +80,8 @@ impl<'s> Scaled<'s> {
         }
     }
 
-    /// `count` pixels for a surface of 32 bits, of format `dest`, as [`row`](Self::row), and the bits that count; `scratch` is used
-    /// when they are not stored just so.
+    /// `count` pixels for a surface of 32 bits, of format `dest`, as [`row`](Self::row), and the bits that count; `scratch`
+    /// is used when they are not stored just so.
     pub(crate) fn raw_pixels<'a>(
         &'a mut self,
         (x, y): (u32, u32),

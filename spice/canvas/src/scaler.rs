@@ -17,6 +17,11 @@ const MOST: i64 = 1 << 48;
 /// quicker to read single pixels.
 const MOST_COLUMNS: (usize, usize) = (8, 64);
 
+/// Whether reading so many columns is quicker than reading single ones for `count` pixels.
+const fn pays(columns: usize, count: usize) -> bool {
+    columns <= count * MOST_COLUMNS.0 + MOST_COLUMNS.1
+}
+
 /// Two rows of the picture, or of what is outside, and how much the second one counts, in 128ths.
 type Rows = (Option<u32>, Option<u32>, u8);
 
@@ -73,7 +78,7 @@ impl Scaler {
         let inside = || places.iter().flat_map(|(left, right, _)| [*left, *right]).flatten();
         let first = inside().min().unwrap_or(0);
         let read = inside().max().map_or(0, |last| (last - first) as usize + 1);
-        if read > places.len() * MOST_COLUMNS.0 + MOST_COLUMNS.1 {
+        if !pays(read, places.len()) {
             return None;
         }
         let index = |column: Option<u32>| column.map_or(read as u32, |column| column - first);
@@ -94,6 +99,12 @@ impl Scaler {
             line: Vec::new(),
             line_of: None,
         })
+    }
+
+    /// Whether so many pixels of a row are worth reading a row of the picture. A clip of many narrow parts would have it read
+    /// for each of them.
+    pub(crate) fn pays(&self, count: usize) -> bool {
+        pays(self.count, count)
     }
 
     fn columns(&self, x: u32, count: usize) -> &[Column] {

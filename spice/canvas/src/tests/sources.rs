@@ -338,3 +338,29 @@ fn quic_images_that_are_not_what_they_say_are_refused() {
         Err(DrawError::CompressedMask)
     );
 }
+
+#[test]
+fn a_scaled_picture_is_the_same_in_narrow_parts_of_a_clip() {
+    let pixels: Vec<u32> = (0..600 * 7u32).map(|at| at.wrapping_mul(0x9e37_79b1) >> 3).collect();
+    for scale in [ScaleMode::Nearest, ScaleMode::Interpolate] {
+        for format in [BitmapFormat::Bit32, BitmapFormat::Rgba] {
+            let op = || {
+                copy(Source {
+                    image: image32(format, 600, &pixels),
+                    area: Rect::at(0, 0, 600, 7),
+                    scale,
+                })
+            };
+            let bbox = Rect::at(0, 0, 250, 11);
+            let mut whole = canvas(SurfaceFormat::Xrgb, 250, 11);
+            draw(&mut whole, bbox, op()).unwrap();
+            // A single row of the picture for each pixel would be too much to read.
+            let parts = (0..125).map(|at| Rect::at(at * 2, 0, 1, 11)).collect();
+            let mut parted = canvas(SurfaceFormat::Xrgb, 250, 11);
+            draw_clipped(&mut parted, bbox, Clip::Rects(parts), op()).unwrap();
+            for (at, (whole, part)) in values(&whole, 0).into_iter().zip(values(&parted, 0)).enumerate() {
+                assert_eq!(part, if at % 2 == 0 { whole } else { 0 }, "{scale:?} {format:?} {at}");
+            }
+        }
+    }
+}

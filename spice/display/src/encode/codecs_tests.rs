@@ -328,7 +328,7 @@ fn what_a_client_may_never_decode_is_not_kept_there() {
         origin: Point::default(),
         width: 8,
         height: 1,
-        data: vec![0xff].into(),
+        data: vec![0xff],
     };
     // The background is empty: the reference client never looks at its tile.
     let string = DrawOp::Text {
