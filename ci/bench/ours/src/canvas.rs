@@ -22,12 +22,9 @@
 #![forbid(unsafe_code)]
 
 mod drawings;
-mod time;
+mod pipe;
 
-use std::{
-    fs,
-    io::{self, BufRead, Write as _},
-};
+use std::fs;
 
 use anyhow::{Context as _, Result};
 use caraway_canvas::{Canvas, Limits};
@@ -35,7 +32,7 @@ use caraway_ports::{display::SurfaceSpec, drawing::Drawable, geometry::Rect};
 
 use self::{
     drawings::{Pictures, rect},
-    time::thread_time,
+    pipe::{serve, thread_time},
 };
 
 fn main() -> Result<()> {
@@ -45,14 +42,7 @@ fn main() -> Result<()> {
         clip: Vec::new(),
         drawables: Vec::new(),
     };
-    let mut output = io::stdout().lock();
-    for line in io::stdin().lock().lines() {
-        let line = line.context("reading a command")?;
-        let answer = bench.command(&line).with_context(|| format!("command {line:?}"))?;
-        writeln!(output, "{answer}").context("answering")?;
-        output.flush().context("answering")?;
-    }
-    Ok(())
+    serve(|line| bench.command(line))
 }
 
 struct Bench {

@@ -12,31 +12,20 @@
 #![forbid(unsafe_code)]
 
 mod codecs;
-mod time;
+mod pipe;
 
-use std::{
-    fs,
-    io::{self, BufRead, Write as _},
-    thread,
-};
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail};
 
 use self::{
     codecs::{Codec, Kind, Picture},
-    time::thread_time,
+    pipe::{serve, thread_time},
 };
 
 fn main() -> Result<()> {
     let mut bench = Bench::default();
-    let mut output = io::stdout().lock();
-    for line in io::stdin().lock().lines() {
-        let line = line.context("reading a command")?;
-        let answer = bench.command(&line).with_context(|| format!("command {line:?}"))?;
-        writeln!(output, "{answer}").context("answering")?;
-        output.flush().context("answering")?;
-    }
-    Ok(())
+    serve(|line| bench.command(line))
 }
 
 /// One side of a codec.
