@@ -5,8 +5,8 @@ use std::sync::Arc;
 use caraway_ports::{
     display::{DisplayCommand, SurfaceSpec},
     drawing::{
-        Bitmap, BitmapFormat, Brush, Clip, DrawOp, Drawable, Image, ImageData, Mask, Palette, Rop, ScaleMode, Source,
-        SurfaceFormat,
+        Bitmap, BitmapFormat, Brush, Clip, DrawOp, Drawable, Glyph, GlyphDepth, Image, ImageData, Mask, Palette, Rop,
+        ScaleMode, Source, SurfaceFormat,
     },
     geometry::{Point, Rect},
 };
@@ -93,11 +93,15 @@ impl Gallery {
             3 | 4 => (self.text(width, height), format),
             5 => (self.noise(width, height), format),
             6 => (self.flat(width, height), format),
+            7 => self.one_before().unwrap_or_else(|| (self.flat(width, height), format)),
             _ => self.again(width, height),
         };
         self.kept.push((painting.clone(), format));
         if self.kept.len() > KEPT {
             self.kept.remove(0);
+        }
+        if self.chance.percent(10) {
+            return self.string(&painting, format);
         }
         self.copy(&painting, format)
     }
@@ -181,14 +185,18 @@ impl Gallery {
         Self::painting(width, height, |_, _| colour)
     }
 
+    /// One of the last pictures and its format.
+    fn one_before(&mut self) -> Option<(Painting, BitmapFormat)> {
+        let last = i64::try_from(self.kept.len().checked_sub(1)?).ok()?;
+        let place = usize::try_from(self.chance.pick(0..=last)).ok()?;
+        self.kept.get(place).cloned()
+    }
+
     /// An earlier picture in another place, with some pixels changed, and its format.
     fn again(&mut self, width: u32, height: u32) -> (Painting, BitmapFormat) {
-        let before = self.kept.len().saturating_sub(1);
-        let place = self.chance.pick(0..=i64::try_from(before).unwrap_or(0));
-        let Some((old, format)) = usize::try_from(place).ok().and_then(|place| self.kept.get(place)) else {
+        let Some((old, format)) = self.one_before() else {
             return (self.text(width, height), BitmapFormat::Bit32);
         };
-        let (old, format) = (old.clone(), *format);
         let (dx, dy) = (self.chance.size(0..=40), self.chance.size(0..=9));
         let chance = &mut self.chance;
         let painting = Self::painting(width, height, |x, y| {
@@ -253,6 +261,53 @@ impl Gallery {
             surface: PRIMARY,
             bbox,
             clip,
+            mm_time: 0,
+            op,
+        }
+    }
+
+    /// A string whose background is empty, so that the tile for it, a painting, is never looked at. What is drawn has a tile,
+    /// too.
+    fn string(&mut self, painting: &Painting, format: BitmapFormat) -> Drawable {
+        let bitmap = Arc::new(self.bitmap(painting, format));
+        let tile = || Brush::Pattern {
+            image: Image {
+                id: 0,
+                cache: false,
+                high_bits_set: false,
+                width: bitmap.width,
+                height: bitmap.height,
+                data: ImageData::Bitmap(Arc::clone(&bitmap)),
+            },
+            pos: Point::default(),
+        };
+        let glyph = self.chance.one(&self.glyphs).unwrap_or_default();
+        let at = Point::new(self.chance.int(0..=200), self.chance.int(0..=200));
+        let is_drawn = self.chance.percent(50);
+        let op = DrawOp::Text {
+            glyphs: [Glyph {
+                render_pos: at,
+                origin: Point::default(),
+                width: 8,
+                height: 8,
+                data: glyph.to_vec(),
+            }]
+            .into(),
+            depth: GlyphDepth::A1,
+            back_area: Rect::default(),
+            fore_brush: if is_drawn {
+                tile()
+            } else {
+                Brush::Solid(self.chance.bits())
+            },
+            back_brush: tile(),
+            fore_mode: Rop::PUT,
+            back_mode: Rop::PUT,
+        };
+        Drawable {
+            surface: PRIMARY,
+            bbox: Rect::at(at.x, at.y, 8, 8),
+            clip: Clip::None,
             mm_time: 0,
             op,
         }
