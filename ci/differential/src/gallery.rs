@@ -266,24 +266,22 @@ impl Gallery {
         }
     }
 
-    /// A string whose background is empty, so that the tile for it, a painting, is never looked at. What is drawn has a tile,
-    /// too.
+    /// A string whose background is empty, so that the tile for it, a painting, is never looked at.
     fn string(&mut self, painting: &Painting, format: BitmapFormat) -> Drawable {
-        let bitmap = Arc::new(self.bitmap(painting, format));
-        let tile = || Brush::Pattern {
+        let bitmap = self.bitmap(painting, format);
+        let tile = Brush::Pattern {
             image: Image {
                 id: 0,
                 cache: false,
                 high_bits_set: false,
                 width: bitmap.width,
                 height: bitmap.height,
-                data: ImageData::Bitmap(Arc::clone(&bitmap)),
+                data: ImageData::Bitmap(Arc::new(bitmap)),
             },
             pos: Point::default(),
         };
         let glyph = self.chance.one(&self.glyphs).unwrap_or_default();
         let at = Point::new(self.chance.int(0..=200), self.chance.int(0..=200));
-        let is_drawn = self.chance.percent(50);
         let op = DrawOp::Text {
             glyphs: [Glyph {
                 render_pos: at,
@@ -295,12 +293,8 @@ impl Gallery {
             .into(),
             depth: GlyphDepth::A1,
             back_area: Rect::default(),
-            fore_brush: if is_drawn {
-                tile()
-            } else {
-                Brush::Solid(self.chance.bits())
-            },
-            back_brush: tile(),
+            fore_brush: Brush::Solid(self.chance.bits()),
+            back_brush: tile,
             fore_mode: Rop::PUT,
             back_mode: Rop::PUT,
         };
