@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use caraway_canvas::{Canvas, DrawError, Limits};
@@ -14,7 +15,7 @@ use caraway_ports::{
         Audience, CLIENT_CAPABILITY_BYTES, CursorCommand, CursorState, DisplayCommand, DisplaySink, DisplaySource,
         Head, Pixels, SurfaceSpec,
     },
-    drawing::{Drawable, SurfaceFormat},
+    drawing::{Bitmap, Drawable, SurfaceFormat},
     geometry::{Point, Rect},
 };
 use tracing::debug;
@@ -22,10 +23,12 @@ use tracing::debug;
 use crate::{
     client::{takes_command, takes_surface},
     cursor::{CursorItem, CursorScene},
+    encode::bitmap_of,
     item::Item,
     lossy::Way,
     picture::Picture,
     scene::{Budget, Scene},
+    video::{Detector, Frame, Look, Stream, Surfaces, VideoMode},
 };
 
 /// Size of the black screen shown before any surface exists.
@@ -33,6 +36,9 @@ const BLANK: (u32, u32) = (640, 480);
 
 /// Called when a viewer that had nothing to send has something again. Must not call back into the display.
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// Time since some beginning; never less than before.
+pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// What a viewer can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +49,10 @@ pub struct ViewerCaps {
     pub a8_surface: bool,
     /// MONITORS_CONFIG.
     pub monitors: bool,
+    /// Video streams, in a codec there is an encoder for.
+    pub streams: bool,
+    /// STREAM_DATA_SIZED.
+    pub sized_streams: bool,
     /// All display capabilities of the client, for the guest: capability i is bit i%8 of byte i/8.
     pub all: [u8; CLIENT_CAPABILITY_BYTES],
 }
@@ -54,19 +64,30 @@ impl Default for ViewerCaps {
             composite: false,
             a8_surface: false,
             monitors: false,
+            streams: false,
+            sized_streams: false,
             all: [0; CLIENT_CAPABILITY_BYTES],
         }
     }
 }
 
 /// One display device as its viewers see it. Commands come from one thread, viewers from any.
-#[derive(Debug)]
 pub struct Display {
     state: Mutex<State>,
+    clock: Clock,
     /// Held while the source is told, so that it hears of changes in their order.
     told: Mutex<Told>,
     changes: AtomicU64,
     dropped: AtomicU64,
+}
+
+impl std::fmt::Debug for Display {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Display")
+            .field("state", &self.state)
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the device knows of its audience.
@@ -95,6 +116,7 @@ struct State {
     watchers: usize,
     viewers: BTreeMap<u64, ViewerState>,
     cursors: BTreeMap<u64, CursorViewerState>,
+    video: Detector,
 }
 
 struct ViewerState {
@@ -128,6 +150,13 @@ impl Display {
     /// A display that shows a black screen.
     #[must_use]
     pub fn new(limits: Limits) -> Arc<Self> {
+        let started = Instant::now();
+        Self::with_clock(limits, Arc::new(move || started.elapsed()))
+    }
+
+    /// The same, with a clock for what is video, and what has rested.
+    #[must_use]
+    pub fn with_clock(limits: Limits, clock: Clock) -> Arc<Self> {
         let mut state = State {
             canvas: Canvas::new(limits),
             cursor: CursorState::default(),
@@ -137,10 +166,12 @@ impl Display {
             watchers: 0,
             viewers: BTreeMap::new(),
             cursors: BTreeMap::new(),
+            video: Detector::default(),
         };
         state.blank();
         Arc::new(Self {
             state: Mutex::new(state),
+            clock,
             told: Mutex::default(),
             changes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -192,7 +223,7 @@ impl Display {
         let mut state = self.lock();
         let id = state.new_id();
         let budget = state.budget();
-        let mut scene = Scene::new(budget);
+        let mut scene = Scene::new(budget, caps.sized_streams);
         let ids: Vec<u32> = state.canvas.ids().collect();
         for surface in ids {
             if let (Some(area), Some(format)) = (state.canvas.area(surface), state.canvas.format(surface))
@@ -301,7 +332,10 @@ impl Display {
     }
 
     fn draw(&self, drawable: Box<Drawable>) {
+        let now = (self.clock)();
         let mut state = self.lock();
+        state.expire(now);
+        let look = state.look(&drawable, now);
         let touched = match state.canvas.draw(&drawable) {
             Ok(drawn) => drawn.bbox,
             Err(error) => {
@@ -315,31 +349,22 @@ impl Display {
         }
         self.changes.fetch_add(1, Ordering::AcqRel);
         let drawable: Arc<Drawable> = Arc::from(drawable);
-        let State { canvas, viewers, .. } = &mut *state;
-        let mut wakers = Vec::with_capacity(viewers.len());
-        let format = canvas.format(drawable.surface);
-        let told = |caps| format.is_some_and(|format| takes_surface(format, caps));
-        for viewer in viewers.values_mut().filter(|viewer| told(viewer.caps)) {
-            let way = if takes_command(&drawable, canvas, viewer.caps) {
-                viewer.scene.lossy.way(&drawable)
-            } else {
-                Way::Picture
-            };
-            let item = match way {
-                Way::Exact => Item::Draw(Arc::clone(&drawable)),
-                Way::Photo => Item::Photo(Arc::clone(&drawable)),
-                // The result, taken now: later commands may depend on it.
-                Way::Picture => match canvas.read(drawable.surface, touched) {
-                    Some(pixels) => Item::Pixels {
-                        surface: drawable.surface,
-                        at: Point::new(touched.left, touched.top),
-                        pixels,
-                    },
-                    None => continue,
-                },
-            };
-            viewer.scene.draw(item, touched);
-            wakers.push(Arc::clone(&viewer.waker));
+        let mut wakers = Vec::with_capacity(state.viewers.len());
+        match look {
+            Look::Plain => state.deliver(&drawable, touched, |_| true, &mut wakers),
+            Look::Frame(found) => {
+                state.deliver(&drawable, touched, |caps| !caps.streams, &mut wakers);
+                let frame = Frame {
+                    stream: found.stream,
+                    drawable: Arc::new(found.drawable),
+                    period: found.period,
+                    moved: false,
+                };
+                state.deliver_frame(&frame, &mut wakers);
+                if let Some(rest) = found.rest {
+                    state.deliver(&Arc::new(rest), touched, |caps| caps.streams, &mut wakers);
+                }
+            }
         }
         drop(state);
         wakers.iter().for_each(|wake| wake());
@@ -384,6 +409,30 @@ impl Display {
         self.cursor(&CursorCommand::Reset);
     }
 
+    /// Which commands may become video from now on; streams that there are end.
+    pub fn set_video(&self, mode: VideoMode) {
+        let mut state = self.lock();
+        if state.video.mode == mode {
+            return;
+        }
+        state.video.mode = mode;
+        let over = state.video.stop_all();
+        state.end_streams(over);
+        self.finish_change(state, false);
+    }
+
+    /// Which commands may become video.
+    #[must_use]
+    pub fn video(&self) -> VideoMode {
+        self.lock().video.mode
+    }
+
+    /// Streams there are now.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.lock().video.streams()
+    }
+
     /// Lets the lock go and wakes all viewers.
     fn finish_change(&self, state: MutexGuard<'_, State>, visible: bool) {
         if visible {
@@ -421,6 +470,16 @@ impl DisplaySink for Display {
 
     fn read(&self, surface: u32, area: Rect) -> Option<Pixels> {
         self.lock().canvas.read(surface, area)
+    }
+}
+
+impl Surfaces for Canvas {
+    fn format(&self, surface: u32) -> Option<SurfaceFormat> {
+        Self::format(self, surface)
+    }
+
+    fn read(&self, surface: u32, area: &Rect) -> Option<Bitmap> {
+        Self::read(self, surface, *area).map(|pixels| bitmap_of(&pixels))
     }
 }
 
@@ -472,6 +531,76 @@ impl State {
         };
         if self.canvas.create(&spec).is_ok() {
             self.announce(&spec);
+        }
+    }
+
+    /// Ends streams that had no frame for long.
+    fn expire(&mut self, now: Duration) -> bool {
+        let over = self.video.expire(now);
+        let any = !over.is_empty();
+        self.end_streams(over);
+        any
+    }
+
+    fn end_streams(&mut self, over: Vec<Arc<Stream>>) {
+        for stream in over {
+            for viewer in self.viewers.values_mut() {
+                viewer.scene.control(Item::DestroyStream(Arc::clone(&stream)));
+            }
+        }
+    }
+
+    /// Looks for video, if anybody can be shown some.
+    fn look(&mut self, drawable: &Drawable, now: Duration) -> Look {
+        if self.viewers.values().any(|viewer| viewer.caps.streams) {
+            self.video.look(drawable, now, &self.canvas)
+        } else {
+            Look::Plain
+        }
+    }
+
+    /// Gives the frame of a stream to the viewers that can be shown it.
+    fn deliver_frame(&mut self, frame: &Frame, wakers: &mut Vec<Waker>) {
+        let format = self.canvas.format(frame.stream.surface);
+        let told = |caps: ViewerCaps| caps.streams && format.is_some_and(|format| takes_surface(format, caps));
+        for viewer in self.viewers.values_mut().filter(|viewer| told(viewer.caps)) {
+            viewer.scene.frame(frame.clone());
+            wakers.push(Arc::clone(&viewer.waker));
+        }
+    }
+
+    /// Gives a command that was drawn to those viewers that it is for.
+    fn deliver(
+        &mut self,
+        drawable: &Arc<Drawable>,
+        touched: Rect,
+        is_for: impl Fn(ViewerCaps) -> bool,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let Self { canvas, viewers, .. } = self;
+        let format = canvas.format(drawable.surface);
+        let told = |caps| is_for(caps) && format.is_some_and(|format| takes_surface(format, caps));
+        for viewer in viewers.values_mut().filter(|viewer| told(viewer.caps)) {
+            let way = if takes_command(drawable, canvas, viewer.caps) {
+                viewer.scene.lossy.way(drawable)
+            } else {
+                Way::Picture
+            };
+            let item = match way {
+                Way::Exact => Item::Draw(Arc::clone(drawable)),
+                Way::Photo => Item::Photo(Arc::clone(drawable)),
+                // The result, taken now: later commands may depend on it.
+                Way::Picture => match canvas.read(drawable.surface, touched) {
+                    Some(pixels) => Item::Pixels {
+                        surface: drawable.surface,
+                        at: Point::new(touched.left, touched.top),
+                        pixels,
+                    },
+                    None => continue,
+                },
+            };
+            viewer.scene.draw(item, touched);
+            wakers.push(Arc::clone(&viewer.waker));
         }
     }
 
@@ -528,6 +657,8 @@ impl State {
     fn destroy(&mut self, id: u32) {
         let Some(format) = self.canvas.format(id) else { return };
         self.canvas.destroy(id);
+        // With the surface the viewers lose its streams.
+        self.video.forget(id);
         for viewer in self
             .viewers
             .values_mut()
@@ -600,11 +731,44 @@ impl Viewer {
         viewer.is_some_and(|viewer| viewer.scene.lossy.is_any())
     }
 
-    /// Has what may have been lost sent again, without loss: the next steps are these areas.
-    pub fn refine(&self) {
-        if let Some(viewer) = self.display.lock().viewers.get_mut(&self.id) {
-            viewer.scene.refine();
+    /// Does what is due by now: ends streams without frames, and has what may have been lost, and has rested, sent again
+    /// without loss; there may be a next step then. Returns how long it is until something may be due again, unless
+    /// something is drawn.
+    pub fn tick(&self) -> Option<Duration> {
+        let now = (self.display.clock)();
+        let mut state = self.display.lock();
+        let mut wakers = Vec::new();
+        if state.expire(now) {
+            let others = state.viewers.iter().filter(|(id, _)| **id != self.id);
+            wakers.extend(others.map(|(_, viewer)| Arc::clone(&viewer.waker)));
         }
+        let expiry = state.video.next_expiry();
+        let scene = &mut state.viewers.get_mut(&self.id)?.scene;
+        scene.refine(now);
+        let turn = scene.lossy.next_turn();
+        drop(state);
+        wakers.iter().for_each(|wake| wake());
+        let due = expiry.into_iter().chain(turn).min()?;
+        Some(due.saturating_sub(now))
+    }
+
+    /// The viewer cannot be shown video any more.
+    pub fn refuse_streams(&self) {
+        let mut state = self.display.lock();
+        if let Some(viewer) = state.viewers.get_mut(&self.id) {
+            viewer.caps.streams = false;
+            let shown: Vec<Arc<Stream>> = viewer.scene.streams().map(Arc::clone).collect();
+            for stream in shown {
+                viewer.scene.control(Item::DestroyStream(stream));
+            }
+        }
+    }
+
+    /// Frames that another one took the place of before they were sent.
+    #[must_use]
+    pub fn frames_replaced(&self) -> u64 {
+        let state = self.display.lock();
+        state.viewers.get(&self.id).map_or(0, |viewer| viewer.scene.replaced())
     }
 
     /// Bytes of commands that wait.

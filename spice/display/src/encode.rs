@@ -8,6 +8,8 @@ mod dictionary;
 mod images;
 mod measure;
 mod pixmaps;
+mod rate;
+mod video;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,17 +21,17 @@ use caraway_ports::{
 };
 use caraway_protocol::{
     display::{
-        self, AlphaFlags, Brush, Draw, DrawText, ImageFlags, Line, Mask, MonitorsConfig, ServerMessage, Source, Stroke,
-        SurfaceCreate, SurfaceFlags, Text,
+        self, AlphaFlags, Brush, Draw, DrawText, ImageFlags, Line, Mask, MonitorsConfig, ServerMessage, Source,
+        StreamReport, Stroke, SurfaceCreate, SurfaceFlags, Text,
     },
     wire::Point16,
 };
 
-pub(crate) use self::bitmaps::expanded;
+pub(crate) use self::bitmaps::{bitmap_of, expanded};
 use self::{
-    bitmaps::bitmap_of,
     codecs::{Codecs, Role},
     images::Images,
+    video::Streams,
 };
 pub use self::{
     codecs::{EncoderConfig, ImageSettings},
@@ -37,6 +39,7 @@ pub use self::{
     cursor::encode_cursor,
     dictionary::{Dictionaries, MAX_GLZ_WINDOW, Membership, SharedDictionary},
     pixmaps::{PixmapCache, Pixmaps},
+    rate::Verdict,
 };
 use crate::{adapt::adapted, item::Item};
 
@@ -66,6 +69,7 @@ pub struct Encoder {
     /// What the source of a command is.
     source: Role,
     images: Images,
+    streams: Streams,
     /// Serial of the next message.
     serial: u64,
 }
@@ -84,6 +88,7 @@ impl Encoder {
         Self {
             surfaces: BTreeMap::new(),
             source: Role::Source,
+            streams: Streams::new(config.stream_reports),
             images: Images::new(Codecs::new(config), cache),
             serial: 1,
         }
@@ -107,6 +112,22 @@ impl Encoder {
     /// Takes up how long the last call of [`Encoder::encode`] took: what codecs cost is part of the choice among them.
     pub fn took(&mut self, time: Duration) {
         self.images.codecs.measure.took(time);
+        self.streams.took(time);
+    }
+
+    /// Sets the media time in milliseconds that frames are stamped with.
+    pub const fn set_media_time(&mut self, now: u32) {
+        self.streams.now = now;
+    }
+
+    /// Takes up how long writing the messages of the last step took: a frame should take less than it is to the next.
+    pub fn wrote(&mut self, time: Duration) {
+        self.streams.wrote(time);
+    }
+
+    /// Takes up what the client says of a stream.
+    pub fn report(&mut self, report: &StreamReport) -> Verdict {
+        self.streams.report(report)
     }
 
     /// Whether photographs may lose something now: a viewer has to know ([`crate::Viewer::set_lossy`]).
@@ -136,6 +157,7 @@ impl Encoder {
             _ => {}
         }
         self.images.codecs.measure.begin();
+        self.streams.begin();
         let target = item
             .touched()
             .and_then(|(surface, _)| self.surfaces.get(&surface).copied());
@@ -162,6 +184,23 @@ impl Encoder {
             Item::DestroySurface(id) => ServerMessage::SurfaceDestroy(*id),
             Item::Mark => ServerMessage::Mark,
             Item::Monitors { heads, max } => ServerMessage::MonitorsConfig(monitors(heads, *max)),
+            Item::CreateStream { stream, dest, clip } => return Ok(self.streams.create(stream, *dest, clip)),
+            Item::ClipStream { id, clip } => ServerMessage::StreamClip {
+                id: *id,
+                clip: drawing::Clip::Rects(clip.clone().into()),
+            },
+            Item::DestroyStream(stream) => {
+                self.streams.destroy(stream);
+                ServerMessage::StreamDestroy(stream.id)
+            }
+            Item::Frame(frame) => match self.streams.frame(frame) {
+                Some(message) => {
+                    self.images.codecs.sent.add(Codec::Mjpeg);
+                    message
+                }
+                // What cannot be a frame is an image like others.
+                None => return self.encode(&Item::Draw(Arc::clone(&frame.drawable))),
+            },
             Item::Pixels { surface, at, pixels } => {
                 let mut messages = Outgoing::new();
                 self.message(&mut messages, |this| this.pixels(*surface, *at, pixels))?;

@@ -8,6 +8,8 @@ use caraway_ports::{
     geometry::{Point, Rect},
 };
 
+use crate::video::{Frame, Stream};
+
 /// One step of the picture a viewer follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
@@ -24,6 +26,18 @@ pub enum Item {
     Draw(Arc<Drawable>),
     /// The plain copy of a photograph to the screen, which may lose something on its way.
     Photo(Arc<Drawable>),
+    /// A stream begins: frames are drawn on its surface at `dest`, as far as `clip` shows them.
+    CreateStream {
+        stream: Arc<Stream>,
+        dest: Rect,
+        clip: Vec<Rect>,
+    },
+    /// Which part of a stream is shown from now on, also of frames sent before that were not shown yet.
+    ClipStream { id: u32, clip: Vec<Rect> },
+    /// A frame, which may lose something on its way.
+    Frame(Frame),
+    /// A stream is over; frames that were not shown yet will not be.
+    DestroyStream(Arc<Stream>),
     /// Pixels read from the canvas.
     Pixels { surface: u32, at: Point, pixels: Pixels },
     /// The monitors on surface 0; never empty.
@@ -38,12 +52,19 @@ const OVERHEAD: usize = 256;
 impl Item {
     /// Bytes it holds while it waits.
     pub(crate) fn cost(&self) -> usize {
-        OVERHEAD
-            + match self {
-                Self::Draw(drawable) | Self::Photo(drawable) => drawable_bytes(drawable),
-                Self::Pixels { pixels, .. } => pixels.data.len(),
-                _ => 0,
-            }
+        let bytes = match self {
+            Self::Pixels { pixels, .. } => pixels.data.len(),
+            item => item.drawable().map_or(0, |drawable| drawable_bytes(drawable)),
+        };
+        OVERHEAD + bytes
+    }
+
+    /// The command it is.
+    fn drawable(&self) -> Option<&Arc<Drawable>> {
+        match self {
+            Self::Draw(drawable) | Self::Photo(drawable) | Self::Frame(Frame { drawable, .. }) => Some(drawable),
+            _ => None,
+        }
     }
 
     /// Bytes of pixels it holds: how long encoding it may take.
@@ -55,17 +76,16 @@ impl Item {
     /// The surface and the area it draws on.
     pub(crate) fn touched(&self) -> Option<(u32, Rect)> {
         match self {
-            Self::Draw(drawable) | Self::Photo(drawable) => Some((drawable.surface, drawable.bbox)),
             Self::Pixels { surface, at, pixels } => Some((*surface, Rect::at(at.x, at.y, pixels.width, pixels.height))),
-            _ => None,
+            item => item.drawable().map(|drawable| (drawable.surface, drawable.bbox)),
         }
     }
 
     /// Whether every pixel of its area is replaced by something that does not depend on what was there.
     pub(crate) fn is_opaque(&self) -> bool {
-        match self {
-            Self::Pixels { .. } => true,
-            Self::Draw(drawable) | Self::Photo(drawable) => {
+        match (self, self.drawable()) {
+            (Self::Pixels { .. }, _) => true,
+            (_, Some(drawable)) => {
                 drawable.clip == Clip::None
                     // A copy of the surface onto itself may read what it covers.
                     && !self.moves_pixels_of(drawable.surface)
@@ -77,19 +97,16 @@ impl Item {
                         _ => false,
                     }
             }
-            _ => false,
+            (_, None) => false,
         }
     }
 
     /// Whether it carries pixels of `surface` to another place, so that what was drawn there before must stay.
     pub(crate) fn moves_pixels_of(&self, surface: u32) -> bool {
-        match self {
-            Self::Draw(drawable) | Self::Photo(drawable) => match &drawable.op {
-                DrawOp::CopyBits { .. } => drawable.surface == surface,
-                op => sources(op).any(|source| source == surface),
-            },
-            _ => false,
-        }
+        self.drawable().is_some_and(|drawable| match &drawable.op {
+            DrawOp::CopyBits { .. } => drawable.surface == surface,
+            op => sources(op).any(|source| source == surface),
+        })
     }
 }
 

@@ -5,7 +5,8 @@
 //! drawing commands; one that falls behind is moved to damage: areas read from the canvas when it is ready for them,
 //! and back to commands when it has caught up. Memory per viewer is bounded by the size of the display.
 //!
-//! No I/O and no clock here: a viewer is polled with [`Viewer::next`] and woken through a callback.
+//! No I/O here: a viewer is polled with [`Viewer::next`] and [`Viewer::tick`], and woken through a callback; the clock may
+//! be the caller's.
 #![forbid(unsafe_code)]
 
 mod adapt;
@@ -18,17 +19,19 @@ mod lossy;
 mod picture;
 mod region;
 mod scene;
+mod video;
 
-pub use core::{CursorViewer, Display, Viewer, ViewerCaps, Watch};
+pub use core::{Clock, CursorViewer, Display, Viewer, ViewerCaps, Watch};
 
 pub use caraway_image::choice::{Mode, Switch};
 pub use cursor::CursorItem;
 pub use encode::{
     Codec, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings, MAX_GLZ_WINDOW, Membership,
-    Outgoing, PixmapCache, Pixmaps, SharedDictionary, encode_cursor,
+    Outgoing, PixmapCache, Pixmaps, SharedDictionary, Verdict, encode_cursor,
 };
 pub use item::Item;
 pub use picture::Picture;
+pub use video::{Frame, Stream, VideoMode};
 
 #[cfg(test)]
 mod audience_tests;

@@ -61,30 +61,7 @@ impl Region {
                 self.add(rect);
                 continue;
             }
-            let beside = Rect {
-                top: inner.top,
-                bottom: inner.bottom,
-                ..rect
-            };
-            let parts = [
-                Rect {
-                    bottom: inner.top,
-                    ..rect
-                },
-                Rect {
-                    top: inner.bottom,
-                    ..rect
-                },
-                Rect {
-                    right: inner.left,
-                    ..beside
-                },
-                Rect {
-                    left: inner.right,
-                    ..beside
-                },
-            ];
-            parts.into_iter().for_each(|part| self.add(part));
+            around(&rect, &inner).into_iter().for_each(|part| self.add(part));
         }
     }
 
@@ -109,6 +86,34 @@ impl Region {
             *a = a.union(&b);
         }
     }
+}
+
+/// What is left of a rectangle without `hole`; some parts may be empty.
+pub(crate) fn around(rect: &Rect, hole: &Rect) -> [Rect; 4] {
+    let inner = rect.intersect(hole);
+    let beside = Rect {
+        top: inner.top,
+        bottom: inner.bottom,
+        ..*rect
+    };
+    [
+        Rect {
+            bottom: inner.top,
+            ..*rect
+        },
+        Rect {
+            top: inner.bottom,
+            ..*rect
+        },
+        Rect {
+            right: inner.left,
+            ..beside
+        },
+        Rect {
+            left: inner.right,
+            ..beside
+        },
+    ]
 }
 
 #[cfg(test)]

@@ -1,11 +1,20 @@
 //! What one viewer has not been sent yet.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use caraway_canvas::Canvas;
 use caraway_ports::geometry::{Point, Rect};
 
-use crate::{item::Item, lossy::Lossy, region::Region};
+use crate::{
+    item::Item,
+    lossy::Lossy,
+    region::Region,
+    video::{Frame, Shown, Stream},
+};
 
 /// How far back an opaque command looks for ones it hides. Bounds the cost of a command.
 const CULL_DEPTH: usize = 64;
@@ -35,11 +44,20 @@ pub(crate) struct Scene {
     /// A MARK waits for damage to be sent; counts the items sent since.
     mark_after_damage: Option<u32>,
     pub(crate) lossy: Lossy,
+    shown: Shown,
+    /// Frames may have a place of their own.
+    sized: bool,
+    /// Steps that come before all others, in order.
+    ready: VecDeque<Item>,
+    /// A frame went out; damage is next.
+    after_frame: bool,
+    /// Frames that another one took the place of before they were sent.
+    replaced: u64,
 }
 
 impl Scene {
     /// A viewer that has seen nothing: it is told of the surfaces, and everything on them is damaged.
-    pub(crate) fn new(budget: Budget) -> Self {
+    pub(crate) fn new(budget: Budget, sized: bool) -> Self {
         Self {
             queue: VecDeque::new(),
             cost: 0,
@@ -48,6 +66,11 @@ impl Scene {
             lagging: true,
             mark_after_damage: None,
             lossy: Lossy::default(),
+            shown: Shown::default(),
+            sized,
+            ready: VecDeque::new(),
+            after_frame: false,
+            replaced: 0,
         }
     }
 
@@ -55,6 +78,7 @@ impl Scene {
     pub(crate) fn control(&mut self, item: Item) {
         match item {
             Item::DestroySurface(id) => self.destroy(id),
+            Item::DestroyStream(stream) => self.end(stream),
             Item::Monitors { .. } => {
                 self.queue.retain(|queued| !matches!(queued, Item::Monitors { .. }));
                 self.queue.push_back(item);
@@ -92,14 +116,91 @@ impl Scene {
         }
     }
 
+    /// Adds a frame of a stream. One of the same stream that waits is replaced.
+    pub(crate) fn frame(&mut self, frame: Frame) {
+        let (surface, dest) = (frame.stream.surface, frame.dest());
+        // The first picture goes out whole.
+        if self.mark_after_damage.is_some() {
+            self.damage.entry(surface).or_default().add(dest);
+            return;
+        }
+        let waiting = self.queue.iter().position(|item| match item {
+            Item::Frame(other) => other.stream.life == frame.stream.life && frame.covers(other),
+            _ => false,
+        });
+        if let Some(old) = waiting.and_then(|at| self.queue.remove(at)) {
+            self.cost = self.cost.saturating_sub(old.cost());
+            self.replaced += 1;
+        }
+        let item = Item::Frame(frame);
+        self.lossy.sent(&item);
+        if item.is_opaque() {
+            if self.lagging {
+                if let Some(region) = self.damage.get_mut(&surface) {
+                    region.subtract(&dest);
+                }
+                self.damage.retain(|_, region| !region.is_empty());
+            } else {
+                self.cull(surface, &dest);
+            }
+        }
+        self.cost += item.cost();
+        self.queue.push_back(item);
+        if self.cost > self.budget.bytes || self.queue.len() > self.budget.items {
+            self.fall_behind();
+        }
+    }
+
     /// The next step to send.
     pub(crate) fn next(&mut self, canvas: &Canvas) -> Option<Item> {
-        if let Some(item) = self.queue.pop_front() {
-            if item.touched().is_some() {
-                self.cost = self.cost.saturating_sub(item.cost());
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
             }
+            let item = self.next_step(canvas)?;
+            self.shown.steps(item, self.sized, &mut self.ready);
+        }
+    }
+
+    /// Takes a step out of the queue.
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.queue.pop_front()?;
+        if item.touched().is_some() {
+            self.cost = self.cost.saturating_sub(item.cost());
+        }
+        self.after_frame = matches!(item, Item::Frame(_));
+        if self.lagging && self.after_frame {
+            // What was drawn over it since may have gone before it, from the canvas.
+            self.lossy.sent(&item);
+        }
+        Some(item)
+    }
+
+    /// Whether damage comes before what is in the queue: it takes turns with frames that show other places, so that a link
+    /// that is too slow for a video has the rest of the screen, too.
+    fn is_turn_of_damage(&self) -> bool {
+        let frames = || {
+            self.queue.iter().filter_map(|item| match item {
+                Item::Frame(frame) => Some(frame),
+                _ => None,
+            })
+        };
+        self.after_frame
+            && !self.damage.is_empty()
+            && matches!(self.queue.front(), Some(Item::Frame(_)))
+            && !frames().any(|frame| {
+                let damage = self.damage.get(&frame.stream.surface);
+                damage.is_some_and(|region| frame.clip().iter().any(|part| region.overlaps(part)))
+            })
+    }
+
+    fn next_step(&mut self, canvas: &Canvas) -> Option<Item> {
+        if !self.is_turn_of_damage()
+            && let Some(item) = self.pop()
+        {
             return Some(item);
         }
+        self.after_frame = false;
         while self.lagging {
             let Some((&surface, region)) = self.damage.iter_mut().next() else {
                 self.lagging = false;
@@ -132,13 +233,42 @@ impl Scene {
                 return Some(item);
             }
         }
-        self.mark_after_damage.take().map(|_| Item::Mark)
+        self.mark_after_damage.take().map(|_| Item::Mark).or_else(|| self.pop())
     }
 
-    /// Has all that may have been lost sent again.
-    pub(crate) fn refine(&mut self) {
-        while let Some(area) = self.lossy.take() {
-            self.add_damage(0, area);
+    /// Has what may have been lost, and has rested, sent again.
+    pub(crate) fn refine(&mut self, now: Duration) {
+        for (surface, area) in self.lossy.rested(now) {
+            self.add_damage(surface, area);
+        }
+    }
+
+    /// Streams the viewer shows.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        self.shown.streams()
+    }
+
+    /// Frames that another one took the place of before they were sent.
+    pub(crate) fn replaced(&self) -> u64 {
+        self.replaced
+    }
+
+    /// A stream is over. Its last frame is shown without loss.
+    fn end(&mut self, stream: Arc<Stream>) {
+        let damage = &mut self.damage;
+        let mut freed = 0;
+        self.queue.retain(|item| match item {
+            Item::Frame(frame) if frame.stream.life == stream.life => {
+                damage.entry(frame.stream.surface).or_default().add(frame.dest());
+                freed += item.cost();
+                false
+            }
+            _ => true,
+        });
+        self.cost = self.cost.saturating_sub(freed);
+        self.lagging |= !self.damage.is_empty();
+        if self.shown.streams().any(|shown| shown.life == stream.life) {
+            self.queue.push_back(Item::DestroyStream(stream));
         }
     }
 
@@ -175,10 +305,19 @@ impl Scene {
     /// Turns all queued drawing into damage: from now on the viewer is sent what the canvas shows.
     fn fall_behind(&mut self) {
         self.lagging = true;
-        self.cost = 0;
         let mut mark = false;
+        // Of each stream the last frame stays: they are what replaces itself.
+        let frames = |item: &Item| matches!(item, Item::Frame(_)).then(|| item.cost());
+        self.cost = self.queue.iter().filter_map(frames).sum();
+        let keeps_frames = self.cost <= self.budget.bytes / 2;
+        if !keeps_frames {
+            self.cost = 0;
+        }
         let damage = &mut self.damage;
         self.queue.retain(|item| {
+            if keeps_frames && matches!(item, Item::Frame(_)) {
+                return true;
+            }
             if let Some((surface, area)) = item.touched() {
                 damage.entry(surface).or_default().add(area);
                 return false;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod clock;
 mod error;
 mod key;
 mod link;
@@ -15,6 +16,7 @@ mod server;
 mod session;
 mod transport;
 
+use clock::MediaClock;
 pub use error::ServeError;
 pub use listener::Listener;
 pub use observer::{Channel, Observer, Peer};

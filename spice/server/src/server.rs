@@ -1,9 +1,6 @@
 //! The server: from a connection to a running channel.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use caraway_display::{Display, ImageCounts, ImageSettings};
 use caraway_ports::input::InputSink;
@@ -19,7 +16,7 @@ use tokio::{
 use tracing::{Instrument, debug, info_span};
 
 use crate::{
-    Channel, Observer, Peer, ServeError,
+    Channel, MediaClock, Observer, Peer, ServeError,
     channel::{self, Io},
     key::KeyHandle,
     link::{self, Linked},
@@ -66,7 +63,7 @@ pub struct Server {
     sessions: Arc<Sessions>,
     half_open: Arc<Semaphore>,
     images_sent: Arc<ImageCounts>,
-    started: Instant,
+    pub(crate) clock: MediaClock,
 }
 
 impl std::fmt::Debug for Server {
@@ -87,7 +84,7 @@ impl Server {
             sessions: Arc::default(),
             half_open: Arc::new(Semaphore::new(MAX_HALF_OPEN)),
             images_sent: Arc::default(),
-            started: Instant::now(),
+            clock: MediaClock::start(),
         })
     }
 
@@ -101,11 +98,6 @@ impl Server {
     #[must_use]
     pub fn images_sent(&self) -> &ImageCounts {
         &self.images_sent
-    }
-
-    /// Media time: milliseconds since the server was made, wrapping.
-    pub(crate) fn media_time(&self) -> u32 {
-        self.started.elapsed().as_millis() as u32
     }
 
     /// The channels a client is told of, main not among them.
@@ -259,6 +251,7 @@ impl Server {
                                 is_local,
                                 sent: Arc::clone(&self.images_sent),
                                 session: &open.session,
+                                clock: self.clock,
                             };
                             channel::display::run(io, display, images).await
                         }

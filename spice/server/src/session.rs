@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use caraway_display::{Dictionaries, Pixmaps};
@@ -14,6 +15,16 @@ use tokio::sync::watch;
 
 /// Clients at once.
 const MAX_SESSIONS: usize = 16;
+
+/// How long a frame may be on its way at first, milliseconds: what a busy host takes longer at times. A client reports
+/// when that is too little. The reference has 400, by which whatever moves is behind the rest of the screen.
+const LATENCY: u32 = 60;
+
+/// Raised by what frames were too late by, and so much: later ones will be later than that at times.
+const MARGIN: u32 = 20;
+
+/// The most it is raised to; the reference's figure.
+const MAX_LATENCY: u32 = 5000;
 
 /// One client.
 #[derive(Debug)]
@@ -25,6 +36,8 @@ pub(crate) struct Session {
     pub(crate) pixmaps: Pixmaps,
     /// What the link delivers in bits a second; 0 = not known.
     delivery: AtomicU64,
+    /// Milliseconds that the client's media clock is behind the server's.
+    latency: watch::Sender<u32>,
     ended: watch::Sender<bool>,
     open: Mutex<BTreeSet<(u8, u8)>>,
 }
@@ -45,6 +58,21 @@ impl Session {
     /// What the link delivers, in bits a second, if that was measured.
     pub(crate) fn delivery(&self) -> Option<u64> {
         Some(self.delivery.load(Ordering::Relaxed)).filter(|delivery| *delivery > 0)
+    }
+
+    /// How long frames may be on their way and are still shown in time, milliseconds.
+    pub(crate) fn latency(&self) -> watch::Receiver<u32> {
+        self.latency.subscribe()
+    }
+
+    /// Frames came too late by so much.
+    pub(crate) fn raise_latency(&self, by: Duration) {
+        let by = u32::try_from(by.as_millis()).unwrap_or(MAX_LATENCY);
+        self.latency.send_if_modified(|latency| {
+            let before = *latency;
+            *latency = latency.saturating_add(by).saturating_add(MARGIN).min(MAX_LATENCY);
+            *latency != before
+        });
     }
 
     /// Marks a channel as open; `None` when it is open already.
@@ -93,6 +121,7 @@ impl Sessions {
             dictionaries: Dictionaries::default(),
             pixmaps: Pixmaps::new(rand::random()),
             delivery: AtomicU64::new(0),
+            latency: watch::Sender::new(LATENCY),
             ended: watch::Sender::new(false),
             open: Mutex::default(),
         });

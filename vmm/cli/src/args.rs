@@ -2,10 +2,10 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use caraway_config::Listen;
+use caraway_config::{Compression, Listen, Use, Video};
 use clap::{Args, Parser, Subcommand};
 
-use crate::{ctl::args::CtlCommand, run::incoming::Incoming};
+use crate::{ctl::args::CtlCommand, replay::parse_name, run::incoming::Incoming};
 
 /// Virtual machines on KVM whose screen, keyboard and mouse are served over SPICE.
 ///
@@ -125,6 +125,18 @@ pub(crate) struct ReplayArgs {
     /// Begin again at the end
     #[arg(long = "loop", conflicts_with_all = ["exit", "hash", "png"])]
     pub(crate) repeat: bool,
+    /// How images are compressed, as spice.compression of a configuration
+    #[arg(long, default_value = "auto", value_name = "MODE", value_parser = |name: &str| parse_name(Compression::NAMES, name))]
+    pub(crate) compression: Compression,
+    /// Whether photographs go as JPEG, as spice.jpeg
+    #[arg(long, default_value = "never", value_name = "WHEN", value_parser = |name: &str| parse_name(Use::NAMES, name))]
+    pub(crate) jpeg: Use,
+    /// Whether GLZ goes in zlib, as spice.zlib
+    #[arg(long, default_value = "auto", value_name = "WHEN", value_parser = |name: &str| parse_name(Use::NAMES, name))]
+    pub(crate) zlib: Use,
+    /// What goes as video, as spice.video
+    #[arg(long, default_value = "filter", value_name = "WHAT", value_parser = |name: &str| parse_name(Video::NAMES, name))]
+    pub(crate) video: Video,
     /// Write the last picture to this PNG file
     #[arg(long, value_name = "FILE.png")]
     pub(crate) png: Option<PathBuf>,

@@ -6,6 +6,7 @@ mod check;
 mod ctl;
 mod doctor;
 mod logging;
+mod media;
 mod output;
 mod ps;
 mod replay;

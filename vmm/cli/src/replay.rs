@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail};
 use caraway_canvas::Limits;
 use caraway_config::Listen;
 use caraway_control::Screenshot;
-use caraway_display::{Display, ImageSettings};
+use caraway_display::Display;
 use caraway_machine::Signals;
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink as _},
@@ -29,6 +29,7 @@ use tokio::runtime::Runtime;
 use self::pace::{Pace, Waiter};
 use crate::{
     args::ReplayArgs,
+    media,
     output::{self, UsageError, one_line},
     run::{random_uuid, runtime, serve_spice, sockets},
 };
@@ -61,6 +62,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<u8> {
     let signals = Signals::take().context("cannot take over the termination signals")?;
     let waiter = Waiter::new(&signals);
     let display = Display::new(Limits::default());
+    display.set_video(media::video(args.video));
     // A file that is none ends this before anybody is let in.
     let mut reader = open(&args.trace)?;
     let serving = if args.headless {
@@ -161,7 +163,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         uuid: random_uuid(),
         ticket: None,
         displays: vec![Arc::clone(display)],
-        images: ImageSettings::default(),
+        images: media::images(args.compression, args.jpeg, args.zlib),
         input: Arc::new(Nobody),
         observer: Some(shown.clone()),
     });
@@ -252,6 +254,15 @@ pub(crate) fn parse_listen(text: &str) -> Result<Listen, String> {
         return Err("it can be reached from other machines, and a replay has no ticket: use 127.0.0.1".to_owned());
     }
     Ok(Listen::Tcp(address))
+}
+
+/// The value that configurations have a name for.
+pub(crate) fn parse_name<T: Copy>(names: &[(&str, T)], text: &str) -> Result<T, String> {
+    let found = names.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        format!("not one of {}", names.join(", "))
+    })
 }
 
 /// A time in seconds, with a fraction if need be.

@@ -16,7 +16,7 @@ pub use error::ConfigError;
 pub use load::{load, parse, schema};
 pub use spec::{
     Boot, Compression, Control, Disk, Display, DisplayAdvanced, Kernel, Listen, Located, OnReboot, Origin, Serial,
-    Spice, Ticket, Use, VmSpec,
+    Spice, Ticket, Use, Video, VmSpec,
 };
 
 #[cfg(test)]

@@ -141,6 +141,10 @@ pub(crate) struct RawSpice {
     /// Whether GLZ is compressed once more with zlib: "never", "auto" (on slow links), "always". Default: "auto".
     #[schemars(with = "Option<String>")]
     pub(crate) zlib: Option<Spanned<String>>,
+    /// What goes as video, which loses something until it rests: "filter" (pictures of at least 96x96 pixels that follow each
+    /// other in one place and are smooth), "all" (all that follow each other in one place), "off". Default: "filter".
+    #[schemars(with = "Option<String>")]
+    pub(crate) video: Option<Spanned<String>>,
 }
 
 /// Where a password comes from; exactly one of the two.

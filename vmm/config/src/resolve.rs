@@ -14,7 +14,7 @@ use crate::{
     raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawTicket, RawVm},
     spec::{
         Boot, Compression, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket,
-        Use, VmSpec,
+        Use, Video, VmSpec,
     },
     units::{format_size, parse_duration, parse_resolution, parse_size},
 };
@@ -25,18 +25,6 @@ const MAX_MEMORY: u64 = 31 << 30;
 const MAX_CPUS: i64 = 64;
 const MAX_STOP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const MAX_DISKS: usize = 24;
-const COMPRESSIONS: [(&str, Compression); 8] = [
-    ("auto", Compression::AutoGlz),
-    ("auto_glz", Compression::AutoGlz),
-    ("auto_lz", Compression::AutoLz),
-    ("quic", Compression::Quic),
-    ("glz", Compression::Glz),
-    ("lz", Compression::Lz),
-    ("lz4", Compression::Lz4),
-    ("off", Compression::Off),
-];
-const USES: [(&str, Use); 3] = [("auto", Use::Auto), ("always", Use::Always), ("never", Use::Never)];
-
 struct Context<'a> {
     file: &'a Path,
     /// What the file holds; `None` when something else was read and its lines are not the file's.
@@ -363,9 +351,11 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
     Ok(Spice {
         listen,
         ticket,
-        compression: named(context, "spice.compression", compression, &COMPRESSIONS)?.unwrap_or(Compression::AutoGlz),
-        jpeg: named(context, "spice.jpeg", raw.jpeg.as_ref(), &USES)?.unwrap_or(Use::Never),
-        zlib: named(context, "spice.zlib", raw.zlib.as_ref(), &USES)?.unwrap_or(Use::Auto),
+        compression: named(context, "spice.compression", compression, Compression::NAMES)?
+            .unwrap_or(Compression::AutoGlz),
+        jpeg: named(context, "spice.jpeg", raw.jpeg.as_ref(), Use::NAMES)?.unwrap_or(Use::Never),
+        zlib: named(context, "spice.zlib", raw.zlib.as_ref(), Use::NAMES)?.unwrap_or(Use::Auto),
+        video: named(context, "spice.video", raw.video.as_ref(), Video::NAMES)?.unwrap_or(Video::Filter),
     })
 }
 

@@ -207,6 +207,25 @@ pub struct Spice {
     pub jpeg: Use,
     /// Whether GLZ is compressed once more with zlib.
     pub zlib: Use,
+    /// What goes as video.
+    pub video: Video,
+}
+
+impl Use {
+    /// How configurations and command lines name them.
+    pub const NAMES: &[(&str, Self)] = &[("auto", Self::Auto), ("always", Self::Always), ("never", Self::Never)];
+}
+
+/// What goes as video, which loses something until it rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Video {
+    /// Nothing.
+    Off,
+    /// Smooth pictures that follow each other in one place.
+    Filter,
+    /// All pictures that follow each other in one place.
+    All,
 }
 
 /// How images are compressed, without loss.
@@ -229,6 +248,20 @@ pub enum Compression {
     Lz4,
 }
 
+impl Compression {
+    /// How configurations and command lines name them.
+    pub const NAMES: &[(&str, Self)] = &[
+        ("auto", Self::AutoGlz),
+        ("auto_glz", Self::AutoGlz),
+        ("auto_lz", Self::AutoLz),
+        ("quic", Self::Quic),
+        ("glz", Self::Glz),
+        ("lz", Self::Lz),
+        ("lz4", Self::Lz4),
+        ("off", Self::Off),
+    ];
+}
+
 /// When something is done that pays on slow links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -239,6 +272,11 @@ pub enum Use {
     Always,
     /// At no time.
     Never,
+}
+
+impl Video {
+    /// How configurations and command lines name them.
+    pub const NAMES: &[(&str, Self)] = &[("filter", Self::Filter), ("all", Self::All), ("off", Self::Off)];
 }
 
 /// The serial console.
@@ -293,6 +331,7 @@ impl VmSpec {
                 compression: Compression::AutoGlz,
                 jpeg: Use::Never,
                 zlib: Use::Auto,
+                video: Video::Filter,
             },
             serial: Serial { log: None },
             control: Control { socket: None },

@@ -117,8 +117,8 @@ fn images_are_compressed_as_the_names_say_and_other_names_are_refused() {
     let spice = |keys: &str| load(&folder.config(&text(keys)), &[]).unwrap().spice;
     let usual = spice("");
     assert_eq!(
-        (usual.compression, usual.jpeg, usual.zlib),
-        (Compression::AutoGlz, Use::Never, Use::Auto)
+        (usual.compression, usual.jpeg, usual.zlib, usual.video),
+        (Compression::AutoGlz, Use::Never, Use::Auto, Video::Filter)
     );
     for (name, meant) in [
         ("auto", Compression::AutoGlz),
@@ -136,6 +136,9 @@ fn images_are_compressed_as_the_names_say_and_other_names_are_refused() {
         let set = spice(&format!("jpeg = {name:?}\nzlib = {name:?}"));
         assert_eq!((set.jpeg, set.zlib), (meant, meant));
     }
+    for (name, meant) in [("filter", Video::Filter), ("all", Video::All), ("off", Video::Off)] {
+        assert_eq!(spice(&format!("video = {name:?}")).video, meant);
+    }
     assert_eq!(
         folder.message(&text("jpeg = \"yes\"")),
         "DIR/vm.toml:4: spice.jpeg: \"yes\" is not one of \"auto\", \"always\", \"never\""
@@ -145,6 +148,7 @@ fn images_are_compressed_as_the_names_say_and_other_names_are_refused() {
         "compression = \"Auto\"",
         "zlib = \"\"",
         "zlib = true",
+        "video = \"on\"",
     ] {
         assert!(folder.message(&text(wrong)).starts_with("DIR/vm.toml:4: "), "{wrong}");
     }

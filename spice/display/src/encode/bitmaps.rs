@@ -146,7 +146,7 @@ fn shift_row(out: &mut BytesMut, row: &[u8], format: BitmapFormat, left: u32, wi
 }
 
 /// Canvas pixels as a bitmap that, copied to a surface of the same format, gives the same pixels.
-pub(super) fn bitmap_of(pixels: &Pixels) -> Bitmap {
+pub(crate) fn bitmap_of(pixels: &Pixels) -> Bitmap {
     let plain = |format, palette| Bitmap {
         format,
         width: pixels.width,

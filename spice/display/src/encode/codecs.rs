@@ -58,6 +58,8 @@ pub struct EncoderConfig {
     pub has_lz4: bool,
     /// The dictionary the client has announced; without one GLZ is not used.
     pub dictionary: Option<SharedDictionary>,
+    /// The client reports on streams.
+    pub stream_reports: bool,
     /// Where images are counted.
     pub sent: Arc<ImageCounts>,
 }
@@ -114,6 +116,7 @@ impl Codecs {
             has_lz4,
             dictionary,
             sent,
+            ..
         } = config;
         Self {
             settings,

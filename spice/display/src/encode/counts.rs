@@ -26,11 +26,13 @@ pub enum Codec {
     Jpeg,
     /// JPEG with alpha in LZ.
     JpegAlpha,
+    /// A frame of a stream, in JPEG.
+    Mjpeg,
 }
 
 impl Codec {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Bitmap,
         Self::Cached,
         Self::Quic,
@@ -41,6 +43,7 @@ impl Codec {
         Self::Lz4,
         Self::Jpeg,
         Self::JpegAlpha,
+        Self::Mjpeg,
     ];
 
     /// As it is called in reports.
@@ -57,6 +60,7 @@ impl Codec {
             Self::Lz4 => "lz4",
             Self::Jpeg => "jpeg",
             Self::JpegAlpha => "jpeg-alpha",
+            Self::Mjpeg => "mjpeg",
         }
     }
 }

@@ -7,29 +7,28 @@ use std::{
 
 use caraway_display::{
     Display, Encoder, EncoderConfig, ImageCounts, ImageSettings, Item, Membership, Mode, Outgoing, PixmapCache,
-    ViewerCaps,
+    Verdict, Viewer, ViewerCaps,
 };
 use caraway_ports::display::CLIENT_CAPABILITY_BYTES;
 use caraway_protocol::{
     Message,
     caps::{Caps, DisplayCap},
-    display::{ClientMessage, ImageCompression, Init, ServerMessage},
+    display::{ClientMessage, ImageCompression, Init, ServerMessage, StreamReport},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{Notify, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
 };
 use tracing::debug;
 
 use super::{Common, Io, common, start_acks};
-use crate::{ServeError, session::Session};
+use crate::{MediaClock, ServeError, session::Session};
 
 /// A client has this long to say INIT.
 const INIT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// When nothing has changed for so long, what was sent with loss is sent again without: shorter than a person looks for
-/// faults, and longer than between two frames of anything that moves.
-const REST: Duration = Duration::from_millis(500);
+/// Reports on streams that wait to be read; a client that sends more has them dropped.
+const REPORTS: usize = 64;
 
 /// Items with more pixels than this are encoded beside the event loop.
 const INLINE_BYTES: usize = 16 * 1024;
@@ -41,6 +40,7 @@ pub(crate) struct Images<'a> {
     pub(crate) is_local: bool,
     pub(crate) sent: Arc<ImageCounts>,
     pub(crate) session: &'a Session,
+    pub(crate) clock: MediaClock,
 }
 
 impl Images<'_> {
@@ -56,6 +56,7 @@ impl Images<'_> {
             is_local: self.is_local,
             has_lz4: caps.has(DisplayCap::Lz4Compression),
             dictionary: membership.map(Membership::dictionary),
+            stream_reports: caps.has(DisplayCap::StreamReport),
             sent: Arc::clone(&self.sent),
         };
         Encoder::new(config, cache)
@@ -75,6 +76,7 @@ where
     } = io;
     let (init, has_init) = oneshot::channel::<Init>();
     let (wish, mut wished) = watch::channel(images.settings.mode);
+    let (tell, mut told) = mpsc::channel(REPORTS);
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
         let init = match tokio::time::timeout(INIT_DEADLINE, has_init).await {
@@ -104,26 +106,34 @@ where
         viewer.set_lossy(encoder.may_lose());
         let mut delivery = None;
         loop {
-            while let Some(item) = viewer.next() {
-                if wished.has_changed().unwrap_or(false) || images.session.delivery() != delivery {
-                    delivery = images.session.delivery();
-                    encoder.set_mode(*wished.borrow_and_update());
-                    encoder.set_delivery(delivery);
-                    viewer.set_lossy(encoder.may_lose());
+            let due = viewer.tick();
+            let Some(item) = viewer.next() else {
+                match due {
+                    // What is due is done when it has come round again.
+                    Some(due) => drop(tokio::time::timeout(due, changed.notified()).await),
+                    None => changed.notified().await,
                 }
-                // Nothing else is sent here until the item's messages are.
-                encoder.set_serial(sender.next_serial());
-                let (back, messages) = encode(encoder, item).await?;
-                encoder = back;
-                for message in &messages {
-                    sender.send(message).await?;
-                }
+                continue;
+            };
+            if wished.has_changed().unwrap_or(false) || images.session.delivery() != delivery {
+                delivery = images.session.delivery();
+                encoder.set_mode(*wished.borrow_and_update());
+                encoder.set_delivery(delivery);
+                viewer.set_lossy(encoder.may_lose());
             }
-            if !viewer.has_lost() {
-                changed.notified().await;
-            } else if tokio::time::timeout(REST, changed.notified()).await.is_err() {
-                viewer.refine();
+            while let Ok(report) = told.try_recv() {
+                heed(&report, &mut encoder, &viewer, images.session);
             }
+            // Nothing else is sent here until the item's messages are.
+            encoder.set_serial(sender.next_serial());
+            encoder.set_media_time(images.clock.now());
+            let (back, messages) = encode(encoder, item).await?;
+            encoder = back;
+            let began = Instant::now();
+            for message in &messages {
+                sender.send(message).await?;
+            }
+            encoder.wrote(began.elapsed());
         }
     };
     let reader = async {
@@ -154,6 +164,8 @@ where
                         wish.send_replace(mode);
                     }
                 }
+                // More than are read at a time say nothing new.
+                ClientMessage::StreamReport(report) => drop(tell.try_send(report)),
                 other => debug!(message = other.name(), "ignored"),
             }
         }
@@ -162,6 +174,18 @@ where
     tokio::select! {
         result = writer => result,
         result = reader => result,
+    }
+}
+
+/// Does what a client's report on a stream asks for.
+fn heed(report: &StreamReport, encoder: &mut Encoder, viewer: &Viewer, session: &Session) {
+    match encoder.report(report) {
+        Verdict::Fine => {}
+        Verdict::Late(by) => session.raise_latency(by),
+        Verdict::Useless => {
+            debug!(stream = report.stream_id, "the client cannot decode video");
+            viewer.refuse_streams();
+        }
     }
 }
 
@@ -204,6 +228,9 @@ fn viewer_caps(caps: &Caps) -> ViewerCaps {
         composite: caps.has(DisplayCap::Composite),
         a8_surface: caps.has(DisplayCap::A8Surface),
         monitors: caps.has(DisplayCap::MonitorsConfig),
+        // A client that says nothing of codecs knows the first one.
+        streams: caps.has(DisplayCap::CodecMjpeg) || !caps.has(DisplayCap::MultiCodec),
+        sized_streams: caps.has(DisplayCap::SizedStream),
         all: caps_for_guest(caps),
     }
 }

@@ -136,6 +136,8 @@ where
     } = io;
     let (replies, mut outbox) = mpsc::channel::<ServerMessage>(REPLIES);
     let pulse = Pulse::new();
+    let mut latency = session.latency();
+    let first = *latency.borrow_and_update();
     let writer = async {
         pulse.writing(true);
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
@@ -147,7 +149,7 @@ where
                 current_mouse_mode: MouseMode::Server,
                 agent_connected: 0,
                 agent_tokens: AGENT_TOKENS,
-                multi_media_time: server.media_time(),
+                multi_media_time: server.clock.behind(first),
                 ram_hint: 0,
             }))
             .await?;
@@ -167,6 +169,10 @@ where
                     Some(message) => message,
                     None => return Ok::<(), ServeError>(()),
                 },
+                Ok(()) = latency.changed() => {
+                    let behind = server.clock.behind(*latency.borrow_and_update());
+                    ServerMessage::MultiMediaTime(behind)
+                }
                 () = tokio::time::sleep(PING_EVERY) => ServerMessage::Common(ServerCommon::Ping(pulse.ping(0))),
             };
             pulse.writing(true);

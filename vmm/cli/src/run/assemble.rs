@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use caraway_canvas::Limits;
-use caraway_config::{Compression, ConfigError, Disk, Kernel, Located, OnReboot, Spice, Use, VmSpec};
-use caraway_display::{Display, ImageSettings, Mode, Switch};
+use caraway_config::{ConfigError, Disk, Kernel, Located, OnReboot, VmSpec};
+use caraway_display::Display;
 use caraway_machine::{
     self as machine, BootFile, BuildError, MachineBuilder, MachineSpec, SerialSpec, Signals,
     boot::{BootVideo, LinearScreen},
@@ -27,7 +27,7 @@ use super::{
     incoming::{self, Incoming},
     recorder::Recorder,
 };
-use crate::output::chain;
+use crate::{media, output::chain};
 
 /// The guest of the demo VM, an ELF with a PVH note.
 static DEMO_GUEST: &[u8] = include_bytes!(env!("DEMO_GUEST"));
@@ -93,30 +93,6 @@ pub(super) fn assemble(spec: &VmSpec, environment: Environment<'_>) -> Result<As
         screens,
         facts,
     })
-}
-
-/// What the SPICE server compresses images with.
-pub(super) const fn images(spec: &Spice) -> ImageSettings {
-    const fn switch(configured: Use) -> Switch {
-        match configured {
-            Use::Auto => Switch::Auto,
-            Use::Always => Switch::Always,
-            Use::Never => Switch::Never,
-        }
-    }
-    ImageSettings {
-        mode: match spec.compression {
-            Compression::Off => Mode::Off,
-            Compression::AutoGlz => Mode::AutoGlz,
-            Compression::AutoLz => Mode::AutoLz,
-            Compression::Quic => Mode::Quic,
-            Compression::Glz => Mode::Glz,
-            Compression::Lz => Mode::Lz,
-            Compression::Lz4 => Mode::Lz4,
-        },
-        jpeg: switch(spec.jpeg),
-        zlib: switch(spec.zlib),
-    }
 }
 
 fn machine_spec(spec: &VmSpec, environment: Environment<'_>) -> Result<MachineSpec, Failure> {
@@ -209,6 +185,7 @@ fn plug_display(
     saved: Option<&mut Snapshot>,
 ) -> Result<Screen, Failure> {
     let display = Display::new(Limits::default());
+    display.set_video(media::video(spec.spice.video));
     if display.canvas_bytes() == 0 {
         return Err(anyhow!("cannot make the display: the host has no memory for a screen").into());
     }

@@ -36,6 +36,7 @@ use self::{
 };
 use crate::{
     args::RunArgs,
+    media,
     rundir::{Info, RunDir},
 };
 
@@ -135,7 +136,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             uuid: random_uuid(),
             ticket: spec.spice.ticket.as_ref().map(|ticket| ticket.0.clone()),
             displays: screens.iter().map(|screen| Arc::clone(&screen.display)).collect(),
-            images: assemble::images(&spec.spice),
+            images: media::images(spec.spice.compression, spec.spice.jpeg, spec.spice.zlib),
             input,
             observer: Some(clients),
         });

@@ -1,0 +1,152 @@
+//! How good the frames of a stream are: as good as the link takes them in time.
+
+use std::time::Duration;
+
+use caraway_protocol::display::StreamReport;
+
+/// The qualities there are, the reference's but for the worst ones, which nobody wants to look at.
+const QUALITIES: [u8; 6] = [30, 40, 50, 60, 70, 80];
+
+/// Where a stream begins.
+const FIRST: usize = 3;
+
+/// So long everything has to go well before frames become better.
+const CALM: Duration = Duration::from_secs(1);
+
+/// Frames that a client reports as late by less than this are its own affair: they are shown all the same.
+const TOLERANCE: i32 = -15;
+
+/// What a client's report asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Fine,
+    /// Frames came too late by so much: they have to be shown later from now on.
+    Late(Duration),
+    /// The client cannot decode them.
+    Useless,
+}
+
+/// The rate of one stream to one client.
+#[derive(Debug)]
+pub(super) struct Rate {
+    step: usize,
+    /// How long it went well.
+    calm: Duration,
+    /// The last report had frames that were dropped.
+    dropping: bool,
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self {
+            step: FIRST,
+            calm: Duration::ZERO,
+            dropping: false,
+        }
+    }
+}
+
+impl Rate {
+    /// The quality of the next frame, 1 to 100.
+    pub(super) fn quality(&self) -> u8 {
+        QUALITIES.get(self.step).copied().unwrap_or(50)
+    }
+
+    /// A frame took so long to encode and to write, and the guest draws one every `period`.
+    pub(super) fn frame(&mut self, took: Duration, period: Duration) {
+        if took > period * 2 {
+            self.worse(2);
+        } else if took * 10 > period * 9 {
+            self.worse(1);
+        } else if took * 2 < period && !self.dropping {
+            self.calm += period;
+            if self.calm >= CALM && self.step + 1 < QUALITIES.len() {
+                self.step += 1;
+                self.calm = Duration::ZERO;
+            }
+        } else {
+            self.calm = Duration::ZERO;
+        }
+    }
+
+    fn worse(&mut self, steps: usize) {
+        self.step = self.step.saturating_sub(steps);
+        self.calm = Duration::ZERO;
+    }
+
+    /// What the client says.
+    pub(super) fn report(&mut self, report: &StreamReport) -> Verdict {
+        if report.cannot_decode() {
+            return Verdict::Useless;
+        }
+        self.dropping = report.num_drops > 0;
+        if report.last_frame_delay < TOLERANCE {
+            let late = u64::from(report.last_frame_delay.unsigned_abs());
+            return Verdict::Late(Duration::from_millis(late));
+        }
+        if self.dropping {
+            // They came in time, and still the client could not show them all.
+            self.worse(1);
+        }
+        Verdict::Fine
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_millis(40);
+
+    fn report(drops: u32, delay: i32) -> StreamReport {
+        StreamReport {
+            stream_id: 0,
+            unique_id: 0,
+            start_frame_mm_time: 0,
+            end_frame_mm_time: 0,
+            num_frames: 5,
+            num_drops: drops,
+            last_frame_delay: delay,
+            audio_delay: u32::MAX,
+        }
+    }
+
+    #[test]
+    fn quality_follows_what_the_link_takes_in_time() {
+        let mut rate = Rate::default();
+        let first = rate.quality();
+        (0..24).for_each(|_| rate.frame(PERIOD / 4, PERIOD));
+        assert_eq!(rate.quality(), first, "not yet");
+        (0..200).for_each(|_| rate.frame(PERIOD / 4, PERIOD));
+        assert_eq!(rate.quality(), 80);
+        rate.frame(PERIOD, PERIOD);
+        assert_eq!(rate.quality(), 70);
+        rate.frame(PERIOD * 3, PERIOD);
+        assert_eq!(rate.quality(), 50);
+        (0..10).for_each(|_| rate.frame(Duration::from_secs(9), PERIOD));
+        assert_eq!(rate.quality(), 30);
+        (0..200).for_each(|_| rate.frame(PERIOD * 2 / 3, PERIOD));
+        assert_eq!(rate.quality(), 30, "a link that is busy is not filled");
+    }
+
+    #[test]
+    fn reports_tell_what_comes_late_and_what_is_too_much() {
+        let mut rate = Rate::default();
+        assert_eq!(rate.report(&report(0, 20)), Verdict::Fine);
+        assert_eq!(rate.report(&report(0, -10)), Verdict::Fine);
+        assert_eq!(rate.report(&report(3, -80)), Verdict::Late(Duration::from_millis(80)));
+        let most = Duration::from_millis(1 << 31);
+        assert_eq!(rate.report(&report(3, i32::MIN)), Verdict::Late(most));
+        let before = rate.quality();
+        assert_eq!(rate.report(&report(3, 50)), Verdict::Fine);
+        assert!(rate.quality() < before);
+        assert_eq!(
+            rate.report(&StreamReport {
+                num_frames: 0,
+                ..report(u32::MAX, 0)
+            }),
+            Verdict::Useless
+        );
+    }
+}

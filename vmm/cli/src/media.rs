@@ -1,0 +1,37 @@
+//! What a configuration says of pictures, in the words of the SPICE server.
+
+use caraway_config::{Compression, Use, Video};
+use caraway_display::{ImageSettings, Mode, Switch, VideoMode};
+
+/// What images are compressed with.
+pub(crate) const fn images(compression: Compression, jpeg: Use, zlib: Use) -> ImageSettings {
+    const fn switch(configured: Use) -> Switch {
+        match configured {
+            Use::Auto => Switch::Auto,
+            Use::Always => Switch::Always,
+            Use::Never => Switch::Never,
+        }
+    }
+    ImageSettings {
+        mode: match compression {
+            Compression::Off => Mode::Off,
+            Compression::AutoGlz => Mode::AutoGlz,
+            Compression::AutoLz => Mode::AutoLz,
+            Compression::Quic => Mode::Quic,
+            Compression::Glz => Mode::Glz,
+            Compression::Lz => Mode::Lz,
+            Compression::Lz4 => Mode::Lz4,
+        },
+        jpeg: switch(jpeg),
+        zlib: switch(zlib),
+    }
+}
+
+/// What becomes video.
+pub(crate) const fn video(configured: Video) -> VideoMode {
+    match configured {
+        Video::Off => VideoMode::Off,
+        Video::Filter => VideoMode::Filter,
+        Video::All => VideoMode::All,
+    }
+}
