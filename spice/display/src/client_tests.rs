@@ -21,6 +21,8 @@ const ALL: ViewerCaps = ViewerCaps {
     a8_surface: true,
     monitors: true,
     all: [0; 58],
+    streams: true,
+    sized_streams: true,
 };
 const NO_A8: ViewerCaps = ViewerCaps {
     a8_surface: false,

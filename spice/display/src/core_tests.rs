@@ -1,8 +1,11 @@
 //! A viewer that applies what it is sent ends with the same pixels as the canvas, however slowly it reads.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -17,34 +20,98 @@ use caraway_ports::{
 };
 use proptest::prelude::*;
 
-use crate::{CursorItem, Display, Item, Viewer, ViewerCaps};
+use crate::{CursorItem, Display, Frame, Item, Viewer, ViewerCaps};
 
-const CAPS: ViewerCaps = ViewerCaps {
+pub(crate) const CAPS: ViewerCaps = ViewerCaps {
     composite: true,
     a8_surface: true,
     monitors: true,
+    streams: false,
+    sized_streams: false,
     all: [0; 58],
 };
 
-/// The other end: a client's surfaces.
-struct Client {
-    canvas: Canvas,
+/// The other end: a client's surfaces, and its streams.
+pub(crate) struct Client {
+    pub(crate) canvas: Canvas,
     marked: bool,
-    items: usize,
+    pub(crate) items: usize,
+    /// Surface, place and clip of each stream.
+    pub(crate) streams: BTreeMap<u32, (u32, Rect, Vec<Rect>)>,
+    /// Frames that were not shown yet.
+    pending: VecDeque<Frame>,
+    /// What it was told of streams, in short.
+    pub(crate) told: Vec<String>,
 }
 
 impl Client {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             canvas: Canvas::new(Limits::default()),
             marked: false,
             items: 0,
+            streams: BTreeMap::new(),
+            pending: VecDeque::new(),
+            told: Vec::new(),
         }
     }
 
-    fn apply(&mut self, item: Item) {
+    /// Shows frames that it has kept for a while, with the clip their stream has now.
+    pub(crate) fn show(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(frame) = self.pending.pop_front() else { return };
+            let Some((surface, dest, clip)) = self.streams.get(&frame.stream.id).cloned() else {
+                continue;
+            };
+            let mut drawable = (*frame.drawable).clone();
+            drawable.surface = surface;
+            drawable.bbox = if frame.moved { frame.dest() } else { dest };
+            drawable.clip = Clip::Rects(clip.into());
+            // What it has lost is the same everywhere, and much.
+            if let DrawOp::Copy { source, .. } = &mut drawable.op
+                && let ImageData::Bitmap(bitmap) = &mut source.image.data
+            {
+                let lost = bitmap.data.iter().map(|byte| byte ^ 0x55).collect();
+                *bitmap = Arc::new(Bitmap {
+                    data: lost,
+                    ..(**bitmap).clone()
+                });
+            }
+            self.canvas.draw(&drawable).unwrap();
+        }
+    }
+
+    pub(crate) fn apply(&mut self, item: Item) {
         self.items += 1;
         match item {
+            Item::CreateStream { stream, dest, clip } => {
+                self.told.push(format!("create {}", stream.id));
+                assert!(
+                    self.canvas.area(stream.surface).is_some(),
+                    "no surface {}",
+                    stream.surface
+                );
+                let new = self.streams.insert(stream.id, (stream.surface, dest, clip));
+                assert!(new.is_none(), "stream {} created twice", stream.id);
+            }
+            Item::ClipStream { id, clip } => {
+                self.told.push(format!("clip {id} to {}", clip.len()));
+                self.streams.get_mut(&id).unwrap().2 = clip;
+            }
+            Item::DestroyStream(stream) => {
+                self.told.push(format!("destroy {}", stream.id));
+                self.pending.retain(|frame| frame.stream.id != stream.id);
+                assert!(
+                    self.streams.remove(&stream.id).is_some(),
+                    "stream {} is not there",
+                    stream.id
+                );
+            }
+            Item::Frame(frame) => {
+                self.told.push(format!("frame {}", frame.stream.id));
+                assert!(self.streams.contains_key(&frame.stream.id));
+                self.pending.push_back(frame);
+            }
             Item::CreateSurface {
                 id,
                 width,
@@ -64,6 +131,7 @@ impl Client {
             }
             Item::DestroySurface(id) => {
                 assert!(self.canvas.destroy(id), "surface {id} is not there");
+                assert!(self.streams.values().all(|(surface, ..)| *surface != id));
                 self.marked &= id != 0;
             }
             Item::Draw(drawable) | Item::Photo(drawable) => {
@@ -87,14 +155,14 @@ impl Client {
         }
     }
 
-    fn drain(&mut self, viewer: &Viewer) {
+    pub(crate) fn drain(&mut self, viewer: &Viewer) {
         while let Some(item) = viewer.next() {
             self.apply(item);
         }
     }
 }
 
-fn bitmap(format: BitmapFormat, width: u32, height: u32, data: Bytes) -> ImageData {
+pub(crate) fn bitmap(format: BitmapFormat, width: u32, height: u32, data: Bytes) -> ImageData {
     let stride = width * 4;
     ImageData::Bitmap(Arc::new(Bitmap {
         format,
@@ -107,7 +175,7 @@ fn bitmap(format: BitmapFormat, width: u32, height: u32, data: Bytes) -> ImageDa
     }))
 }
 
-fn copy(surface: u32, bbox: Rect, data: ImageData) -> Drawable {
+pub(crate) fn copy(surface: u32, bbox: Rect, data: ImageData) -> Drawable {
     let (width, height) = (bbox.width(), bbox.height());
     let image = Image {
         id: 0,
@@ -133,7 +201,7 @@ fn copy(surface: u32, bbox: Rect, data: ImageData) -> Drawable {
     )
 }
 
-fn drawable(surface: u32, bbox: Rect, op: DrawOp) -> Drawable {
+pub(crate) fn drawable(surface: u32, bbox: Rect, op: DrawOp) -> Drawable {
     Drawable {
         surface,
         bbox,
@@ -143,7 +211,7 @@ fn drawable(surface: u32, bbox: Rect, op: DrawOp) -> Drawable {
     }
 }
 
-fn fill(surface: u32, bbox: Rect, color: u32, rop: u16) -> Drawable {
+pub(crate) fn fill(surface: u32, bbox: Rect, color: u32, rop: u16) -> Drawable {
     drawable(
         surface,
         bbox,
@@ -155,7 +223,7 @@ fn fill(surface: u32, bbox: Rect, color: u32, rop: u16) -> Drawable {
     )
 }
 
-fn surface(id: u32, width: u32, height: u32) -> DisplayCommand {
+pub(crate) fn surface(id: u32, width: u32, height: u32) -> DisplayCommand {
     DisplayCommand::CreateSurface(SurfaceSpec {
         id,
         width,
@@ -165,15 +233,15 @@ fn surface(id: u32, width: u32, height: u32) -> DisplayCommand {
     })
 }
 
-fn draw(display: &Display, drawable: Drawable) {
+pub(crate) fn draw(display: &Display, drawable: Drawable) {
     display.submit(DisplayCommand::Draw(Box::new(drawable)));
 }
 
-fn silent() -> Arc<dyn Fn() + Send + Sync> {
+pub(crate) fn silent() -> Arc<dyn Fn() + Send + Sync> {
     Arc::new(|| {})
 }
 
-fn assert_same(display: &Display, client: &Client, ids: &[u32]) {
+pub(crate) fn assert_same(display: &Display, client: &Client, ids: &[u32]) {
     for id in ids {
         let area = client.canvas.area(*id);
         let ours = area.and_then(|area| display.read(*id, area));

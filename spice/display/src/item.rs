@@ -81,6 +81,14 @@ impl Item {
         }
     }
 
+    /// The parts of its area that it draws on; `None` = all.
+    pub(crate) fn clip(&self) -> Option<&[Rect]> {
+        match &self.drawable()?.clip {
+            Clip::None => None,
+            Clip::Rects(rects) => Some(rects),
+        }
+    }
+
     /// Whether every pixel of its area is replaced by something that does not depend on what was there.
     pub(crate) fn is_opaque(&self) -> bool {
         match (self, self.drawable()) {

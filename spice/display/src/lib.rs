@@ -37,3 +37,5 @@ pub use video::{Frame, Stream, VideoMode};
 mod audience_tests;
 #[cfg(test)]
 mod core_tests;
+#[cfg(test)]
+mod video_tests;

@@ -399,7 +399,3 @@ fn copy_of(drawable: &Drawable, source: &Source, bitmap: Bitmap) -> Drawable {
         },
     }
 }
-
-#[cfg(test)]
-#[path = "detect_tests.rs"]
-mod tests;

@@ -38,7 +38,10 @@ impl Shown {
             }
             item => {
                 if let Some((surface, area)) = item.touched() {
-                    self.cover(surface, &[area], None, out);
+                    match item.clip() {
+                        Some(parts) if parts.len() <= MAX_RECTS => self.cover(surface, parts, None, out),
+                        _ => self.cover(surface, &[area], None, out),
+                    }
                 }
                 out.extend([item]);
             }
