@@ -12,6 +12,7 @@
 mod adapt;
 mod client;
 mod core;
+mod cull;
 mod cursor;
 mod encode;
 mod item;
@@ -37,5 +38,7 @@ pub use video::{Frame, Stream, VideoMode};
 mod audience_tests;
 #[cfg(test)]
 mod core_tests;
+#[cfg(test)]
+mod cull_tests;
 #[cfg(test)]
 mod video_tests;

@@ -10,14 +10,12 @@ use caraway_canvas::Canvas;
 use caraway_ports::geometry::{Point, Rect};
 
 use crate::{
+    cull::{self, Again},
     item::Item,
     lossy::Lossy,
     region::Region,
     video::{Frame, Shown, Stream},
 };
-
-/// How far back an opaque command looks for ones it hides. Bounds the cost of a command.
-const CULL_DEPTH: usize = 64;
 
 /// Pixels read from the canvas for one damage item: small enough that what follows is never far behind.
 const DAMAGE_PIXELS: u64 = 64 * 1024;
@@ -105,9 +103,20 @@ impl Scene {
             self.damage.entry(surface).or_default().add(touched);
             return;
         }
+        if let Item::Draw(drawable) = &item {
+            match cull::again(&self.queue, drawable) {
+                Again::Draw => {}
+                Again::Nothing => return,
+                Again::Undo(first) => {
+                    let undone = self.queue.remove(first);
+                    self.cost = self.cost.saturating_sub(undone.map_or(0, |item| item.cost()));
+                    return;
+                }
+            }
+        }
         self.lossy.sent(&item);
         if item.is_opaque() {
-            self.cull(surface, &touched);
+            self.cost = self.cost.saturating_sub(cull::hide(&mut self.queue, surface, &touched));
         }
         self.cost += item.cost();
         self.queue.push_back(item);
@@ -141,7 +150,7 @@ impl Scene {
                 }
                 self.damage.retain(|_, region| !region.is_empty());
             } else {
-                self.cull(surface, &dest);
+                self.cost = self.cost.saturating_sub(cull::hide(&mut self.queue, surface, &dest));
             }
         }
         self.cost += item.cost();
@@ -280,26 +289,6 @@ impl Scene {
     /// Steps that wait, damage not among them.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
-    }
-
-    /// Drops queued commands that `touched` hides completely. Stops at one that carries hidden pixels elsewhere.
-    fn cull(&mut self, surface: u32, touched: &Rect) {
-        let mut index = self.queue.len();
-        let stop = index.saturating_sub(CULL_DEPTH);
-        while index > stop {
-            index -= 1;
-            let Some(queued) = self.queue.get(index) else { break };
-            if queued.moves_pixels_of(surface) {
-                break;
-            }
-            if let Some((on, area)) = queued.touched()
-                && on == surface
-                && touched.contains(&area)
-            {
-                self.cost = self.cost.saturating_sub(queued.cost());
-                self.queue.remove(index);
-            }
-        }
     }
 
     /// Turns all queued drawing into damage: from now on the viewer is sent what the canvas shows.

@@ -18,7 +18,7 @@ use caraway_ports::{
 use proptest::prelude::*;
 
 use crate::{
-    Display, Item, VideoMode, Viewer, ViewerCaps,
+    Display, VideoMode, Viewer, ViewerCaps,
     core_tests::{CAPS, Client, assert_same, bitmap, copy, draw, drawable, fill, silent, surface},
 };
 
@@ -477,5 +477,5 @@ fn a_reset_ends_streams_with_their_surface() {
     assert_eq!(client.told, ["destroy 0"]);
     client.show(usize::MAX);
     assert_same(&stage.display, &client, &[0]);
-    assert!(matches!(viewer.next(), None::<Item>));
+    assert!(viewer.next().is_none());
 }
