@@ -24,6 +24,7 @@ use crate::{
     cursor::{CursorItem, CursorScene},
     item::Item,
     lossy::Way,
+    pace::Pace,
     picture::Picture,
     scene::{Budget, Scene},
 };
@@ -589,6 +590,13 @@ impl Viewer {
     pub fn set_lossy(&self, allowed: bool) {
         if let Some(viewer) = self.display.lock().viewers.get_mut(&self.id) {
             viewer.scene.lossy.allowed = allowed;
+        }
+    }
+
+    /// Says how much the viewer is given at a time from now on.
+    pub fn set_pace(&self, pace: Pace) {
+        if let Some(viewer) = self.display.lock().viewers.get_mut(&self.id) {
+            viewer.scene.pace = pace;
         }
     }
 

@@ -17,9 +17,9 @@ use caraway_ports::{
 };
 use proptest::prelude::*;
 
-use crate::{CursorItem, Display, Item, Viewer, ViewerCaps};
+use crate::{CursorItem, Display, Item, Pace, Viewer, ViewerCaps};
 
-const CAPS: ViewerCaps = ViewerCaps {
+pub(crate) const CAPS: ViewerCaps = ViewerCaps {
     composite: true,
     a8_surface: true,
     monitors: true,
@@ -27,14 +27,14 @@ const CAPS: ViewerCaps = ViewerCaps {
 };
 
 /// The other end: a client's surfaces.
-struct Client {
+pub(crate) struct Client {
     canvas: Canvas,
     marked: bool,
-    items: usize,
+    pub(crate) items: usize,
 }
 
 impl Client {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             canvas: Canvas::new(Limits::default()),
             marked: false,
@@ -42,7 +42,7 @@ impl Client {
         }
     }
 
-    fn apply(&mut self, item: Item) {
+    pub(crate) fn apply(&mut self, item: Item) {
         self.items += 1;
         match item {
             Item::CreateSurface {
@@ -87,14 +87,14 @@ impl Client {
         }
     }
 
-    fn drain(&mut self, viewer: &Viewer) {
+    pub(crate) fn drain(&mut self, viewer: &Viewer) {
         while let Some(item) = viewer.next() {
             self.apply(item);
         }
     }
 }
 
-fn bitmap(format: BitmapFormat, width: u32, height: u32, data: Bytes) -> ImageData {
+pub(crate) fn bitmap(format: BitmapFormat, width: u32, height: u32, data: Bytes) -> ImageData {
     let stride = width * 4;
     ImageData::Bitmap(Arc::new(Bitmap {
         format,
@@ -107,7 +107,7 @@ fn bitmap(format: BitmapFormat, width: u32, height: u32, data: Bytes) -> ImageDa
     }))
 }
 
-fn copy(surface: u32, bbox: Rect, data: ImageData) -> Drawable {
+pub(crate) fn copy(surface: u32, bbox: Rect, data: ImageData) -> Drawable {
     let (width, height) = (bbox.width(), bbox.height());
     let image = Image {
         id: 0,
@@ -133,7 +133,7 @@ fn copy(surface: u32, bbox: Rect, data: ImageData) -> Drawable {
     )
 }
 
-fn drawable(surface: u32, bbox: Rect, op: DrawOp) -> Drawable {
+pub(crate) fn drawable(surface: u32, bbox: Rect, op: DrawOp) -> Drawable {
     Drawable {
         surface,
         bbox,
@@ -143,7 +143,7 @@ fn drawable(surface: u32, bbox: Rect, op: DrawOp) -> Drawable {
     }
 }
 
-fn fill(surface: u32, bbox: Rect, color: u32, rop: u16) -> Drawable {
+pub(crate) fn fill(surface: u32, bbox: Rect, color: u32, rop: u16) -> Drawable {
     drawable(
         surface,
         bbox,
@@ -155,7 +155,7 @@ fn fill(surface: u32, bbox: Rect, color: u32, rop: u16) -> Drawable {
     )
 }
 
-fn surface(id: u32, width: u32, height: u32) -> DisplayCommand {
+pub(crate) fn surface(id: u32, width: u32, height: u32) -> DisplayCommand {
     DisplayCommand::CreateSurface(SurfaceSpec {
         id,
         width,
@@ -165,15 +165,15 @@ fn surface(id: u32, width: u32, height: u32) -> DisplayCommand {
     })
 }
 
-fn draw(display: &Display, drawable: Drawable) {
+pub(crate) fn draw(display: &Display, drawable: Drawable) {
     display.submit(DisplayCommand::Draw(Box::new(drawable)));
 }
 
-fn silent() -> Arc<dyn Fn() + Send + Sync> {
+pub(crate) fn silent() -> Arc<dyn Fn() + Send + Sync> {
     Arc::new(|| {})
 }
 
-fn assert_same(display: &Display, client: &Client, ids: &[u32]) {
+pub(crate) fn assert_same(display: &Display, client: &Client, ids: &[u32]) {
     for id in ids {
         let area = client.canvas.area(*id);
         let ours = area.and_then(|area| display.read(*id, area));
@@ -473,7 +473,9 @@ proptest! {
         let mut second: Option<(Viewer, Client)> = None;
         for (index, step) in steps.into_iter().enumerate() {
             if index == late {
-                second = Some((display.attach(CAPS, silent()), Client::new()));
+                let slow = display.attach(CAPS, silent());
+                slow.set_pace(Pace::of_link(1000, 1000));
+                second = Some((slow, Client::new()));
             }
             match step {
                 Step::Fill(id, rect, color, rop) => draw(&display, fill(id, rect, color, rop)),
@@ -491,6 +493,9 @@ proptest! {
                 Step::Read(count) => {
                     for _ in 0..count {
                         let Some(item) = viewer.next() else { break };
+                        client.apply(item);
+                    }
+                    if let Some((viewer, client)) = &mut second && let Some(item) = viewer.next() {
                         client.apply(item);
                     }
                 }

@@ -12,9 +12,11 @@ mod adapt;
 mod client;
 mod core;
 mod cursor;
+mod damage;
 mod encode;
 mod item;
 mod lossy;
+mod pace;
 mod picture;
 mod region;
 mod scene;
@@ -28,9 +30,12 @@ pub use encode::{
     Outgoing, PixmapCache, Pixmaps, SharedDictionary, encode_cursor,
 };
 pub use item::Item;
+pub use pace::Pace;
 pub use picture::Picture;
 
 #[cfg(test)]
 mod audience_tests;
 #[cfg(test)]
 mod core_tests;
+#[cfg(test)]
+mod pace_tests;

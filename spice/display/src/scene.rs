@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use caraway_canvas::Canvas;
 use caraway_ports::geometry::{Point, Rect};
 
-use crate::{item::Item, lossy::Lossy, region::Region};
+use crate::{
+    damage::Damage,
+    item::{Item, OVERHEAD},
+    lossy::Lossy,
+    pace::Pace,
+};
 
 /// How far back an opaque command looks for ones it hides. Bounds the cost of a command.
 const CULL_DEPTH: usize = 64;
-
-/// Pixels read from the canvas for one damage item: small enough that what follows is never far behind.
-const DAMAGE_PIXELS: u64 = 64 * 1024;
 
 /// Damage items after which a viewer that lags is shown the screen even if more damage has come in between.
 const MARK_AFTER: u32 = 512;
@@ -29,8 +31,9 @@ pub(crate) struct Scene {
     queue: VecDeque<Item>,
     cost: usize,
     budget: Budget,
+    pub(crate) pace: Pace,
     /// Per surface, what must be read from the canvas. Empty while the viewer is sent commands.
-    damage: BTreeMap<u32, Region>,
+    damage: BTreeMap<u32, Damage>,
     lagging: bool,
     /// A MARK waits for damage to be sent; counts the items sent since.
     mark_after_damage: Option<u32>,
@@ -44,6 +47,7 @@ impl Scene {
             queue: VecDeque::new(),
             cost: 0,
             budget,
+            pace: Pace::default(),
             damage: BTreeMap::new(),
             lagging: true,
             mark_after_damage: None,
@@ -71,14 +75,15 @@ impl Scene {
     /// Damages an area without a command (the first picture, or what was lost).
     pub(crate) fn add_damage(&mut self, surface: u32, area: Rect) {
         self.lagging = true;
-        self.damage.entry(surface).or_default().add(area);
+        self.damage.entry(surface).or_default().add(area, 0);
     }
 
     /// Adds a drawing step. `touched` is what it may have changed in the canvas.
     pub(crate) fn draw(&mut self, item: Item, touched: Rect) {
         let Some((surface, _)) = item.touched() else { return };
         if self.lagging {
-            self.damage.entry(surface).or_default().add(touched);
+            let small = self.pace.small();
+            self.damage.entry(surface).or_default().add(touched, small);
             return;
         }
         self.lossy.sent(&item);
@@ -87,7 +92,7 @@ impl Scene {
         }
         self.cost += item.cost();
         self.queue.push_back(item);
-        if self.cost > self.budget.bytes || self.queue.len() > self.budget.items {
+        if self.is_full() {
             self.fall_behind();
         }
     }
@@ -114,10 +119,10 @@ impl Scene {
             }
             let area = canvas.area(surface).unwrap_or_default();
             region.clip(&area);
-            // The first picture goes out whole: programs that take one picture and leave (spicy-screenshot) take it
-            // at the first update they see, without waiting for MARK.
-            let first_picture = self.mark_after_damage.is_some();
-            let taken = region.take(if first_picture { u64::MAX } else { DAMAGE_PIXELS });
+            // The first picture goes out whole where the link allows it: programs that take one picture and leave
+            // (spicy-screenshot) take it at the first update they see, without waiting for MARK.
+            let whole = self.mark_after_damage.is_some() && self.pace.whole;
+            let taken = region.take(if whole { u64::MAX } else { self.pace.pixels });
             if region.is_empty() {
                 self.damage.remove(&surface);
             }
@@ -152,6 +157,15 @@ impl Scene {
         self.queue.len()
     }
 
+    /// Whether more waits than memory or the link allow.
+    fn is_full(&self) -> bool {
+        let commands = self.queue.len();
+        let pixels = self.cost.saturating_sub(commands.saturating_mul(OVERHEAD));
+        self.cost > self.budget.bytes
+            || commands > self.budget.items.min(self.pace.commands)
+            || pixels > self.pace.images
+    }
+
     /// Drops queued commands that `touched` hides completely. Stops at one that carries hidden pixels elsewhere.
     fn cull(&mut self, surface: u32, touched: &Rect) {
         let mut index = self.queue.len();
@@ -177,10 +191,10 @@ impl Scene {
         self.lagging = true;
         self.cost = 0;
         let mut mark = false;
-        let damage = &mut self.damage;
+        let (damage, small) = (&mut self.damage, self.pace.small());
         self.queue.retain(|item| {
             if let Some((surface, area)) = item.touched() {
-                damage.entry(surface).or_default().add(area);
+                damage.entry(surface).or_default().add(area, small);
                 return false;
             }
             if *item == Item::Mark {
