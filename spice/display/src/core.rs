@@ -22,6 +22,7 @@ use tracing::debug;
 use crate::{
     client::{takes_command, takes_surface},
     cursor::{CursorItem, CursorScene},
+    figures::ViewerFigures,
     item::Item,
     lossy::Way,
     pace::Pace,
@@ -613,6 +614,14 @@ impl Viewer {
         if let Some(viewer) = self.display.lock().viewers.get_mut(&self.id) {
             viewer.scene.refine();
         }
+    }
+
+    /// What waits for it, and what became of the rest.
+    #[must_use]
+    pub fn figures(&self) -> ViewerFigures {
+        let state = self.display.lock();
+        let viewer = state.viewers.get(&self.id);
+        viewer.map(|viewer| viewer.scene.figures()).unwrap_or_default()
     }
 
     /// Bytes of commands that wait.

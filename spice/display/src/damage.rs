@@ -28,6 +28,11 @@ impl Damage {
         self.small.is_empty() && self.large.is_empty()
     }
 
+    /// Pixels of all areas.
+    pub(crate) fn area(&self) -> u64 {
+        self.small.area() + self.large.area()
+    }
+
     /// Forgets what is outside `area`.
     pub(crate) fn clip(&mut self, area: &Rect) {
         self.small.clip(area);

@@ -14,6 +14,7 @@ mod core;
 mod cursor;
 mod damage;
 mod encode;
+mod figures;
 mod item;
 mod lossy;
 mod pace;
@@ -29,6 +30,7 @@ pub use encode::{
     Codec, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings, MAX_GLZ_WINDOW, Membership,
     Outgoing, PixmapCache, Pixmaps, SharedDictionary, encode_cursor,
 };
+pub use figures::ViewerFigures;
 pub use item::Item;
 pub use pace::Pace;
 pub use picture::Picture;

@@ -10,9 +10,9 @@ const MOST_PIXELS: u64 = 64 * 1024;
 /// Pixels of such an item on the slowest link: with fewer, codecs find little to do.
 const LEAST_PIXELS: u64 = 1024;
 
-/// How long such an item keeps the link busy: two of them, one on its way and one behind it, are below what a person
-/// who types notices.
-const ITEM: Duration = Duration::from_millis(30);
+/// How long such an item keeps the link busy: a few of them, on their way and in between, are below what a person who types
+/// notices.
+const ITEM: Duration = Duration::from_millis(20);
 
 /// How long the images of queued commands may keep the link busy. More than that is sent in parts, as areas of the
 /// canvas, so that nothing waits for all of it.
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn what_is_given_follows_the_link() {
-        // 1 Mbit/s, a third: 30 ms are 3750 bytes of the wire, 11,250 of pixels.
+        // 1 Mbit/s, a third: 20 ms are 2500 bytes of the wire, 7500 of pixels.
         let slow = Pace::of_link(1_000_000, 333);
-        assert_eq!((slow.pixels, slow.whole), (2815, false));
+        assert_eq!((slow.pixels, slow.whole), (1876, false));
         assert_eq!((slow.images, slow.commands), (37_537, 976));
         let fast = Pace::of_link(1_000_000_000, 333);
         assert_eq!((fast.pixels, fast.whole), (MOST_PIXELS, true));

@@ -30,7 +30,7 @@ fn viewer(pace: Pace) -> (std::sync::Arc<Display>, Viewer, Client) {
 }
 
 fn photo(bbox: Rect) -> Drawable {
-    let pixels = (0..bbox.area() * 4).map(|at| (at * at >> 3) as u8).collect::<Bytes>();
+    let pixels = (0..bbox.area() * 4).map(|at| ((at * at) >> 3) as u8).collect::<Bytes>();
     copy(
         0,
         bbox,

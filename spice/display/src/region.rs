@@ -53,6 +53,11 @@ impl Region {
         Some(taken)
     }
 
+    /// Pixels of its rectangles, those where they overlap for each.
+    pub(crate) fn area(&self) -> u64 {
+        self.rects.iter().map(Rect::area).sum()
+    }
+
     /// Forgets what is outside `area`.
     pub(crate) fn clip(&mut self, area: &Rect) {
         for rect in &mut self.rects {

@@ -7,6 +7,7 @@ use caraway_ports::geometry::{Point, Rect};
 
 use crate::{
     damage::Damage,
+    figures::ViewerFigures,
     item::{Item, OVERHEAD},
     lossy::Lossy,
     pace::Pace,
@@ -38,6 +39,7 @@ pub(crate) struct Scene {
     /// A MARK waits for damage to be sent; counts the items sent since.
     mark_after_damage: Option<u32>,
     pub(crate) lossy: Lossy,
+    counts: ViewerFigures,
 }
 
 impl Scene {
@@ -52,6 +54,7 @@ impl Scene {
             lagging: true,
             mark_after_damage: None,
             lossy: Lossy::default(),
+            counts: ViewerFigures::default(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Scene {
         if self.lagging {
             let small = self.pace.small();
             self.damage.entry(surface).or_default().add(touched, small);
+            self.counts.replaced += 1;
             return;
         }
         self.lossy.sent(&item);
@@ -152,6 +156,16 @@ impl Scene {
         self.cost
     }
 
+    /// What waits, and what became of the rest.
+    pub(crate) fn figures(&self) -> ViewerFigures {
+        ViewerFigures {
+            waiting: self.queue.len(),
+            waiting_bytes: self.cost,
+            waiting_pixels: self.damage.values().map(Damage::area).sum(),
+            ..self.counts
+        }
+    }
+
     /// Steps that wait, damage not among them.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
@@ -182,6 +196,7 @@ impl Scene {
             {
                 self.cost = self.cost.saturating_sub(queued.cost());
                 self.queue.remove(index);
+                self.counts.hidden += 1;
             }
         }
     }
@@ -190,6 +205,8 @@ impl Scene {
     fn fall_behind(&mut self) {
         self.lagging = true;
         self.cost = 0;
+        self.counts.fell_behind += 1;
+        let before = self.queue.len();
         let mut mark = false;
         let (damage, small) = (&mut self.damage, self.pace.small());
         self.queue.retain(|item| {
@@ -203,6 +220,7 @@ impl Scene {
             }
             true
         });
+        self.counts.replaced += (before - self.queue.len()) as u64;
         if mark {
             self.mark_after_damage = Some(0);
         }

@@ -6,19 +6,25 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod delivery;
 mod error;
+mod figures;
+mod flow;
 mod key;
 mod link;
 pub mod listener;
 mod observer;
+mod rate;
 mod server;
 mod session;
+mod socket;
 mod transport;
 
 pub use error::ServeError;
+pub use figures::{ChannelFigures, ClientFigures};
 pub use listener::Listener;
 pub use observer::{Channel, Observer, Peer};
-pub use server::{Server, ServerConfig};
+pub use server::{RateLimits, Server, ServerConfig};
 
 #[cfg(test)]
 mod tests;

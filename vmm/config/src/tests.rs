@@ -151,6 +151,27 @@ fn images_are_compressed_as_the_names_say_and_other_names_are_refused() {
 }
 
 #[test]
+fn rates_have_units_and_a_least() {
+    let folder = Folder::new();
+    let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\n{keys}\n");
+    let spice = |keys: &str| load(&folder.config(&text(keys)), &[]).unwrap().spice;
+    assert_eq!((spice("").client_rate, spice("").total_rate), (None, None));
+    let set = spice("client_rate = \"10 Mbit/s\"\ntotal_rate = \"1 Gbit/s\"");
+    assert_eq!(
+        (set.client_rate, set.total_rate),
+        (Some(10_000_000), Some(1_000_000_000))
+    );
+    assert_eq!(
+        folder.message(&text("client_rate = \"63 kbit/s\"")),
+        "DIR/vm.toml:4: spice.client_rate: \"63 kbit/s\" is less than 64 kbit/s"
+    );
+    assert_eq!(
+        folder.message(&text("total_rate = \"10\"")),
+        "DIR/vm.toml:4: spice.total_rate: \"10\" needs a unit: kbit/s, Mbit/s or Gbit/s"
+    );
+}
+
+#[test]
 fn a_missing_kernel_names_file_and_line() {
     let message = Folder::new().message("[boot]\n\nkernel = \"absent\"\n");
     assert_eq!(
