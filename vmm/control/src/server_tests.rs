@@ -153,7 +153,7 @@ impl Backend for Machine {
     fn clients(&self) -> Vec<ClientCounts> {
         vec![ClientCounts {
             client: Address {
-                host: "10.0.0.1".to_owned(),
+                host: "192.0.2.1".to_owned(),
                 port: "4711".to_owned(),
                 family: "ipv4",
             },
@@ -416,7 +416,7 @@ fn clients_are_told_with_all_that_is_counted_of_them() {
     assert_eq!(
         reply,
         json!([{
-            "host": "10.0.0.1", "port": "4711", "family": "ipv4", "connection-id": 7, "connected-ms": 1500,
+            "host": "192.0.2.1", "port": "4711", "family": "ipv4", "connection-id": 7, "connected-ms": 1500,
             "round-trip-us": 250, "channels": [{
                 "channel-type": 2, "channel-id": 0, "bytes-sent": 1000, "messages-sent": 10, "bytes-received": 60,
                 "waiting-items": 3,

@@ -153,7 +153,7 @@ fn clients_are_a_line_each_and_one_for_each_channel_or_json() {
     let _vm = FakeVm::start(&world, "web", agreeable);
     assert_eq!(
         world.caraway(&["ctl", "web", "clients"]).done(),
-        "10.0.0.1:4711, connected 61 s, round trip 0.2 ms, delivers 12345 kbit/s\n  \
+        "192.0.2.1:4711, connected 61 s, round trip 0.2 ms, delivers 12345 kbit/s\n  \
          main 0: 90 bytes in 5 messages\n  \
          display 0: 1000 bytes in 10 messages, 3 commands and 640 pixels wait\n"
     );

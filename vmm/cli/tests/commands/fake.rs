@@ -100,7 +100,7 @@ pub(crate) fn agreeable(command: &str, arguments: &Value) -> Option<Value> {
         "query-name" => json!({"name": "web"}),
         "query-spice" => json!({"enabled": true, "channels": []}),
         "x-caraway-clients" => json!([{
-            "host": "10.0.0.1", "port": "4711", "family": "ipv4", "connection-id": 7, "connected-ms": 61500,
+            "host": "192.0.2.1", "port": "4711", "family": "ipv4", "connection-id": 7, "connected-ms": 61500,
             "round-trip-us": 250, "delivery": 12_345_678,
             "channels": [
                 {"channel-type": 1, "channel-id": 0, "bytes-sent": 90, "messages-sent": 5, "bytes-received": 60},
