@@ -20,7 +20,7 @@ use caraway_ports::{
 };
 use proptest::prelude::*;
 
-use crate::{CursorItem, Display, Frame, Item, Viewer, ViewerCaps};
+use crate::{CursorItem, Display, Frame, Item, Pace, Viewer, ViewerCaps};
 
 pub(crate) const CAPS: ViewerCaps = ViewerCaps {
     composite: true,
@@ -548,7 +548,9 @@ proptest! {
         let mut second: Option<(Viewer, Client)> = None;
         for (index, step) in steps.into_iter().enumerate() {
             if index == late {
-                second = Some((display.attach(CAPS, silent()), Client::new()));
+                let slow = display.attach(CAPS, silent());
+                slow.set_pace(Pace::of_link(1000, 1000));
+                second = Some((slow, Client::new()));
             }
             match step {
                 Step::Fill(id, rect, color, rop) => draw(&display, fill(id, rect, color, rop)),
@@ -566,6 +568,9 @@ proptest! {
                 Step::Read(count) => {
                     for _ in 0..count {
                         let Some(item) = viewer.next() else { break };
+                        client.apply(item);
+                    }
+                    if let Some((viewer, client)) = &mut second && let Some(item) = viewer.next() {
                         client.apply(item);
                     }
                 }

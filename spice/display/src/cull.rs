@@ -17,10 +17,19 @@ const DEPTH: usize = 64;
 const WORTH: u64 = 64 * 64;
 const WORTH_OF: u64 = 4;
 
+/// What was taken out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hidden {
+    /// What the queue costs less.
+    pub(crate) bytes: usize,
+    /// Commands that are gone.
+    pub(crate) commands: u64,
+}
+
 /// Takes out what an opaque command on `area` hides: whole commands, and the hidden parts of pictures. Stops at one that
-/// carries hidden pixels elsewhere. Returns what the queue costs less.
-pub(crate) fn hide(queue: &mut VecDeque<Item>, surface: u32, area: &Rect) -> usize {
-    let mut freed = 0_usize;
+/// carries hidden pixels elsewhere.
+pub(crate) fn hide(queue: &mut VecDeque<Item>, surface: u32, area: &Rect) -> Hidden {
+    let mut hidden = Hidden::default();
     let mut index = queue.len();
     let stop = index.saturating_sub(DEPTH);
     while index > stop {
@@ -41,13 +50,14 @@ pub(crate) fn hide(queue: &mut VecDeque<Item>, surface: u32, area: &Rect) -> usi
             continue;
         };
         let cost: usize = parts.iter().map(Item::cost).sum();
-        freed = (freed + queued.cost()).saturating_sub(cost);
+        hidden.bytes = (hidden.bytes + queued.cost()).saturating_sub(cost);
+        hidden.commands += u64::from(parts.is_empty());
         queue.remove(index);
         for (place, part) in parts.into_iter().enumerate() {
             queue.insert(index + place, part);
         }
     }
-    freed
+    hidden
 }
 
 /// What is left to see of a picture when `area` is drawn over it; `None` where it stays as it is.

@@ -14,9 +14,12 @@ mod client;
 mod core;
 mod cull;
 mod cursor;
+mod damage;
 mod encode;
+mod figures;
 mod item;
 mod lossy;
+mod pace;
 mod picture;
 mod region;
 mod scene;
@@ -30,7 +33,9 @@ pub use encode::{
     Codec, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings, MAX_GLZ_WINDOW, Membership,
     Outgoing, PixmapCache, Pixmaps, SharedDictionary, Verdict, encode_cursor,
 };
+pub use figures::ViewerFigures;
 pub use item::Item;
+pub use pace::Pace;
 pub use picture::Picture;
 pub use video::{Frame, Stream, VideoMode};
 
@@ -40,5 +45,7 @@ mod audience_tests;
 mod core_tests;
 #[cfg(test)]
 mod cull_tests;
+#[cfg(test)]
+mod pace_tests;
 #[cfg(test)]
 mod video_tests;
