@@ -7,7 +7,7 @@ use caraway_protocol::{
     Message, Progress,
     header::{Frame, FrameDecoder, FrameEncoder},
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 
 use crate::{ServeError, figures::Counters, flow::Flow, rate::Cap};
 
@@ -99,9 +99,12 @@ impl Allowance {
     }
 }
 
+/// Bytes of small messages that are written together.
+const TOGETHER: usize = 16 * 1024;
+
 /// Messages to the client.
 pub(crate) struct Sender<W> {
-    write: W,
+    write: BufWriter<W>,
     encoder: FrameEncoder,
     flow: Arc<Flow>,
     pub(crate) allowance: Allowance,
@@ -117,7 +120,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         counters: Arc<Counters>,
     ) -> Self {
         Self {
-            write,
+            write: BufWriter::with_capacity(TOGETHER, write),
             encoder,
             flow,
             allowance,
@@ -130,10 +133,35 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         self.encoder.last_serial().wrapping_add(1)
     }
 
-    /// Waits until a message may be written: what it says can be chosen so late.
-    pub(crate) async fn ready(&mut self) {
+    /// Waits until a message may be written: what it says can be chosen so late. What was added before is on its way by
+    /// then.
+    pub(crate) async fn ready(&mut self) -> Result<(), ServeError> {
+        if !self.flow.ack().can_send() {
+            self.flush().await?;
+        }
         self.flow.ready().await;
         self.allowance.pass().await;
+        Ok(())
+    }
+
+    /// Adds a message to those that go together; [`Sender::flush`] has to follow.
+    pub(crate) async fn add<M: Message + Sync>(&mut self, message: &M) -> Result<(), ServeError> {
+        if !self.flow.ack().can_send() {
+            self.flush().await?;
+        }
+        self.flow.ready().await;
+        self.write(message).await
+    }
+
+    /// Writes what was added.
+    pub(crate) async fn flush(&mut self) -> Result<(), ServeError> {
+        if self.write.buffer().is_empty() {
+            return Ok(());
+        }
+        let _waits = self.flow.waits_for_bytes();
+        self.write.flush().await?;
+        self.flow.on_progress();
+        Ok(())
     }
 
     /// Writes a message when the window allows it.
@@ -144,6 +172,11 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 
     /// Writes a message whatever the window says: SET_ACK itself.
     pub(crate) async fn send_now<M: Message + Sync>(&mut self, message: &M) -> Result<(), ServeError> {
+        self.write(message).await?;
+        self.flush().await
+    }
+
+    async fn write<M: Message + Sync>(&mut self, message: &M) -> Result<(), ServeError> {
         let encoded = self.encoder.encode(message)?;
         self.flow.ack().on_sent();
         self.counters.on_message();
@@ -163,8 +196,6 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
                 IoSlice::advance_slices(&mut part, written);
             }
         }
-        let _waits = self.flow.waits_for_bytes();
-        self.write.flush().await?;
         Ok(())
     }
 }

@@ -36,6 +36,10 @@ const INIT_DEADLINE: Duration = Duration::from_secs(10);
 /// Reports on streams that wait to be read; a client that sends more has them dropped.
 const REPORTS: usize = 64;
 
+/// Commands that come within so much time of each other are sent together: a person does not notice, and each time that
+/// something is sent costs the host, the network and the client.
+const TOGETHER: Duration = Duration::from_millis(2);
+
 /// Items with more pixels than this are encoded beside the event loop.
 const INLINE_BYTES: usize = 16 * 1024;
 
@@ -123,11 +127,15 @@ where
         let cap = sender.allowance.bits_per_second();
         let mut given = None;
         let mut began: Option<Instant> = None;
+        let mut woken = tokio::time::Instant::now();
         loop {
             let due = viewer.tick();
             // What is sent is chosen as late as can be: until then it may be replaced.
+            if !feed.is_ready() {
+                sender.flush().await?;
+            }
             feed.ready(&flow).await;
-            sender.ready().await;
+            sender.ready().await?;
             if let Some(began) = began.take() {
                 // Until here the link was busy with it.
                 encoder.wrote(began.elapsed());
@@ -146,15 +154,23 @@ where
                 heed(&report, &mut encoder, &viewer, images.session);
             }
             let Some(item) = viewer.next() else {
+                sender.flush().await?;
                 feed.on_idle();
                 match due {
                     // What is due is done when it has come round again.
                     Some(due) => drop(tokio::time::timeout(due, changed.notified()).await),
                     None => changed.notified().await,
                 }
+                // What comes at once goes at once, what comes in a row goes together.
+                tokio::time::sleep_until(woken + TOGETHER).await;
+                woken = tokio::time::Instant::now();
                 continue;
             };
             let (pixel_bytes, before) = (item.pixel_bytes(), sender.counters.bytes_sent());
+            if pixel_bytes > INLINE_BYTES {
+                // What is ready does not wait for what takes a while.
+                sender.flush().await?;
+            }
             // Nothing else is sent here until the item's messages are.
             encoder.set_serial(sender.next_serial());
             encoder.set_media_time(images.clock.now());
@@ -162,11 +178,11 @@ where
             encoder = back;
             began = Some(Instant::now());
             for message in &messages {
-                sender.send(message).await?;
+                sender.add(message).await?;
             }
             feed.on_sent(sender.counters.bytes_sent() - before, pixel_bytes);
             if let Some(ping) = feed.probe() {
-                sender.send(&ServerMessage::Common(ServerCommon::Ping(ping))).await?;
+                sender.add(&ServerMessage::Common(ServerCommon::Ping(ping))).await?;
             }
         }
     };

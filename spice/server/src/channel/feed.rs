@@ -54,6 +54,11 @@ impl Feed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the link can do with more.
+    pub(super) fn is_ready(&self) -> bool {
+        self.lock().delivery.can_send()
+    }
+
     /// Waits until the link can do with more.
     pub(super) async fn ready(&self, flow: &Flow) {
         let mut waits = None;
