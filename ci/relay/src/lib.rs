@@ -101,11 +101,7 @@ async fn connect(client: TcpStream, target: SocketAddr, there: &Line, back: &Lin
     Ok(())
 }
 
-async fn pass(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    line: &Line,
-) -> io::Result<()> {
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, line: &Line) -> io::Result<()> {
     let (enter, mut leave) = mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_LINE);
     let reader = async move {
         loop {
@@ -188,7 +184,11 @@ mod tests {
             let mut bytes = Vec::new();
             stream.read_to_end(&mut bytes).await.unwrap();
             assert_eq!(bytes.len(), BYTES);
-            assert!((0..).zip(&bytes).all(|(at, byte)| *byte == (at as u8).wrapping_mul(seed)));
+            assert!(
+                (0..)
+                    .zip(&bytes)
+                    .all(|(at, byte)| *byte == (at as u8).wrapping_mul(seed))
+            );
             Instant::now()
         };
         let began = Instant::now();
