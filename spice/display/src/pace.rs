@@ -30,6 +30,9 @@ const COMMANDS: Duration = Duration::from_secs(1);
 /// Commands that a queue may have on any link.
 const LEAST_COMMANDS: u64 = 64;
 
+/// Bits a second of a link of which nothing is known. It would be known if it were quick.
+const UNKNOWN: u64 = 2_000_000;
+
 /// What a link lets a viewer have at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -56,13 +59,10 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// The same for a link of which nothing is known yet: it may be slow.
+    /// For a link of which nothing is known: it may be slow.
     #[must_use]
     pub fn unknown() -> Self {
-        Self {
-            whole: false,
-            ..Self::default()
-        }
+        Self::of_link(UNKNOWN, 333)
     }
 
     /// For a link that delivers so many bits a second, where a thousand bytes of pixels are `permille` bytes of messages.

@@ -16,8 +16,8 @@ const MAX_PROBES: usize = 32;
 /// Bytes after which a probe follows, at least; it has 18 itself.
 const MIN_BETWEEN: u64 = 1 << 10;
 
-/// Bytes that may be on their way as long as nothing is known: what TCP begins with is less.
-const FIRST_WINDOW: u64 = 64 << 10;
+/// Bytes that may be on their way as long as nothing is known: about what TCP begins with.
+const FIRST_WINDOW: u64 = 16 << 10;
 
 /// Bytes that may always be on their way.
 const MIN_WINDOW: u64 = 4 << 10;
@@ -75,6 +75,8 @@ pub(crate) struct Delivery {
     /// Greatest rates of this period and the one before.
     rates: [u64; 2],
     period_ends: Duration,
+    /// As much was on its way as may be, and nothing waited: the link takes more.
+    has_room: bool,
 }
 
 impl Delivery {
@@ -158,6 +160,9 @@ impl Delivery {
         let is_lower_bound = !(probe.is_full || queued);
         self.note(rate, is_lower_bound, now);
         self.delivered = self.delivered.max(probe.sent);
+        if probe.is_full {
+            self.has_room = trip < shortest.saturating_add(QUEUE / 2);
+        }
         self.delivered_at = now;
         self.confirmed = probe.sent_at;
         true
@@ -194,7 +199,9 @@ impl Delivery {
             return FIRST_WINDOW;
         };
         let nanos = trip.saturating_add(QUEUE).as_nanos();
-        let bytes = u128::from(rate) * nanos / 1_000_000_000;
+        // A long link would take seconds to fill otherwise.
+        let gain = if self.has_room { 2 } else { 1 };
+        let bytes = u128::from(rate) * nanos / 1_000_000_000 * gain;
         u64::try_from(bytes).unwrap_or(u64::MAX).max(MIN_WINDOW)
     }
 

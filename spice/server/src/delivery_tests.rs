@@ -99,6 +99,17 @@ fn the_rate_is_found_and_the_queue_stays_short_whatever_the_link_is() {
 }
 
 #[test]
+fn a_long_link_is_full_soon() {
+    let mut delivery = Delivery::default();
+    // What the ping of the main channel makes of it.
+    delivery.hear(Some(2_000_000), Some(ms(200)));
+    let mut link = Link::new(12_500_000, ms(200));
+    run(&mut delivery, &mut link, 30_000, Duration::ZERO, ms(2500));
+    let rate = delivery.rate().unwrap();
+    assert!(rate >= 8_000_000, "{rate}");
+}
+
+#[test]
 fn a_link_that_changes_is_followed() {
     let mut delivery = Delivery::default();
     let mut link = Link::new(1_000_000, ms(50));

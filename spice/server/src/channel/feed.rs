@@ -124,9 +124,16 @@ impl Feed {
 
     /// What the viewer may have at a time.
     pub(super) fn pace(&self, cap: Option<u64>) -> Pace {
-        let permille = self.lock().permille;
-        self.rate(cap)
-            .map_or_else(Pace::unknown, |rate| Pace::of_link(rate, permille))
+        let (permille, answers) = {
+            let state = self.lock();
+            (state.permille, state.delivery.round_trip().is_some())
+        };
+        match self.rate(cap) {
+            Some(rate) => Pace::of_link(rate, permille),
+            // It has answered short pings, and the long one is still on its way.
+            None if answers => Pace::unknown(),
+            None => Pace::default(),
+        }
     }
 
     /// For counters: bytes on their way, and the shortest round trip.
