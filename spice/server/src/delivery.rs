@@ -77,6 +77,7 @@ pub(crate) struct Delivery {
     period_ends: Duration,
     /// As much was on its way as may be, and nothing waited: the link takes more.
     has_room: bool,
+    paced_until: Duration,
 }
 
 impl Delivery {
@@ -89,8 +90,24 @@ impl Delivery {
     }
 
     /// Bytes were written.
-    pub(crate) const fn on_sent(&mut self, bytes: u64) {
+    pub(crate) fn on_sent(&mut self, bytes: u64, now: Duration) {
         self.sent = self.sent.saturating_add(bytes);
+        let Some(rate) = self.rate() else { return };
+        // A little quicker than the link, which would not show otherwise that it takes more.
+        let nanos = u128::from(bytes) * 1_000_000_000 * 4 / 5 / (u128::from(rate) * self.gain()).max(1);
+        let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        let from = self.paced_until.max(now.saturating_sub(QUEUE));
+        self.paced_until = from.saturating_add(time);
+    }
+
+    /// Until when nothing is sent: what the link holds is not put onto it all at once, where it would be one queue.
+    pub(crate) const fn paced_until(&self) -> Duration {
+        self.paced_until
+    }
+
+    /// A long link would take seconds to fill without.
+    const fn gain(&self) -> u128 {
+        if self.has_room { 2 } else { 1 }
     }
 
     /// There is nothing more to send.
@@ -111,7 +128,7 @@ impl Delivery {
             self.delivered_at = now;
             self.confirmed = now;
         }
-        self.on_sent(bytes);
+        self.on_sent(bytes, now);
         let is_full = self.in_flight() >= self.window();
         self.last_id = self.last_id.wrapping_add(1);
         self.probes.push_back(Probe {
@@ -199,9 +216,7 @@ impl Delivery {
             return FIRST_WINDOW;
         };
         let nanos = trip.saturating_add(QUEUE).as_nanos();
-        // A long link would take seconds to fill otherwise.
-        let gain = if self.has_room { 2 } else { 1 };
-        let bytes = u128::from(rate) * nanos / 1_000_000_000 * gain;
+        let bytes = u128::from(rate) * nanos / 1_000_000_000 * self.gain();
         u64::try_from(bytes).unwrap_or(u64::MAX).max(MIN_WINDOW)
     }
 

@@ -54,8 +54,8 @@ fn run(delivery: &mut Delivery, link: &mut Link, item: u64, from: Duration, time
             assert!(delivery.on_pong(pong, at));
             link.answers.pop_front();
         }
-        while delivery.can_send() {
-            delivery.on_sent(item);
+        while delivery.can_send() && delivery.paced_until() <= now {
+            delivery.on_sent(item, now);
             link.put(item, now);
             if delivery.wants_probe() {
                 link.put(PROBE, now);
@@ -136,7 +136,7 @@ fn a_screen_on_which_little_happens_does_not_make_a_link_slow() {
     for _ in 0..200 {
         delivery.on_idle();
         assert!(delivery.can_send());
-        delivery.on_sent(2000);
+        delivery.on_sent(2000, now);
         link.put(2000, now);
         if delivery.wants_probe() {
             link.ping(delivery.probe(now, PROBE));
@@ -157,7 +157,7 @@ fn bursts_that_a_fast_link_has_no_trouble_with_say_nothing_of_it() {
     for burst in 0..200 {
         let now = ms(1000 + 50 * burst);
         for _ in 0..1 + burst % 5 {
-            delivery.on_sent(3000);
+            delivery.on_sent(3000, now);
             link.put(3000, now);
             if delivery.wants_probe() {
                 link.ping(delivery.probe(now, PROBE));
@@ -178,10 +178,10 @@ fn bursts_that_a_fast_link_has_no_trouble_with_say_nothing_of_it() {
 fn a_client_that_never_answers_is_not_waited_for() {
     let mut delivery = Delivery::default();
     assert_eq!(delivery.patience(), None);
-    delivery.on_sent(100_000);
+    delivery.on_sent(100_000, ms(10));
     assert!(delivery.wants_probe() && delivery.can_send());
     let ping = delivery.probe(ms(10), PROBE);
-    delivery.on_sent(100_000);
+    delivery.on_sent(100_000, ms(10));
     delivery.probe(ms(11), PROBE);
     assert!(!delivery.can_send());
     assert_eq!(delivery.patience(), Some(ms(1010)));
