@@ -12,7 +12,7 @@ const LEAST_PIXELS: u64 = 1024;
 
 /// How long such an item keeps the link busy: a few of them, on their way and in between, are below what a person who types
 /// notices.
-const ITEM: Duration = Duration::from_millis(20);
+const ITEM: Duration = Duration::from_millis(15);
 
 /// How long the images of queued commands may keep the link busy. More than that is sent in parts, as areas of the
 /// canvas, so that nothing waits for all of it.
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn what_is_given_follows_the_link() {
-        // 1 Mbit/s, a third: 20 ms are 2500 bytes of the wire, 7500 of pixels.
+        // 1 Mbit/s, a third: 15 ms are 1875 bytes of the wire, 5630 of pixels.
         let slow = Pace::of_link(1_000_000, 333);
-        assert_eq!((slow.pixels, slow.whole), (1876, false));
+        assert_eq!((slow.pixels, slow.whole), (1407, false));
         assert_eq!((slow.images, slow.commands), (37_537, 976));
         let fast = Pace::of_link(1_000_000_000, 333);
         assert_eq!((fast.pixels, fast.whole), (MOST_PIXELS, true));

@@ -24,7 +24,7 @@ const MIN_WINDOW: u64 = 4 << 10;
 
 /// What may wait in queues on the way, as the time it takes the link. With what one item takes it stays well below 100 ms;
 /// it has to be more than that, or the link is not full with whole items and nobody knows.
-const QUEUE: Duration = Duration::from_millis(40);
+const QUEUE: Duration = Duration::from_millis(30);
 
 /// With fewer bytes a round trip may be long because the client had something else to do.
 const MIN_QUEUED: u64 = 8 << 10;

@@ -3,6 +3,11 @@
 
 mod client;
 mod connection;
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "it is a test's, and a picture that cannot be decoded ends this too"
+)]
 #[path = "../../../../differential/tests/codecs/client.rs"]
 mod picture;
 mod scenes;
