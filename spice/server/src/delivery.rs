@@ -94,7 +94,7 @@ impl Delivery {
         self.sent = self.sent.saturating_add(bytes);
         let Some(rate) = self.rate() else { return };
         // A little quicker than the link, which would not show otherwise that it takes more.
-        let nanos = u128::from(bytes) * 1_000_000_000 * 4 / 5 / (u128::from(rate) * self.gain()).max(1);
+        let nanos = u128::from(bytes) * 1_000_000_000 * 16 / 5 / (u128::from(rate) * self.gain()).max(1);
         let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         let from = self.paced_until.max(now.saturating_sub(QUEUE));
         self.paced_until = from.saturating_add(time);
@@ -105,9 +105,9 @@ impl Delivery {
         self.paced_until
     }
 
-    /// A long link would take seconds to fill without.
+    /// In quarters: a long link would take seconds to fill without. More would be a queue where there was little room.
     const fn gain(&self) -> u128 {
-        if self.has_room { 2 } else { 1 }
+        if self.has_room { 5 } else { 4 }
     }
 
     /// There is nothing more to send.
@@ -216,7 +216,7 @@ impl Delivery {
             return FIRST_WINDOW;
         };
         let nanos = trip.saturating_add(QUEUE).as_nanos();
-        let bytes = u128::from(rate) * nanos / 1_000_000_000 * self.gain();
+        let bytes = u128::from(rate) * nanos / 1_000_000_000 * self.gain() / 4;
         u64::try_from(bytes).unwrap_or(u64::MAX).max(MIN_WINDOW)
     }
 

@@ -104,7 +104,7 @@ fn a_long_link_is_full_soon() {
     // What the ping of the main channel makes of it.
     delivery.hear(Some(2_000_000), Some(ms(200)));
     let mut link = Link::new(12_500_000, ms(200));
-    run(&mut delivery, &mut link, 30_000, Duration::ZERO, ms(2500));
+    run(&mut delivery, &mut link, 30_000, Duration::ZERO, ms(4000));
     let rate = delivery.rate().unwrap();
     assert!(rate >= 8_000_000, "{rate}");
 }
