@@ -12,7 +12,7 @@ const LEAST_PIXELS: u64 = 1024;
 
 /// How long such an item keeps the link busy: a few of them, on their way and in between, are below what a person who types
 /// notices.
-const ITEM: Duration = Duration::from_millis(20);
+const ITEM: Duration = Duration::from_millis(15);
 
 /// How long the images of queued commands may keep the link busy. More than that is sent in parts, as areas of the
 /// canvas, so that nothing waits for all of it.
@@ -29,6 +29,9 @@ const COMMANDS: Duration = Duration::from_secs(1);
 
 /// Commands that a queue may have on any link.
 const LEAST_COMMANDS: u64 = 64;
+
+/// Bits a second of a link of which nothing is known. It would be known if it were quick.
+const UNKNOWN: u64 = 2_000_000;
 
 /// What a link lets a viewer have at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +59,10 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// The same for a link of which nothing is known yet: it may be slow.
+    /// For a link of which nothing is known: it may be slow.
     #[must_use]
     pub fn unknown() -> Self {
-        Self {
-            whole: false,
-            ..Self::default()
-        }
+        Self::of_link(UNKNOWN, 333)
     }
 
     /// For a link that delivers so many bits a second, where a thousand bytes of pixels are `permille` bytes of messages.
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn what_is_given_follows_the_link() {
-        // 1 Mbit/s, a third: 20 ms are 2500 bytes of the wire, 7500 of pixels.
+        // 1 Mbit/s, a third: 15 ms are 1875 bytes of the wire, 5630 of pixels.
         let slow = Pace::of_link(1_000_000, 333);
-        assert_eq!((slow.pixels, slow.whole), (1876, false));
+        assert_eq!((slow.pixels, slow.whole), (1407, false));
         assert_eq!((slow.images, slow.commands), (37_537, 976));
         let fast = Pace::of_link(1_000_000_000, 333);
         assert_eq!((fast.pixels, fast.whole), (MOST_PIXELS, true));

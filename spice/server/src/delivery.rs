@@ -16,15 +16,15 @@ const MAX_PROBES: usize = 32;
 /// Bytes after which a probe follows, at least; it has 18 itself.
 const MIN_BETWEEN: u64 = 1 << 10;
 
-/// Bytes that may be on their way as long as nothing is known: what TCP begins with is less.
-const FIRST_WINDOW: u64 = 64 << 10;
+/// Bytes that may be on their way as long as nothing is known: about what TCP begins with.
+const FIRST_WINDOW: u64 = 16 << 10;
 
 /// Bytes that may always be on their way.
 const MIN_WINDOW: u64 = 4 << 10;
 
 /// What may wait in queues on the way, as the time it takes the link. With what one item takes it stays well below 100 ms;
 /// it has to be more than that, or the link is not full with whole items and nobody knows.
-const QUEUE: Duration = Duration::from_millis(40);
+const QUEUE: Duration = Duration::from_millis(30);
 
 /// With fewer bytes a round trip may be long because the client had something else to do.
 const MIN_QUEUED: u64 = 8 << 10;
@@ -75,6 +75,9 @@ pub(crate) struct Delivery {
     /// Greatest rates of this period and the one before.
     rates: [u64; 2],
     period_ends: Duration,
+    /// As much was on its way as may be, and nothing waited: the link takes more.
+    has_room: bool,
+    paced_until: Duration,
 }
 
 impl Delivery {
@@ -87,8 +90,24 @@ impl Delivery {
     }
 
     /// Bytes were written.
-    pub(crate) const fn on_sent(&mut self, bytes: u64) {
+    pub(crate) fn on_sent(&mut self, bytes: u64, now: Duration) {
         self.sent = self.sent.saturating_add(bytes);
+        let Some(rate) = self.rate() else { return };
+        // A little quicker than the link, which would not show otherwise that it takes more.
+        let nanos = u128::from(bytes) * 1_000_000_000 * 16 / 5 / (u128::from(rate) * self.gain()).max(1);
+        let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        let from = self.paced_until.max(now.saturating_sub(QUEUE));
+        self.paced_until = from.saturating_add(time);
+    }
+
+    /// Until when nothing is sent: what the link holds is not put onto it all at once, where it would be one queue.
+    pub(crate) const fn paced_until(&self) -> Duration {
+        self.paced_until
+    }
+
+    /// In quarters: a long link would take seconds to fill without. More would be a queue where there was little room.
+    const fn gain(&self) -> u128 {
+        if self.has_room { 5 } else { 4 }
     }
 
     /// There is nothing more to send.
@@ -109,7 +128,7 @@ impl Delivery {
             self.delivered_at = now;
             self.confirmed = now;
         }
-        self.on_sent(bytes);
+        self.on_sent(bytes, now);
         let is_full = self.in_flight() >= self.window();
         self.last_id = self.last_id.wrapping_add(1);
         self.probes.push_back(Probe {
@@ -158,6 +177,9 @@ impl Delivery {
         let is_lower_bound = !(probe.is_full || queued);
         self.note(rate, is_lower_bound, now);
         self.delivered = self.delivered.max(probe.sent);
+        if probe.is_full {
+            self.has_room = trip < shortest.saturating_add(QUEUE / 2);
+        }
         self.delivered_at = now;
         self.confirmed = probe.sent_at;
         true
@@ -194,7 +216,7 @@ impl Delivery {
             return FIRST_WINDOW;
         };
         let nanos = trip.saturating_add(QUEUE).as_nanos();
-        let bytes = u128::from(rate) * nanos / 1_000_000_000;
+        let bytes = u128::from(rate) * nanos / 1_000_000_000 * self.gain() / 4;
         u64::try_from(bytes).unwrap_or(u64::MAX).max(MIN_WINDOW)
     }
 

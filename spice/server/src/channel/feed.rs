@@ -64,13 +64,17 @@ impl Feed {
         let mut waits = None;
         loop {
             let answered = self.answered.notified();
-            let patience = {
-                let state = self.lock();
-                if state.delivery.can_send() {
-                    return;
-                }
-                state.delivery.patience()
+            let (can_send, paced_until, patience) = {
+                let delivery = &self.lock().delivery;
+                (delivery.can_send(), delivery.paced_until(), delivery.patience())
             };
+            if can_send {
+                drop(waits);
+                if paced_until > self.began.elapsed() {
+                    tokio::time::sleep_until(self.began + paced_until).await;
+                }
+                return;
+            }
             let Some(patience) = patience else {
                 waits.get_or_insert_with(|| flow.waits_for_pong());
                 answered.await;
@@ -84,8 +88,9 @@ impl Feed {
 
     /// Messages of so many bytes were sent; the pixels in them were so many.
     pub(super) fn on_sent(&self, bytes: u64, pixel_bytes: usize) {
+        let now = self.began.elapsed();
         let mut state = self.lock();
-        state.delivery.on_sent(bytes);
+        state.delivery.on_sent(bytes, now);
         if pixel_bytes >= MIN_PIXEL_BYTES {
             let permille = bytes.saturating_mul(1000) / pixel_bytes as u64;
             let permille = u32::try_from(permille).unwrap_or(u32::MAX).min(1000);
@@ -129,9 +134,16 @@ impl Feed {
 
     /// What the viewer may have at a time.
     pub(super) fn pace(&self, cap: Option<u64>) -> Pace {
-        let permille = self.lock().permille;
-        self.rate(cap)
-            .map_or_else(Pace::unknown, |rate| Pace::of_link(rate, permille))
+        let (permille, answers) = {
+            let state = self.lock();
+            (state.permille, state.delivery.round_trip().is_some())
+        };
+        match self.rate(cap) {
+            Some(rate) => Pace::of_link(rate, permille),
+            // It has answered short pings, and the long one is still on its way.
+            None if answers => Pace::unknown(),
+            None => Pace::default(),
+        }
     }
 
     /// For counters: bytes on their way, and the shortest round trip.

@@ -1,6 +1,13 @@
 //! One channel of a client, on TCP.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use bytes::BytesMut;
@@ -28,7 +35,7 @@ pub(crate) struct Connection {
     encoder: FrameEncoder,
     acks: AckCounter,
     /// Bytes read since the link stage.
-    pub(crate) received: u64,
+    pub(crate) received: Arc<AtomicU64>,
     /// Bytes read at a time, and how long it rests after them.
     pub(crate) pace: Option<(usize, Duration)>,
 }
@@ -73,7 +80,7 @@ impl Connection {
             decoder: FrameDecoder::new(HeaderKind::Mini, Limits::FromServer),
             encoder: FrameEncoder::new(HeaderKind::Mini),
             acks: AckCounter::new(),
-            received: 0,
+            received: Arc::default(),
             pace: None,
         })
     }
@@ -94,7 +101,7 @@ impl Connection {
                     bytes
                 }
             };
-            self.received += bytes as u64;
+            self.received.fetch_add(bytes as u64, Ordering::Relaxed);
             if bytes == 0 {
                 bail!("the server closed the connection");
             }
