@@ -26,8 +26,8 @@ pub use core::{Clock, CursorViewer, Display, Viewer, ViewerCaps, Watch};
 pub use caraway_image::choice::{Mode, Switch};
 pub use cursor::CursorItem;
 pub use encode::{
-    Codec, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings, MAX_GLZ_WINDOW, Membership,
-    Outgoing, PixmapCache, Pixmaps, SharedDictionary, Verdict, encode_cursor,
+    Codec, CursorEncoder, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings,
+    MAX_GLZ_WINDOW, Membership, Outgoing, PixmapCache, Pixmaps, SharedDictionary, Verdict,
 };
 pub use item::Item;
 pub use picture::Picture;

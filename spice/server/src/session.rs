@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) dictionaries: Dictionaries,
     /// What it keeps of images, which its displays share as well.
     pub(crate) pixmaps: Pixmaps,
+    /// It keeps shapes of the pointer.
+    keeps_shapes: AtomicBool,
     /// What the link delivers in bits a second; 0 = not known.
     delivery: AtomicU64,
     /// Milliseconds that the client's media clock is behind the server's.
@@ -48,6 +50,16 @@ impl Session {
         let mut ended = self.ended.subscribe();
         // The sender lives in this session, so waiting cannot fail while it is borrowed.
         let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Takes up whether the client keeps shapes of the pointer, before any other channel of it is linked.
+    pub(crate) fn set_keeps_shapes(&self, keeps: bool) {
+        self.keeps_shapes.store(keeps, Ordering::Relaxed);
+    }
+
+    /// Whether the client keeps shapes of the pointer.
+    pub(crate) fn keeps_shapes(&self) -> bool {
+        self.keeps_shapes.load(Ordering::Relaxed)
     }
 
     /// Takes up what the link was measured to deliver, in bits a second.
@@ -120,6 +132,7 @@ impl Sessions {
             id,
             dictionaries: Dictionaries::default(),
             pixmaps: Pixmaps::new(rand::random()),
+            keeps_shapes: AtomicBool::new(false),
             delivery: AtomicU64::new(0),
             latency: watch::Sender::new(LATENCY),
             ended: watch::Sender::new(false),
