@@ -1,7 +1,7 @@
 //! The display: canvas, cursor, monitors, and the viewers that follow them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -26,6 +26,7 @@ use crate::{
     encode::bitmap_of,
     item::Item,
     lossy::Way,
+    motion::{self, Split},
     picture::Picture,
     scene::{Budget, Scene},
     video::{Detector, Frame, Look, Stream, Surfaces, VideoMode},
@@ -79,6 +80,8 @@ pub struct Display {
     told: Mutex<Told>,
     changes: AtomicU64,
     dropped: AtomicU64,
+    moves: AtomicU64,
+    saved: AtomicU64,
 }
 
 impl std::fmt::Debug for Display {
@@ -175,6 +178,8 @@ impl Display {
             told: Mutex::default(),
             changes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
+            saved: AtomicU64::new(0),
         })
     }
 
@@ -306,6 +311,18 @@ impl Display {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Copies to the screen that became moves of what was there.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
+    }
+
+    /// Pixels that were to be copied to the screen, and were there already or came to be there by a move.
+    #[must_use]
+    pub fn pixels_saved(&self) -> u64 {
+        self.saved.load(Ordering::Relaxed)
+    }
+
     /// Bytes of pixels in the canvas.
     #[must_use]
     pub fn canvas_bytes(&self) -> u64 {
@@ -336,6 +353,10 @@ impl Display {
         let mut state = self.lock();
         state.expire(now);
         let look = state.look(&drawable, now);
+        let split = match look {
+            Look::Plain if !state.viewers.is_empty() => motion::split(&drawable, &state.canvas),
+            _ => None,
+        };
         let touched = match state.canvas.draw(&drawable) {
             Ok(drawn) => drawn.bbox,
             Err(error) => {
@@ -351,9 +372,16 @@ impl Display {
         let drawable: Arc<Drawable> = Arc::from(drawable);
         let mut wakers = Vec::with_capacity(state.viewers.len());
         match look {
-            Look::Plain => state.deliver(&drawable, touched, |_| true, &mut wakers),
+            Look::Plain => match split {
+                Some(split) => {
+                    self.moves.fetch_add(u64::from(split.moves), Ordering::Relaxed);
+                    self.saved.fetch_add(split.saved, Ordering::Relaxed);
+                    state.deliver_split(&split, &mut wakers);
+                }
+                None => state.deliver(&drawable, touched, |_, _| true, &mut wakers),
+            },
             Look::Frame(found) => {
-                state.deliver(&drawable, touched, |caps| !caps.streams, &mut wakers);
+                state.deliver(&drawable, touched, |_, caps| !caps.streams, &mut wakers);
                 let frame = Frame {
                     stream: found.stream,
                     drawable: Arc::new(found.drawable),
@@ -362,7 +390,7 @@ impl Display {
                 };
                 state.deliver_frame(&frame, &mut wakers);
                 if let Some(rest) = found.rest {
-                    state.deliver(&Arc::new(rest), touched, |caps| caps.streams, &mut wakers);
+                    state.deliver(&Arc::new(rest), touched, |_, caps| caps.streams, &mut wakers);
                 }
             }
         }
@@ -569,18 +597,33 @@ impl State {
         }
     }
 
+    /// Gives what a command that was drawn consists of to the viewers. Where more waits than the command itself takes, it is
+    /// given itself, and takes the place of what it covers.
+    fn deliver_split(&mut self, split: &Split, wakers: &mut Vec<Waker>) {
+        let mut behind = BTreeSet::new();
+        if let Some(whole) = &split.whole {
+            let takes = Item::Draw(Arc::clone(whole)).cost();
+            let waits = |(id, viewer): (&u64, &ViewerState)| (viewer.scene.waiting() > takes).then_some(*id);
+            behind = self.viewers.iter().filter_map(waits).collect();
+            self.deliver(whole, whole.bbox, |id, _| behind.contains(&id), wakers);
+        }
+        for part in &split.parts {
+            self.deliver(part, part.bbox, |id, _| !behind.contains(&id), wakers);
+        }
+    }
+
     /// Gives a command that was drawn to those viewers that it is for.
     fn deliver(
         &mut self,
         drawable: &Arc<Drawable>,
         touched: Rect,
-        is_for: impl Fn(ViewerCaps) -> bool,
+        is_for: impl Fn(u64, ViewerCaps) -> bool,
         wakers: &mut Vec<Waker>,
     ) {
         let Self { canvas, viewers, .. } = self;
         let format = canvas.format(drawable.surface);
-        let told = |caps| is_for(caps) && format.is_some_and(|format| takes_surface(format, caps));
-        for viewer in viewers.values_mut().filter(|viewer| told(viewer.caps)) {
+        let told = |id, caps| is_for(id, caps) && format.is_some_and(|format| takes_surface(format, caps));
+        for (_, viewer) in viewers.iter_mut().filter(|(id, viewer)| told(**id, viewer.caps)) {
             let way = if takes_command(drawable, canvas, viewer.caps) {
                 viewer.scene.lossy.way(drawable)
             } else {

@@ -16,6 +16,7 @@ mod cursor;
 mod encode;
 mod item;
 mod lossy;
+mod motion;
 mod picture;
 mod region;
 mod scene;

@@ -44,10 +44,9 @@ impl Palettes {
             return;
         }
         let place = self.kept.place(|hash| {
-            palette
-                .entries
-                .iter()
-                .for_each(|entry| hash.write(&entry.to_le_bytes()))
+            for entry in &palette.entries {
+                hash.write(&entry.to_le_bytes());
+            }
         });
         *reference = match place {
             Place::Kept(key) => PaletteRef::Cached(key),
