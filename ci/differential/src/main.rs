@@ -35,7 +35,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Listener, Server, ServerConfig};
+use caraway_server::{Listener, RateLimits, Server, ServerConfig};
 use clap::Parser;
 use serde::Deserialize;
 
@@ -255,6 +255,7 @@ fn main() -> Result<()> {
         ticket: None,
         displays: displays.clone(),
         images,
+        rates: RateLimits::default(),
         input: Arc::new(NoInput),
         observer: None,
     });

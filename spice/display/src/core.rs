@@ -24,9 +24,11 @@ use crate::{
     client::{takes_command, takes_surface},
     cursor::{CursorItem, CursorScene},
     encode::bitmap_of,
+    figures::ViewerFigures,
     item::Item,
     lossy::Way,
     motion::{self, Split},
+    pace::Pace,
     picture::Picture,
     scene::{Budget, Scene},
     video::{Detector, Frame, Look, Stream, Surfaces, VideoMode},
@@ -766,6 +768,13 @@ impl Viewer {
         }
     }
 
+    /// Says how much the viewer is given at a time from now on.
+    pub fn set_pace(&self, pace: Pace) {
+        if let Some(viewer) = self.display.lock().viewers.get_mut(&self.id) {
+            viewer.scene.pace = pace;
+        }
+    }
+
     /// Whether the viewer's screen may have lost something.
     #[must_use]
     pub fn has_lost(&self) -> bool {
@@ -807,11 +816,12 @@ impl Viewer {
         }
     }
 
-    /// Frames that another one took the place of before they were sent.
+    /// What waits for it, and what became of the rest.
     #[must_use]
-    pub fn frames_replaced(&self) -> u64 {
+    pub fn figures(&self) -> ViewerFigures {
         let state = self.display.lock();
-        state.viewers.get(&self.id).map_or(0, |viewer| viewer.scene.replaced())
+        let viewer = state.viewers.get(&self.id);
+        viewer.map(|viewer| viewer.scene.figures()).unwrap_or_default()
     }
 
     /// Bytes of commands that wait.

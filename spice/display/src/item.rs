@@ -47,7 +47,7 @@ pub enum Item {
 }
 
 /// What an item takes of a viewer's budget besides its pixels.
-const OVERHEAD: usize = 256;
+pub(crate) const OVERHEAD: usize = 256;
 
 impl Item {
     /// Bytes it holds while it waits.

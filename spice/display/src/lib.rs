@@ -12,11 +12,15 @@
 mod adapt;
 mod client;
 mod core;
+mod cull;
 mod cursor;
+mod damage;
 mod encode;
+mod figures;
 mod item;
 mod lossy;
 mod motion;
+mod pace;
 mod picture;
 mod region;
 mod scene;
@@ -30,7 +34,9 @@ pub use encode::{
     Codec, CursorEncoder, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings,
     MAX_GLZ_WINDOW, Membership, Outgoing, PixmapCache, Pixmaps, SharedDictionary, Verdict,
 };
+pub use figures::ViewerFigures;
 pub use item::Item;
+pub use pace::Pace;
 pub use picture::Picture;
 pub use video::{Frame, Stream, VideoMode};
 
@@ -38,5 +44,9 @@ pub use video::{Frame, Stream, VideoMode};
 mod audience_tests;
 #[cfg(test)]
 mod core_tests;
+#[cfg(test)]
+mod cull_tests;
+#[cfg(test)]
+mod pace_tests;
 #[cfg(test)]
 mod video_tests;

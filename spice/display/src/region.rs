@@ -31,10 +31,19 @@ impl Region {
     /// Takes out at most `max_pixels` pixels (at least one row), whole rows of one rectangle, topmost first.
     pub(crate) fn take(&mut self, max_pixels: u64) -> Option<Rect> {
         let (index, _) = self.rects.iter().enumerate().min_by_key(|(_, rect)| rect.top)?;
+        self.take_at(index, max_pixels)
+    }
+
+    /// As [`Self::take`], of the rectangle that was added first.
+    pub(crate) fn take_oldest(&mut self, max_pixels: u64) -> Option<Rect> {
+        self.take_at(0, max_pixels)
+    }
+
+    fn take_at(&mut self, index: usize, max_pixels: u64) -> Option<Rect> {
         let rect = self.rects.get_mut(index)?;
         let rows = (max_pixels / u64::from(rect.width().max(1))).max(1);
         if rows >= u64::from(rect.height()) {
-            return Some(self.rects.swap_remove(index));
+            return Some(self.rects.remove(index));
         }
         let split = rect
             .top
@@ -42,6 +51,11 @@ impl Region {
         let taken = Rect { bottom: split, ..*rect };
         rect.top = split;
         Some(taken)
+    }
+
+    /// Pixels of its rectangles, those where they overlap for each.
+    pub(crate) fn area(&self) -> u64 {
+        self.rects.iter().map(Rect::area).sum()
     }
 
     /// Forgets what is outside `area`.

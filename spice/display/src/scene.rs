@@ -10,17 +10,14 @@ use caraway_canvas::Canvas;
 use caraway_ports::geometry::{Point, Rect};
 
 use crate::{
-    item::Item,
+    cull::{self, Again},
+    damage::Damage,
+    figures::ViewerFigures,
+    item::{Item, OVERHEAD},
     lossy::Lossy,
-    region::Region,
+    pace::Pace,
     video::{Frame, Shown, Stream},
 };
-
-/// How far back an opaque command looks for ones it hides. Bounds the cost of a command.
-const CULL_DEPTH: usize = 64;
-
-/// Pixels read from the canvas for one damage item: small enough that what follows is never far behind.
-const DAMAGE_PIXELS: u64 = 64 * 1024;
 
 /// Damage items after which a viewer that lags is shown the screen even if more damage has come in between.
 const MARK_AFTER: u32 = 512;
@@ -38,8 +35,9 @@ pub(crate) struct Scene {
     queue: VecDeque<Item>,
     cost: usize,
     budget: Budget,
+    pub(crate) pace: Pace,
     /// Per surface, what must be read from the canvas. Empty while the viewer is sent commands.
-    damage: BTreeMap<u32, Region>,
+    damage: BTreeMap<u32, Damage>,
     lagging: bool,
     /// A MARK waits for damage to be sent; counts the items sent since.
     mark_after_damage: Option<u32>,
@@ -51,8 +49,7 @@ pub(crate) struct Scene {
     ready: VecDeque<Item>,
     /// A frame went out; damage is next.
     after_frame: bool,
-    /// Frames that another one took the place of before they were sent.
-    replaced: u64,
+    counts: ViewerFigures,
 }
 
 impl Scene {
@@ -62,6 +59,7 @@ impl Scene {
             queue: VecDeque::new(),
             cost: 0,
             budget,
+            pace: Pace::default(),
             damage: BTreeMap::new(),
             lagging: true,
             mark_after_damage: None,
@@ -70,7 +68,7 @@ impl Scene {
             sized,
             ready: VecDeque::new(),
             after_frame: false,
-            replaced: 0,
+            counts: ViewerFigures::default(),
         }
     }
 
@@ -95,23 +93,40 @@ impl Scene {
     /// Damages an area without a command (the first picture, or what was lost).
     pub(crate) fn add_damage(&mut self, surface: u32, area: Rect) {
         self.lagging = true;
-        self.damage.entry(surface).or_default().add(area);
+        self.damage.entry(surface).or_default().add(area, 0);
     }
 
     /// Adds a drawing step. `touched` is what it may have changed in the canvas.
     pub(crate) fn draw(&mut self, item: Item, touched: Rect) {
         let Some((surface, _)) = item.touched() else { return };
         if self.lagging {
-            self.damage.entry(surface).or_default().add(touched);
+            let small = self.pace.small();
+            self.damage.entry(surface).or_default().add(touched, small);
+            self.counts.replaced += 1;
             return;
+        }
+        if let Item::Draw(drawable) = &item {
+            match cull::again(&self.queue, drawable) {
+                Again::Draw => {}
+                Again::Nothing => {
+                    self.counts.hidden += 1;
+                    return;
+                }
+                Again::Undo(first) => {
+                    let undone = self.queue.remove(first);
+                    self.cost = self.cost.saturating_sub(undone.map_or(0, |item| item.cost()));
+                    self.counts.hidden += 2;
+                    return;
+                }
+            }
         }
         self.lossy.sent(&item);
         if item.is_opaque() {
-            self.cull(surface, &touched);
+            self.hide(surface, &touched);
         }
         self.cost += item.cost();
         self.queue.push_back(item);
-        if self.cost > self.budget.bytes || self.queue.len() > self.budget.items {
+        if self.is_full() {
             self.fall_behind();
         }
     }
@@ -121,7 +136,7 @@ impl Scene {
         let (surface, dest) = (frame.stream.surface, frame.dest());
         // The first picture goes out whole.
         if self.mark_after_damage.is_some() {
-            self.damage.entry(surface).or_default().add(dest);
+            self.damage.entry(surface).or_default().add(dest, 0);
             return;
         }
         let waiting = self.queue.iter().position(|item| match item {
@@ -130,7 +145,7 @@ impl Scene {
         });
         if let Some(old) = waiting.and_then(|at| self.queue.remove(at)) {
             self.cost = self.cost.saturating_sub(old.cost());
-            self.replaced += 1;
+            self.counts.frames_replaced += 1;
         }
         let item = Item::Frame(frame);
         self.lossy.sent(&item);
@@ -141,12 +156,12 @@ impl Scene {
                 }
                 self.damage.retain(|_, region| !region.is_empty());
             } else {
-                self.cull(surface, &dest);
+                self.hide(surface, &dest);
             }
         }
         self.cost += item.cost();
         self.queue.push_back(item);
-        if self.cost > self.budget.bytes || self.queue.len() > self.budget.items {
+        if self.is_full() {
             self.fall_behind();
         }
     }
@@ -215,10 +230,10 @@ impl Scene {
             }
             let area = canvas.area(surface).unwrap_or_default();
             region.clip(&area);
-            // The first picture goes out whole: programs that take one picture and leave (spicy-screenshot) take it
-            // at the first update they see, without waiting for MARK.
-            let first_picture = self.mark_after_damage.is_some();
-            let taken = region.take(if first_picture { u64::MAX } else { DAMAGE_PIXELS });
+            // The first picture goes out whole where the link allows it: programs that take one picture and leave
+            // (spicy-screenshot) take it at the first update they see, without waiting for MARK.
+            let whole = self.mark_after_damage.is_some() && self.pace.whole;
+            let taken = region.take(if whole { u64::MAX } else { self.pace.pixels });
             if region.is_empty() {
                 self.damage.remove(&surface);
             }
@@ -248,18 +263,13 @@ impl Scene {
         self.shown.streams()
     }
 
-    /// Frames that another one took the place of before they were sent.
-    pub(crate) fn replaced(&self) -> u64 {
-        self.replaced
-    }
-
     /// A stream is over. Its last frame is shown without loss.
     fn end(&mut self, stream: Arc<Stream>) {
         let damage = &mut self.damage;
         let mut freed = 0;
         self.queue.retain(|item| match item {
             Item::Frame(frame) if frame.stream.life == stream.life => {
-                damage.entry(frame.stream.surface).or_default().add(frame.dest());
+                damage.entry(frame.stream.surface).or_default().add(frame.dest(), 0);
                 freed += item.cost();
                 false
             }
@@ -277,34 +287,42 @@ impl Scene {
         self.cost
     }
 
+    /// What waits, and what became of the rest.
+    pub(crate) fn figures(&self) -> ViewerFigures {
+        ViewerFigures {
+            waiting: self.queue.len(),
+            waiting_bytes: self.cost,
+            waiting_pixels: self.damage.values().map(Damage::area).sum(),
+            ..self.counts
+        }
+    }
+
     /// Steps that wait, damage not among them.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// Drops queued commands that `touched` hides completely. Stops at one that carries hidden pixels elsewhere.
-    fn cull(&mut self, surface: u32, touched: &Rect) {
-        let mut index = self.queue.len();
-        let stop = index.saturating_sub(CULL_DEPTH);
-        while index > stop {
-            index -= 1;
-            let Some(queued) = self.queue.get(index) else { break };
-            if queued.moves_pixels_of(surface) {
-                break;
-            }
-            if let Some((on, area)) = queued.touched()
-                && on == surface
-                && touched.contains(&area)
-            {
-                self.cost = self.cost.saturating_sub(queued.cost());
-                self.queue.remove(index);
-            }
-        }
+    /// Takes out what an opaque command hides.
+    fn hide(&mut self, surface: u32, area: &Rect) {
+        let hidden = cull::hide(&mut self.queue, surface, area);
+        self.cost = self.cost.saturating_sub(hidden.bytes);
+        self.counts.hidden += hidden.commands;
+    }
+
+    /// Whether more waits than memory or the link allow.
+    fn is_full(&self) -> bool {
+        let commands = self.queue.len();
+        let pixels = self.cost.saturating_sub(commands.saturating_mul(OVERHEAD));
+        self.cost > self.budget.bytes
+            || commands > self.budget.items.min(self.pace.commands)
+            || pixels > self.pace.images
     }
 
     /// Turns all queued drawing into damage: from now on the viewer is sent what the canvas shows.
     fn fall_behind(&mut self) {
         self.lagging = true;
+        self.counts.fell_behind += 1;
+        let before = self.queue.len();
         let mut mark = false;
         // Of each stream the last frame stays: they are what replaces itself.
         let frames = |item: &Item| matches!(item, Item::Frame(_)).then(|| item.cost());
@@ -313,13 +331,13 @@ impl Scene {
         if !keeps_frames {
             self.cost = 0;
         }
-        let damage = &mut self.damage;
+        let (damage, small) = (&mut self.damage, self.pace.small());
         self.queue.retain(|item| {
             if keeps_frames && matches!(item, Item::Frame(_)) {
                 return true;
             }
             if let Some((surface, area)) = item.touched() {
-                damage.entry(surface).or_default().add(area);
+                damage.entry(surface).or_default().add(area, small);
                 return false;
             }
             if *item == Item::Mark {
@@ -328,6 +346,7 @@ impl Scene {
             }
             true
         });
+        self.counts.replaced += (before - self.queue.len()) as u64;
         if mark {
             self.mark_after_damage = Some(0);
         }

@@ -11,7 +11,7 @@ mod shown;
 
 pub(crate) use self::{
     detect::{Detector, Look, Surfaces},
-    frame::bitmap_source,
+    frame::{bitmap_source, part_of},
     shown::Shown,
 };
 

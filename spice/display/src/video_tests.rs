@@ -18,7 +18,7 @@ use caraway_ports::{
 use proptest::prelude::*;
 
 use crate::{
-    Display, Item, VideoMode, Viewer, ViewerCaps,
+    Display, VideoMode, Viewer, ViewerCaps,
     core_tests::{CAPS, Client, assert_same, bitmap, copy, draw, drawable, fill, silent, surface},
 };
 
@@ -274,11 +274,11 @@ fn a_slow_viewer_has_fewer_frames_the_last_one_and_the_rest_of_the_screen() {
     let (viewer, mut client) = stage.watch(VIDEO);
     stage.play(place(), 20);
     client.drain(&viewer);
-    let before = viewer.frames_replaced();
+    let before = viewer.figures().frames_replaced;
     stage.play(place(), 30);
     client.told.clear();
     client.drain(&viewer);
-    assert_eq!((client.told.len(), viewer.frames_replaced() - before), (1, 29));
+    assert_eq!((client.told.len(), viewer.figures().frames_replaced - before), (1, 29));
     // So much elsewhere that it is moved to damage.
     for step in 0..5000 {
         draw(
@@ -477,5 +477,5 @@ fn a_reset_ends_streams_with_their_surface() {
     assert_eq!(client.told, ["destroy 0"]);
     client.show(usize::MAX);
     assert_same(&stage.display, &client, &[0]);
-    assert!(matches!(viewer.next(), None::<Item>));
+    assert!(viewer.next().is_none());
 }

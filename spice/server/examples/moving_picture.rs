@@ -18,7 +18,7 @@ use caraway_ports::{
     geometry::{Point, Rect},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Listener, Server, ServerConfig};
+use caraway_server::{Listener, RateLimits, Server, ServerConfig};
 
 const SIZE: (u32, u32) = (640, 480);
 const SQUARE: u32 = 48;
@@ -132,6 +132,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ticket: None,
         displays: vec![Arc::clone(&display)],
         images: ImageSettings::default(),
+        rates: RateLimits::default(),
         input: Arc::clone(&square) as Arc<dyn InputSink>,
         observer: None,
     });

@@ -7,20 +7,26 @@
 
 mod channel;
 mod clock;
+mod delivery;
 mod error;
+mod figures;
+mod flow;
 mod key;
 mod link;
 pub mod listener;
 mod observer;
+mod rate;
 mod server;
 mod session;
+mod socket;
 mod transport;
 
 use clock::MediaClock;
 pub use error::ServeError;
+pub use figures::{ChannelFigures, ClientFigures};
 pub use listener::Listener;
 pub use observer::{Channel, Observer, Peer};
-pub use server::{Server, ServerConfig};
+pub use server::{RateLimits, Server, ServerConfig};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::{Peer, Server};
+use crate::{Peer, Server, socket};
 
 /// A socket clients connect to.
 #[derive(Debug)]
@@ -70,12 +70,12 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                // Small messages (cursor, inputs) must not wait for an acknowledgement of the one before.
-                stream.set_nodelay(true)?;
+                socket::set_up_tcp(&stream)?;
                 server.spawn(stream, local.clone(), Peer::Tcp(address));
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
+                socket::set_up_unix(&stream)?;
                 server.spawn(stream, local.clone(), Peer::Unix(String::new()));
             }
         }

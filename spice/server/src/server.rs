@@ -16,12 +16,13 @@ use tokio::{
 use tracing::{Instrument, debug, info_span};
 
 use crate::{
-    Channel, MediaClock, Observer, Peer, ServeError,
+    Channel, ClientFigures, MediaClock, Observer, Peer, ServeError,
     channel::{self, Io},
+    flow::Flow,
     key::KeyHandle,
     link::{self, Linked},
     session::{MainSession, OpenChannel, Sessions},
-    transport::{Flow, Receiver, Sender},
+    transport::{Receiver, Sender},
 };
 
 /// A client has this long for the link stage.
@@ -42,10 +43,22 @@ pub struct ServerConfig {
     pub displays: Vec<Arc<Display>>,
     /// What images are compressed with.
     pub images: ImageSettings,
+    /// What is sent to one client and to all, at most.
+    pub rates: RateLimits,
     /// Keyboard and mouse.
     pub input: Arc<dyn InputSink>,
     /// Who is told about connections.
     pub observer: Option<Arc<dyn Observer>>,
+}
+
+/// Bits a second that are sent at most, by default as many as the links take. The picture waits; cursor, inputs and what
+/// keeps the session alive do not, and are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// To one client.
+    pub client: Option<u64>,
+    /// To all clients.
+    pub total: Option<u64>,
 }
 
 impl std::fmt::Debug for ServerConfig {
@@ -78,10 +91,11 @@ impl Server {
     /// A server without listeners. Its ticket key is made in the background.
     #[must_use]
     pub fn new(config: ServerConfig) -> Arc<Self> {
+        let RateLimits { client, total } = config.rates;
         Arc::new(Self {
             config,
             keys: KeyHandle::spawn(),
-            sessions: Arc::default(),
+            sessions: Arc::new(Sessions::new(client, total)),
             half_open: Arc::new(Semaphore::new(MAX_HALF_OPEN)),
             images_sent: Arc::default(),
             clock: MediaClock::start(),
@@ -98,6 +112,12 @@ impl Server {
     #[must_use]
     pub fn images_sent(&self) -> &ImageCounts {
         &self.images_sent
+    }
+
+    /// What is counted of the clients that are connected.
+    #[must_use]
+    pub fn figures(&self) -> Vec<ClientFigures> {
+        self.sessions.figures()
     }
 
     /// The channels a client is told of, main not among them.
@@ -170,7 +190,7 @@ impl Server {
             |channel: ChannelId| channel.kind == ChannelType::Main && channel.id == 0 || known.contains(&channel);
         let linked = tokio::time::timeout(LINK_DEADLINE, async {
             let linked = link::link(&mut stream, &self.keys, self.config.ticket.as_deref(), exists).await?;
-            let place = self.place(&mut stream, &linked).await?;
+            let place = self.place(&mut stream, &linked, client).await?;
             link::send_result(&mut stream, LinkCode::Ok).await?;
             Ok::<_, ServeError>((linked, place))
         })
@@ -188,7 +208,7 @@ impl Server {
         };
         let id = linked.message.channel;
         let channel = channel.insert(Channel {
-            connection_id: place.session_id(),
+            connection_id: place.open.session.id,
             kind: id.kind.into(),
             id: id.id,
         });
@@ -199,12 +219,23 @@ impl Server {
     }
 
     /// The session a connection belongs to.
-    async fn place<S: AsyncWrite + Unpin>(&self, stream: &mut S, linked: &Linked) -> Result<Place, ServeError> {
+    async fn place<S: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        linked: &Linked,
+        client: &Peer,
+    ) -> Result<Place, ServeError> {
         let message = &linked.message;
         let refused = if message.channel.kind == ChannelType::Main {
             // A main channel with a session id is the target side of a migration, and none is under way.
-            match (message.connection_id, self.sessions.create()) {
-                (0, Some(session)) => return Ok(Place::Main(session)),
+            match (message.connection_id, self.sessions.create(client)) {
+                (0, Some(main)) => {
+                    if let Some(open) = main.session.open(message.channel) {
+                        let _main = Some(main);
+                        return Ok(Place { open, _main });
+                    }
+                    LinkCode::Error
+                }
                 (0, None) => LinkCode::ChannelNotAvailable,
                 _ => LinkCode::BadConnectionId,
             }
@@ -212,7 +243,7 @@ impl Server {
             match self.sessions.find(message.connection_id) {
                 None => LinkCode::BadConnectionId,
                 Some(session) => match session.open(message.channel) {
-                    Some(open) => return Ok(Place::Other(open)),
+                    Some(open) => return Ok(Place { open, _main: None }),
                     None => LinkCode::ChannelNotAvailable,
                 },
             }
@@ -227,63 +258,58 @@ impl Server {
     {
         let Linked { message, header, rest } = linked;
         let (read, write) = tokio::io::split(stream);
+        let (session, counters) = (&place.open.session, Arc::clone(&place.open.counters));
         let flow = Arc::new(Flow::default());
+        let stalls = Arc::clone(&flow).stalls();
+        let allowance = session.allowance(message.channel.kind == ChannelType::Display);
         let io = Io {
             receiver: Receiver::new(
                 read,
                 rest,
                 FrameDecoder::new(header, Limits::FromClient(message.channel.kind)),
+                Arc::clone(&counters),
             ),
-            sender: Sender::new(write, FrameEncoder::new(header), Arc::clone(&flow)),
+            sender: Sender::new(write, FrameEncoder::new(header), Arc::clone(&flow), allowance, counters),
             flow,
             id: message.channel,
             caps: message.channel_caps,
         };
-        match place {
-            Place::Main(session) => channel::main::run(self, io, &session.session).await,
-            Place::Other(open) => {
-                let index = usize::from(message.channel.id);
-                let channel = async {
-                    match (message.channel.kind, self.config.displays.get(index)) {
-                        (ChannelType::Display, Some(display)) => {
-                            let images = channel::display::Images {
-                                settings: self.config.images,
-                                is_local,
-                                sent: Arc::clone(&self.images_sent),
-                                session: &open.session,
-                                clock: self.clock,
-                            };
-                            channel::display::run(io, display, images).await
-                        }
-                        (ChannelType::Cursor, Some(display)) => {
-                            channel::cursor::run(io, display, open.session.keeps_shapes()).await
-                        }
-                        (ChannelType::Inputs, _) => channel::inputs::run(io, &self.config.input).await,
-                        _ => Err(ServeError::Refused(LinkCode::ChannelNotAvailable)),
-                    }
-                };
-                tokio::select! {
-                    result = channel => result,
-                    () = open.session.ended() => Ok(()),
+        let channel = async {
+            let index = usize::from(message.channel.id);
+            match (message.channel.kind, self.config.displays.get(index)) {
+                (ChannelType::Main, _) => channel::main::run(self, io, session).await,
+                (ChannelType::Display, Some(display)) => {
+                    let images = channel::display::Images {
+                        settings: self.config.images,
+                        is_local,
+                        sent: ImageCounts::part_of(&self.images_sent),
+                        session,
+                        clock: self.clock,
+                    };
+                    channel::display::run(io, display, images).await
                 }
+                (ChannelType::Cursor, Some(display)) => channel::cursor::run(io, display, session.keeps_shapes()).await,
+                (ChannelType::Inputs, _) => channel::inputs::run(io, &self.config.input).await,
+                _ => Err(ServeError::Refused(LinkCode::ChannelNotAvailable)),
             }
+        };
+        tokio::select! {
+            result = channel => result,
+            stalled = stalls => {
+                // A client that does not do its part on one channel is gone from all of them.
+                session.end();
+                Err(stalled)
+            }
+            () = session.ended() => Ok(()),
         }
     }
 }
 
-/// Where a connection belongs.
-enum Place {
-    Main(MainSession),
-    Other(OpenChannel),
-}
-
-impl Place {
-    fn session_id(&self) -> u32 {
-        match self {
-            Self::Main(main) => main.session.id,
-            Self::Other(open) => open.session.id,
-        }
-    }
+/// Where a connection belongs, as long as it lives.
+struct Place {
+    open: OpenChannel,
+    /// The session ends with its main channel.
+    _main: Option<MainSession>,
 }
 
 /// An error and its causes on one line.

@@ -1,7 +1,7 @@
 //! Sessions: what the channels of one client share.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,7 +11,9 @@ use std::{
 
 use caraway_display::{Dictionaries, Pixmaps};
 use caraway_protocol::channel::ChannelId;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{ClientFigures, Peer, figures::Counters, rate::Cap, transport::Allowance};
 
 /// Clients at once.
 const MAX_SESSIONS: usize = 16;
@@ -36,12 +38,19 @@ pub(crate) struct Session {
     pub(crate) pixmaps: Pixmaps,
     /// It keeps shapes of the pointer.
     keeps_shapes: AtomicBool,
-    /// What the link delivers in bits a second; 0 = not known.
-    delivery: AtomicU64,
+    /// What the link delivers, in bits a second.
+    delivery: watch::Sender<Option<u64>>,
     /// Milliseconds that the client's media clock is behind the server's.
     latency: watch::Sender<u32>,
+    /// The shortest round trip in nanoseconds; 0 = not known.
+    round_trip: AtomicU64,
     ended: watch::Sender<bool>,
-    open: Mutex<BTreeSet<(u8, u8)>>,
+    /// The channels that are open, by type and id.
+    open: Mutex<BTreeMap<(u8, u8), Arc<Counters>>>,
+    cap: Arc<Cap>,
+    total: Arc<Cap>,
+    peer: Peer,
+    began: Instant,
 }
 
 impl Session {
@@ -62,14 +71,58 @@ impl Session {
         self.keeps_shapes.load(Ordering::Relaxed)
     }
 
+    /// Ends the session.
+    pub(crate) fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
     /// Takes up what the link was measured to deliver, in bits a second.
     pub(crate) fn set_delivery(&self, bits_per_second: u64) {
-        self.delivery.store(bits_per_second, Ordering::Relaxed);
+        self.delivery.send_replace(Some(bits_per_second));
     }
 
     /// What the link delivers, in bits a second, if that was measured.
     pub(crate) fn delivery(&self) -> Option<u64> {
-        Some(self.delivery.load(Ordering::Relaxed)).filter(|delivery| *delivery > 0)
+        *self.delivery.borrow()
+    }
+
+    /// Waits until it was measured what the link delivers.
+    pub(crate) async fn measured(&self) {
+        // As above.
+        let _ = self.delivery.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Takes up the shortest round trip.
+    pub(crate) fn set_round_trip(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.round_trip.store(nanos, Ordering::Relaxed);
+    }
+
+    /// The shortest round trip, if there was one.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        let nanos = self.round_trip.load(Ordering::Relaxed);
+        (nanos > 0).then(|| Duration::from_nanos(nanos))
+    }
+
+    /// What a channel may write; whether it waits when there is too little.
+    pub(crate) fn allowance(&self, waits: bool) -> Allowance {
+        Allowance {
+            client: Arc::clone(&self.cap),
+            total: Arc::clone(&self.total),
+            waits,
+        }
+    }
+
+    fn figures(&self) -> ClientFigures {
+        let open = lock(&self.open);
+        ClientFigures {
+            connection_id: self.id,
+            peer: self.peer.clone(),
+            connected: self.began.elapsed(),
+            round_trip: self.round_trip(),
+            delivery: self.delivery(),
+            channels: open.iter().map(|(key, counters)| counters.figures(*key)).collect(),
+        }
     }
 
     /// How long frames may be on their way and are still shown in time, milliseconds.
@@ -90,9 +143,16 @@ impl Session {
     /// Marks a channel as open; `None` when it is open already.
     pub(crate) fn open(self: &Arc<Self>, channel: ChannelId) -> Option<OpenChannel> {
         let key = (u8::from(channel.kind), channel.id);
-        lock(&self.open).insert(key).then(|| OpenChannel {
+        let mut open = lock(&self.open);
+        if open.contains_key(&key) {
+            return None;
+        }
+        let counters = Arc::<Counters>::default();
+        open.insert(key, Arc::clone(&counters));
+        Some(OpenChannel {
             session: Arc::clone(self),
             key,
+            counters,
         })
     }
 }
@@ -101,6 +161,7 @@ impl Session {
 #[derive(Debug)]
 pub(crate) struct OpenChannel {
     pub(crate) session: Arc<Session>,
+    pub(crate) counters: Arc<Counters>,
     key: (u8, u8),
 }
 
@@ -111,13 +172,27 @@ impl Drop for OpenChannel {
 }
 
 /// All sessions of a server.
-#[derive(Debug, Default)]
-pub(crate) struct Sessions(Mutex<BTreeMap<u32, Weak<Session>>>);
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    all: Mutex<BTreeMap<u32, Weak<Session>>>,
+    /// Bits a second for each client.
+    client_rate: Option<u64>,
+    total: Arc<Cap>,
+}
 
 impl Sessions {
+    /// None yet. The rates are in bits a second, of each client and of all.
+    pub(crate) fn new(client_rate: Option<u64>, total_rate: Option<u64>) -> Self {
+        Self {
+            all: Mutex::default(),
+            client_rate,
+            total: Arc::new(Cap::new(total_rate)),
+        }
+    }
+
     /// A new session; `None` when there are too many.
-    pub(crate) fn create(self: &Arc<Self>) -> Option<MainSession> {
-        let mut sessions = lock(&self.0);
+    pub(crate) fn create(self: &Arc<Self>, peer: &Peer) -> Option<MainSession> {
+        let mut sessions = lock(&self.all);
         if sessions.len() >= MAX_SESSIONS {
             return None;
         }
@@ -133,10 +208,15 @@ impl Sessions {
             dictionaries: Dictionaries::default(),
             pixmaps: Pixmaps::new(rand::random()),
             keeps_shapes: AtomicBool::new(false),
-            delivery: AtomicU64::new(0),
+            delivery: watch::Sender::default(),
             latency: watch::Sender::new(LATENCY),
+            round_trip: AtomicU64::new(0),
             ended: watch::Sender::new(false),
             open: Mutex::default(),
+            cap: Arc::new(Cap::new(self.client_rate)),
+            total: Arc::clone(&self.total),
+            peer: peer.clone(),
+            began: Instant::now(),
         });
         sessions.insert(id, Arc::downgrade(&session));
         Some(MainSession {
@@ -147,12 +227,18 @@ impl Sessions {
 
     /// The session with this id.
     pub(crate) fn find(&self, id: u32) -> Option<Arc<Session>> {
-        lock(&self.0).get(&id)?.upgrade()
+        lock(&self.all).get(&id)?.upgrade()
+    }
+
+    /// What is counted of all clients.
+    pub(crate) fn figures(&self) -> Vec<ClientFigures> {
+        let sessions: Vec<_> = lock(&self.all).values().filter_map(Weak::upgrade).collect();
+        sessions.iter().map(|session| session.figures()).collect()
     }
 
     /// Number of clients.
     pub(crate) fn count(&self) -> usize {
-        lock(&self.0).len()
+        lock(&self.all).len()
     }
 }
 
@@ -165,8 +251,8 @@ pub(crate) struct MainSession {
 
 impl Drop for MainSession {
     fn drop(&mut self) {
-        lock(&self.sessions.0).remove(&self.session.id);
-        self.session.ended.send_replace(true);
+        lock(&self.sessions.all).remove(&self.session.id);
+        self.session.end();
     }
 }
 

@@ -38,7 +38,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Peer, Server, ServerConfig};
+use crate::{Peer, RateLimits, Server, ServerConfig};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -115,6 +115,7 @@ fn fixture_of(ticket: Option<&str>, displays: &[Arc<Display>]) -> Fixture {
         ticket: ticket.map(ToOwned::to_owned),
         displays: displays.to_vec(),
         images: ImageSettings::default(),
+        rates: RateLimits::default(),
         input: keyboard.clone(),
         observer: None,
     });

@@ -1,70 +1,37 @@
 //! Messages over a byte stream, both directions apart.
 
-use std::{
-    io::IoSlice,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, io::IoSlice, sync::Arc};
 
 use bytes::BytesMut;
 use caraway_protocol::{
     Message, Progress,
-    ack::AckWindow,
     header::{Frame, FrameDecoder, FrameEncoder},
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    sync::Notify,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::ServeError;
+use crate::{ServeError, figures::Counters, flow::Flow, rate::Cap};
 
 /// Bytes asked of the socket at once.
 const READ_CHUNK: usize = 4096;
-
-/// The acknowledgement window, shared by the two directions of a channel.
-#[derive(Debug, Default)]
-pub(crate) struct Flow {
-    ack: Mutex<AckWindow>,
-    changed: Notify,
-}
-
-impl Flow {
-    pub(crate) fn ack(&self) -> MutexGuard<'_, AckWindow> {
-        self.ack.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn on_ack(&self) {
-        self.ack().on_ack();
-        self.changed.notify_one();
-    }
-
-    pub(crate) fn on_ack_sync(&self, generation: u32) {
-        self.ack().on_ack_sync(generation);
-        self.changed.notify_one();
-    }
-
-    async fn ready(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.ack().can_send() {
-                return;
-            }
-            changed.await;
-        }
-    }
-}
 
 /// The client's messages.
 pub(crate) struct Receiver<R> {
     read: R,
     buffer: BytesMut,
     decoder: FrameDecoder,
+    counters: Arc<Counters>,
 }
 
 impl<R: AsyncRead + Unpin> Receiver<R> {
     /// `buffer` is what was read behind the link stage.
-    pub(crate) fn new(read: R, buffer: BytesMut, decoder: FrameDecoder) -> Self {
-        Self { read, buffer, decoder }
+    pub(crate) fn new(read: R, buffer: BytesMut, decoder: FrameDecoder, counters: Arc<Counters>) -> Self {
+        counters.on_read(buffer.len());
+        Self {
+            read,
+            buffer,
+            decoder,
+            counters,
+        }
     }
 
     /// The next message; `None` at the end. Dropping the future loses nothing.
@@ -74,7 +41,9 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
                 return Ok(Some(frame));
             }
             self.buffer.reserve(READ_CHUNK);
-            if self.read.read_buf(&mut self.buffer).await? == 0 {
+            let bytes = self.read.read_buf(&mut self.buffer).await?;
+            self.counters.on_read(bytes);
+            if bytes == 0 {
                 return if self.buffer.is_empty() {
                     Ok(None)
                 } else {
@@ -85,21 +54,86 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
     }
 }
 
+/// What a channel may write.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowance {
+    /// Of the client.
+    pub(crate) client: Arc<Cap>,
+    /// Of all clients.
+    pub(crate) total: Arc<Cap>,
+    /// The channel waits when there is too little; others go first, and have what they take counted.
+    pub(crate) waits: bool,
+}
+
+impl Allowance {
+    /// Bits a second, if there is a limit.
+    pub(crate) fn bits_per_second(&self) -> Option<u64> {
+        let caps = [self.client.bits_per_second(), self.total.bits_per_second()];
+        caps.into_iter().flatten().min()
+    }
+
+    fn piece(&self) -> usize {
+        if self.waits {
+            self.client.piece().min(self.total.piece())
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// Waits until what was sent is paid for.
+    async fn pass(&self) {
+        if self.waits {
+            self.client.pass().await;
+            self.total.pass().await;
+        }
+    }
+
+    async fn take(&self, bytes: usize) {
+        if self.waits {
+            self.client.take(bytes).await;
+            self.total.take(bytes).await;
+        } else {
+            self.client.spend(bytes);
+            self.total.spend(bytes);
+        }
+    }
+}
+
 /// Messages to the client.
 pub(crate) struct Sender<W> {
     write: W,
     encoder: FrameEncoder,
     flow: Arc<Flow>,
+    pub(crate) allowance: Allowance,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl<W: AsyncWrite + Unpin> Sender<W> {
-    pub(crate) fn new(write: W, encoder: FrameEncoder, flow: Arc<Flow>) -> Self {
-        Self { write, encoder, flow }
+    pub(crate) fn new(
+        write: W,
+        encoder: FrameEncoder,
+        flow: Arc<Flow>,
+        allowance: Allowance,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            write,
+            encoder,
+            flow,
+            allowance,
+            counters,
+        }
     }
 
     /// The serial of the next message.
     pub(crate) const fn next_serial(&self) -> u64 {
         self.encoder.last_serial().wrapping_add(1)
+    }
+
+    /// Waits until a message may be written: what it says can be chosen so late.
+    pub(crate) async fn ready(&mut self) {
+        self.flow.ready().await;
+        self.allowance.pass().await;
     }
 
     /// Writes a message when the window allows it.
@@ -112,17 +146,43 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     pub(crate) async fn send_now<M: Message + Sync>(&mut self, message: &M) -> Result<(), ServeError> {
         let encoded = self.encoder.encode(message)?;
         self.flow.ack().on_sent();
-        let mut slices: Vec<IoSlice<'_>> = encoded.segments().map(IoSlice::new).collect();
-        let mut rest = slices.as_mut_slice();
-        IoSlice::advance_slices(&mut rest, 0);
-        while !rest.is_empty() {
-            let written = self.write.write_vectored(rest).await?;
-            if written == 0 {
-                return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
+        self.counters.on_message();
+        let mut segments: VecDeque<&[u8]> = encoded.segments().collect();
+        let piece = self.allowance.piece();
+        while let (bytes @ 1.., mut part) = take_first(&mut segments, piece) {
+            self.allowance.take(bytes).await;
+            let _waits = self.flow.waits_for_bytes();
+            let mut part = part.as_mut_slice();
+            while !part.is_empty() {
+                let written = self.write.write_vectored(part).await?;
+                if written == 0 {
+                    return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
+                }
+                self.counters.on_written(written);
+                self.flow.on_progress();
+                IoSlice::advance_slices(&mut part, written);
             }
-            IoSlice::advance_slices(&mut rest, written);
         }
+        let _waits = self.flow.waits_for_bytes();
         self.write.flush().await?;
         Ok(())
     }
+}
+
+/// Takes out the first bytes, at most so many, and says how many there were.
+fn take_first<'a>(segments: &mut VecDeque<&'a [u8]>, bytes: usize) -> (usize, Vec<IoSlice<'a>>) {
+    let (mut taken, mut part) = (0, Vec::with_capacity(segments.len()));
+    while taken < bytes
+        && let Some(segment) = segments.pop_front()
+    {
+        let (head, tail) = segment.split_at_checked(bytes - taken).unwrap_or((segment, &[]));
+        if !tail.is_empty() {
+            segments.push_front(tail);
+        }
+        if !head.is_empty() {
+            taken += head.len();
+            part.push(IoSlice::new(head));
+        }
+    }
+    (taken, part)
 }

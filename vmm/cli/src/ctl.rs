@@ -1,6 +1,7 @@
 //! `caraway ctl`: the human face of a VM's control socket.
 
 pub(crate) mod args;
+mod clients;
 mod input;
 mod quit;
 mod record;
@@ -45,6 +46,7 @@ pub(crate) fn ctl(args: &CtlArgs) -> anyhow::Result<u8> {
     match prepared {
         Prepared::Command(command, arguments) => drop(vm.execute(command, &arguments)?),
         Prepared::Status { json } => status(&mut vm, json)?,
+        Prepared::Clients { json } => clients::clients(&mut vm, json)?,
         Prepared::Quit => quit::quit(vm)?,
         Prepared::Snapshot(directory) => snapshot::snapshot(&mut vm, &directory)?,
         Prepared::Screenshot(args) => screen::screenshot(&mut vm, args)?,
@@ -68,6 +70,9 @@ enum Prepared<'a> {
     Status {
         json: bool,
     },
+    Clients {
+        json: bool,
+    },
     Quit,
     /// An absolute path: the VM has another directory of its own.
     Snapshot(String),
@@ -89,6 +94,7 @@ impl<'a> Prepared<'a> {
         let simple = |name| Self::Command(name, json!({}));
         Ok(match command {
             CtlCommand::Status { json } => Self::Status { json: *json },
+            CtlCommand::Clients { json } => Self::Clients { json: *json },
             CtlCommand::Pause => simple("stop"),
             CtlCommand::Resume => simple("cont"),
             CtlCommand::Reset => simple("system_reset"),

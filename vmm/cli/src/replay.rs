@@ -22,7 +22,7 @@ use caraway_ports::{
     display::{DisplayCommand, DisplaySink as _},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Channel, Observer, Peer, Server, ServerConfig};
+use caraway_server::{Channel, Observer, Peer, RateLimits, Server, ServerConfig};
 use caraway_trace::{Player, TraceError, TraceReader};
 use tokio::runtime::Runtime;
 
@@ -164,6 +164,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         ticket: None,
         displays: vec![Arc::clone(display)],
         images: media::images(args.compression, args.jpeg, args.zlib),
+        rates: RateLimits::default(),
         input: Arc::new(Nobody),
         observer: Some(shown.clone()),
     });

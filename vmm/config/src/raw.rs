@@ -145,6 +145,13 @@ pub(crate) struct RawSpice {
     /// other in one place and are smooth), "all" (all that follow each other in one place), "off". Default: "filter".
     #[schemars(with = "Option<String>")]
     pub(crate) video: Option<Spanned<String>>,
+    /// What is sent to each client in a second at most, for example "10 Mbit/s"; at least "64 kbit/s". Default: what its
+    /// link takes.
+    #[schemars(with = "Option<String>")]
+    pub(crate) client_rate: Option<Spanned<String>>,
+    /// What is sent to all clients together in a second at most. Default: what their links take.
+    #[schemars(with = "Option<String>")]
+    pub(crate) total_rate: Option<Spanned<String>>,
 }
 
 /// Where a password comes from; exactly one of the two.

@@ -16,7 +16,7 @@ use crate::{
         Boot, Compression, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket,
         Use, Video, VmSpec,
     },
-    units::{format_size, parse_duration, parse_resolution, parse_size},
+    units::{format_size, parse_duration, parse_rate, parse_resolution, parse_size},
 };
 
 const MIN_MEMORY: u64 = 16 << 20;
@@ -25,6 +25,9 @@ const MAX_MEMORY: u64 = 31 << 30;
 const MAX_CPUS: i64 = 64;
 const MAX_STOP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const MAX_DISKS: usize = 24;
+/// Bits a second: with less, a picture cannot be followed.
+const MIN_RATE: u64 = 64_000;
+
 struct Context<'a> {
     file: &'a Path,
     /// What the file holds; `None` when something else was read and its lines are not the file's.
@@ -356,7 +359,19 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
         jpeg: named(context, "spice.jpeg", raw.jpeg.as_ref(), Use::NAMES)?.unwrap_or(Use::Never),
         zlib: named(context, "spice.zlib", raw.zlib.as_ref(), Use::NAMES)?.unwrap_or(Use::Auto),
         video: named(context, "spice.video", raw.video.as_ref(), Video::NAMES)?.unwrap_or(Video::Filter),
+        client_rate: rate(context, "spice.client_rate", raw.client_rate.as_ref())?,
+        total_rate: rate(context, "spice.total_rate", raw.total_rate.as_ref())?,
     })
+}
+
+/// Bits a second.
+fn rate(context: &Context<'_>, key: &str, value: Option<&Spanned<String>>) -> Result<Option<u64>, ConfigError> {
+    let Some(value) = value else { return Ok(None) };
+    match parse_rate(value.get_ref()) {
+        Ok(rate) if rate >= MIN_RATE => Ok(Some(rate)),
+        Ok(_) => Err(context.error(value, format!("{key}: {:?} is less than 64 kbit/s", value.get_ref()))),
+        Err(message) => Err(context.error(value, format!("{key}: {message}"))),
+    }
 }
 
 /// What a name stands for.

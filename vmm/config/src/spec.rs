@@ -4,7 +4,10 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use crate::{ConfigError, units::format_size};
+use crate::{
+    ConfigError,
+    units::{format_rate, format_size},
+};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -209,6 +212,12 @@ pub struct Spice {
     pub zlib: Use,
     /// What goes as video.
     pub video: Video,
+    /// Bits a second to each client at most.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_rate")]
+    pub client_rate: Option<u64>,
+    /// Bits a second to all clients together at most.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_rate")]
+    pub total_rate: Option<u64>,
 }
 
 impl Use {
@@ -332,6 +341,8 @@ impl VmSpec {
                 jpeg: Use::Never,
                 zlib: Use::Auto,
                 video: Video::Filter,
+                client_rate: None,
+                total_rate: None,
             },
             serial: Serial { log: None },
             control: Control { socket: None },
@@ -365,6 +376,13 @@ impl Default for DisplayAdvanced {
 
 fn serialize_size<S: serde::Serializer>(size: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_size(*size))
+}
+
+fn serialize_rate<S: serde::Serializer>(rate: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match rate {
+        Some(bits) => serializer.serialize_str(&format_rate(*bits)),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn serialize_duration<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

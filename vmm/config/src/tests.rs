@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
 
-use crate::{Compression, Listen, OnReboot, Use, load, parse, schema};
+use crate::{Compression, Listen, OnReboot, Use, Video, load, parse, schema};
 
 struct Folder(tempfile::TempDir);
 
@@ -152,6 +152,27 @@ fn images_are_compressed_as_the_names_say_and_other_names_are_refused() {
     ] {
         assert!(folder.message(&text(wrong)).starts_with("DIR/vm.toml:4: "), "{wrong}");
     }
+}
+
+#[test]
+fn rates_have_units_and_a_least() {
+    let folder = Folder::new();
+    let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\n{keys}\n");
+    let spice = |keys: &str| load(&folder.config(&text(keys)), &[]).unwrap().spice;
+    assert_eq!((spice("").client_rate, spice("").total_rate), (None, None));
+    let set = spice("client_rate = \"10 Mbit/s\"\ntotal_rate = \"1 Gbit/s\"");
+    assert_eq!(
+        (set.client_rate, set.total_rate),
+        (Some(10_000_000), Some(1_000_000_000))
+    );
+    assert_eq!(
+        folder.message(&text("client_rate = \"63 kbit/s\"")),
+        "DIR/vm.toml:4: spice.client_rate: \"63 kbit/s\" is less than 64 kbit/s"
+    );
+    assert_eq!(
+        folder.message(&text("total_rate = \"10\"")),
+        "DIR/vm.toml:4: spice.total_rate: \"10\" needs a unit: kbit/s, Mbit/s or Gbit/s"
+    );
 }
 
 #[test]

@@ -43,6 +43,33 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Bits a second from text such as `"10 Mbit/s"`. Units are powers of 1000, as they are for links.
+pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let value: u64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is not a rate such as \"10 Mbit/s\""))?;
+    let factor = RATES.iter().find(|(_, name)| *name == unit).map(|(factor, _)| *factor);
+    let factor = factor.ok_or_else(|| format!("{text:?} needs a unit: kbit/s, Mbit/s or Gbit/s"))?;
+    value
+        .checked_mul(factor)
+        .ok_or_else(|| format!("{text:?} is more than 64 bits can count"))
+}
+
+/// Bits a second in the largest unit that is exact.
+pub(crate) fn format_rate(bits: u64) -> String {
+    let unit = RATES
+        .iter()
+        .find(|(factor, _)| bits >= *factor && bits.is_multiple_of(*factor));
+    unit.map_or_else(
+        || format!("{bits} bit/s"),
+        |(factor, name)| format!("{} {name}", bits / factor),
+    )
+}
+
+/// Units of rates, the largest first.
+const RATES: [(u64, &str); 3] = [(1_000_000_000, "Gbit/s"), (1_000_000, "Mbit/s"), (1000, "kbit/s")];
+
 /// Width and height from text such as `"2560x1600"`.
 pub(crate) fn parse_resolution(text: &str) -> Result<(u32, u32), String> {
     let parse = || {
@@ -94,6 +121,30 @@ mod tests {
         assert!(parse_duration("30").is_err());
         assert_eq!(parse_resolution("2560x1600"), Ok((2560, 1600)));
         assert!(parse_resolution("2560").is_err());
+    }
+
+    #[test]
+    fn rates_are_powers_of_1000_and_parse_back() {
+        assert_eq!(parse_rate("10 Mbit/s"), Ok(10_000_000));
+        assert_eq!(parse_rate("64kbit/s"), Ok(64_000));
+        for wrong in [
+            "10",
+            "10 MB/s",
+            "10 mbit/s",
+            "-1 Mbit/s",
+            "1.5 Mbit/s",
+            "99999999999999 Gbit/s",
+            "",
+        ] {
+            assert!(parse_rate(wrong).is_err(), "{wrong}");
+        }
+        for rate in [1000, 64_000, 1_000_000, 1_500_000, 20_000_000_000] {
+            assert_eq!(parse_rate(&format_rate(rate)), Ok(rate));
+        }
+        assert_eq!(
+            (format_rate(1_500_000), format_rate(7)),
+            ("1500 kbit/s".to_owned(), "7 bit/s".to_owned())
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the server drives: one virtual machine, seen from its control socket.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use caraway_ports::input::InputSink;
 use serde::Serialize;
@@ -103,6 +103,46 @@ pub struct SpiceInfo {
     pub mouse_mode: &'static str,
     /// The channels that are up.
     pub channels: Vec<ChannelInfo>,
+}
+
+/// A client of the SPICE server and what is counted of it (`x-caraway-clients`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClientCounts {
+    /// Its end of the main channel.
+    #[serde(flatten)]
+    pub client: Address,
+    /// The session.
+    pub connection_id: u32,
+    /// Milliseconds since it connected.
+    pub connected_ms: u64,
+    /// The shortest round trip in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_trip_us: Option<u64>,
+    /// Bits a second that its link delivers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<u64>,
+    /// Its channels.
+    pub channels: Vec<ChannelCounts>,
+}
+
+/// What is counted of a channel since it was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ChannelCounts {
+    /// SPICE channel type number.
+    pub channel_type: u8,
+    /// SPICE channel id.
+    pub channel_id: u8,
+    /// Bytes written.
+    pub bytes_sent: u64,
+    /// Messages written.
+    pub messages_sent: u64,
+    /// Bytes read.
+    pub bytes_received: u64,
+    /// What only channels of this type have.
+    #[serde(flatten)]
+    pub details: BTreeMap<&'static str, u64>,
 }
 
 /// What is measured of a machine (`x-caraway-figures`).
@@ -231,6 +271,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The SPICE server.
     fn spice(&self) -> SpiceInfo;
+
+    /// Who is connected to it, and what is counted of them.
+    fn clients(&self) -> Vec<ClientCounts>;
 
     /// What is measured.
     fn figures(&self) -> Figures;

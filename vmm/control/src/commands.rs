@@ -33,6 +33,7 @@ pub(crate) const NAMES: &[&str] = &[
     "stop",
     "system_powerdown",
     "system_reset",
+    "x-caraway-clients",
     "x-caraway-figures",
     "x-caraway-query-record-qxl",
     "x-caraway-record-qxl",
@@ -170,6 +171,10 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
             Ok(json!({"running": status == RunState::Running, "singlestep": false, "status": status}))
         }
         "query-spice" => none(arguments).map(|()| json!(backend.spice())),
+        "x-caraway-clients" => {
+            none(arguments)?;
+            off_loop(backend, |backend| Ok(json!(backend.clients()))).await
+        }
         "x-caraway-figures" => {
             none(arguments)?;
             off_loop(backend, |backend| Ok(json!(backend.figures()))).await

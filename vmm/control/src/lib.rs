@@ -16,6 +16,8 @@ mod screen;
 pub mod server;
 mod wire;
 
-pub use backend::{Backend, ChannelInfo, Event, Figures, Recording, RunState, Snapshot, SpiceInfo};
+pub use backend::{
+    Backend, ChannelCounts, ChannelInfo, ClientCounts, Event, Figures, Recording, RunState, Snapshot, SpiceInfo,
+};
 pub use error::{ErrorClass, QmpError};
 pub use screen::{Screen, Screenshot, encode_png, encode_ppm};

@@ -1,6 +1,7 @@
 //! The server on a real socket, driving a machine that only records what it is told.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Write},
     os::unix::net::UnixStream,
     path::Path,
@@ -11,7 +12,10 @@ use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds, Scancode};
 use serde_json::json;
 
 use super::*;
-use crate::{Event, Figures, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo, client::Client};
+use crate::{
+    ChannelCounts, ClientCounts, Event, Figures, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo,
+    backend::Address, client::Client,
+};
 
 #[derive(Default)]
 struct Keyboard(Mutex<Vec<InputEvent>>);
@@ -144,6 +148,28 @@ impl Backend for Machine {
             mouse_mode: "server",
             channels: Vec::new(),
         }
+    }
+
+    fn clients(&self) -> Vec<ClientCounts> {
+        vec![ClientCounts {
+            client: Address {
+                host: "192.0.2.1".to_owned(),
+                port: "4711".to_owned(),
+                family: "ipv4",
+            },
+            connection_id: 7,
+            connected_ms: 1500,
+            round_trip_us: Some(250),
+            delivery: None,
+            channels: vec![ChannelCounts {
+                channel_type: 2,
+                channel_id: 0,
+                bytes_sent: 1000,
+                messages_sent: 10,
+                bytes_received: 60,
+                details: BTreeMap::from([("waiting-items", 3)]),
+            }],
+        }]
     }
 
     fn figures(&self) -> Figures {
@@ -380,4 +406,21 @@ fn a_request_without_end_closes_its_own_connection_only() {
     // The connection ends, with or without a reset for what was not read.
     while matches!(stream.read_line(&mut rest), Ok(n) if n > 0) {}
     assert_eq!(other.execute("query-name", &json!({})).unwrap()["name"], "test");
+}
+
+#[test]
+fn clients_are_told_with_all_that_is_counted_of_them() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    let reply = client.execute("x-caraway-clients", &json!({})).unwrap();
+    assert_eq!(
+        reply,
+        json!([{
+            "host": "192.0.2.1", "port": "4711", "family": "ipv4", "connection-id": 7, "connected-ms": 1500,
+            "round-trip-us": 250, "channels": [{
+                "channel-type": 2, "channel-id": 0, "bytes-sent": 1000, "messages-sent": 10, "bytes-received": 60,
+                "waiting-items": 3,
+            }],
+        }])
+    );
 }

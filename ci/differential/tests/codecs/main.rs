@@ -5,7 +5,14 @@
 
 mod client;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use caraway_canvas::Limits;
 use caraway_differential::{
@@ -37,6 +44,8 @@ const MODES: [Mode; 7] = [
 /// A display and a client of it.
 struct Pair {
     display: Arc<Display>,
+    /// Milliseconds.
+    clock: Arc<AtomicU64>,
     viewer: Viewer,
     encoder: Encoder,
     client: Client,
@@ -45,7 +54,10 @@ struct Pair {
 
 impl Pair {
     fn new(settings: ImageSettings, dictionaries: &Dictionaries, window: SharedWindow) -> Self {
-        let display = Display::new(Limits::default());
+        let clock = Arc::new(AtomicU64::new(0));
+        let hand = Arc::clone(&clock);
+        let now = move || Duration::from_millis(hand.load(Ordering::Relaxed));
+        let display = Display::with_clock(Limits::default(), Arc::new(now));
         let caps = ViewerCaps {
             composite: true,
             a8_surface: true,
@@ -66,6 +78,7 @@ impl Pair {
         viewer.set_lossy(encoder.may_lose());
         Self {
             display,
+            clock,
             viewer,
             encoder,
             client: Client::new(window),
@@ -247,8 +260,12 @@ fn jpeg_loses_nothing_but_of_photographs_and_what_rests_is_made_good() {
             }
         }
         pair.send_all();
-        pair.viewer.refine();
-        pair.send_all();
+        // Nothing is drawn for two seconds.
+        for _ in 0..4 {
+            pair.clock.fetch_add(500, Ordering::Relaxed);
+            pair.viewer.tick();
+            pair.send_all();
+        }
         assert_eq!(differences(&pair.screen()).count(), 0, "seed {seed}");
         assert!(!pair.viewer.has_lost());
         let count = |name| pair.client.images.get(name).copied().unwrap_or(0);

@@ -1,6 +1,9 @@
 //! How many images went out in which form.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// The form in which the pixels of an image are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,19 +71,34 @@ impl Codec {
 /// Images sent since the start, by codec; streams of the guest's own, masks, surfaces and cursors are not among them.
 /// Encoders that share one count together.
 #[derive(Debug, Default)]
-pub struct ImageCounts([AtomicU64; Codec::ALL.len()]);
+pub struct ImageCounts {
+    counts: [AtomicU64; Codec::ALL.len()],
+    whole: Option<Arc<Self>>,
+}
 
 impl ImageCounts {
+    /// Counts of which each is a part of those of `whole`, too.
+    #[must_use]
+    pub fn part_of(whole: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self {
+            counts: Default::default(),
+            whole: Some(Arc::clone(whole)),
+        })
+    }
+
     pub(super) fn add(&self, codec: Codec) {
-        if let Some(count) = self.0.get(codec as usize) {
+        if let Some(count) = self.counts.get(codec as usize) {
             count.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(whole) = &self.whole {
+            whole.add(codec);
         }
     }
 
     /// How many were sent in this form.
     #[must_use]
     pub fn get(&self, codec: Codec) -> u64 {
-        self.0
+        self.counts
             .get(codec as usize)
             .map_or(0, |count| count.load(Ordering::Relaxed))
     }

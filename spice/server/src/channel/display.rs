@@ -13,6 +13,7 @@ use caraway_ports::display::CLIENT_CAPABILITY_BYTES;
 use caraway_protocol::{
     Message,
     caps::{Caps, DisplayCap},
+    common::ServerCommon,
     display::{ClientMessage, ImageCompression, Init, ServerMessage, StreamReport},
 };
 use tokio::{
@@ -21,11 +22,16 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{Common, Io, common, start_acks};
+use super::{
+    Common, Io, common,
+    details::details,
+    feed::{Feed, MEASURE_DEADLINE},
+    start_acks,
+};
 use crate::{MediaClock, ServeError, session::Session};
 
 /// A client has this long to say INIT.
-const INIT_DEADLINE: Duration = Duration::from_secs(30);
+const INIT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Reports on streams that wait to be read; a client that sends more has them dropped.
 const REPORTS: usize = 64;
@@ -74,6 +80,7 @@ where
         id,
         caps,
     } = io;
+    let feed = Arc::new(Feed::new());
     let (init, has_init) = oneshot::channel::<Init>();
     let (wish, mut wished) = watch::channel(images.settings.mode);
     let (tell, mut told) = mpsc::channel(REPORTS);
@@ -97,6 +104,11 @@ where
         let changed = Arc::new(Notify::new());
         let waker = Arc::clone(&changed);
         let viewer = display.attach(viewer_caps(&caps), Arc::new(move || waker.notify_one()));
+        let viewer = Arc::new(viewer);
+        let sent = Arc::clone(&images.sent);
+        sender
+            .counters
+            .set_details(details(Arc::downgrade(&viewer), Arc::clone(&feed), sent));
         sender.send(&ServerMessage::InvalAllPalettes).await?;
         // Held until the channel ends: what was encoded and not sent by then is missing in the client's dictionary.
         let membership = images.join(&init);
@@ -104,10 +116,37 @@ where
         let cache = pixmaps.join(init.pixmap_cache_id, init.pixmap_cache_size, id.id);
         let mut encoder = images.encoder(&caps, membership.as_ref(), cache);
         viewer.set_lossy(encoder.may_lose());
-        let mut delivery = None;
+        if !images.is_local {
+            // The first picture is best sent in one piece, but not on a slow link.
+            let _ = tokio::time::timeout(MEASURE_DEADLINE, images.session.measured()).await;
+        }
+        let cap = sender.allowance.bits_per_second();
+        let mut given = None;
+        let mut began: Option<Instant> = None;
         loop {
             let due = viewer.tick();
+            // What is sent is chosen as late as can be: until then it may be replaced.
+            feed.ready(&flow).await;
+            sender.ready().await;
+            if let Some(began) = began.take() {
+                // Until here the link was busy with it.
+                encoder.wrote(began.elapsed());
+            }
+            feed.exchange(images.session);
+            let delivery = feed.rate(cap);
+            let now = (delivery, feed.pace(cap));
+            if wished.has_changed().unwrap_or(false) || given != Some(now) {
+                given = Some(now);
+                encoder.set_mode(*wished.borrow_and_update());
+                encoder.set_delivery(delivery);
+                viewer.set_lossy(encoder.may_lose());
+                viewer.set_pace(now.1);
+            }
+            while let Ok(report) = told.try_recv() {
+                heed(&report, &mut encoder, &viewer, images.session);
+            }
             let Some(item) = viewer.next() else {
+                feed.on_idle();
                 match due {
                     // What is due is done when it has come round again.
                     Some(due) => drop(tokio::time::timeout(due, changed.notified()).await),
@@ -115,36 +154,31 @@ where
                 }
                 continue;
             };
-            if wished.has_changed().unwrap_or(false) || images.session.delivery() != delivery {
-                delivery = images.session.delivery();
-                encoder.set_mode(*wished.borrow_and_update());
-                encoder.set_delivery(delivery);
-                viewer.set_lossy(encoder.may_lose());
-            }
-            while let Ok(report) = told.try_recv() {
-                heed(&report, &mut encoder, &viewer, images.session);
-            }
+            let (pixel_bytes, before) = (item.pixel_bytes(), sender.counters.bytes_sent());
             // Nothing else is sent here until the item's messages are.
             encoder.set_serial(sender.next_serial());
             encoder.set_media_time(images.clock.now());
             let (back, messages) = encode(encoder, item).await?;
             encoder = back;
-            let began = Instant::now();
+            began = Some(Instant::now());
             for message in &messages {
                 sender.send(message).await?;
             }
-            encoder.wrote(began.elapsed());
+            feed.on_sent(sender.counters.bytes_sent() - before, pixel_bytes);
+            if let Some(ping) = feed.probe() {
+                sender.send(&ServerMessage::Common(ServerCommon::Ping(ping))).await?;
+            }
         }
     };
     let reader = async {
         let mut init = Some(init);
         while let Some(frame) = receiver.next().await? {
             match frame.message::<ClientMessage>()? {
-                ClientMessage::Common(message) => {
-                    if let Common::Leaving = common(&flow, id, &message)? {
-                        return Ok(());
-                    }
-                }
+                ClientMessage::Common(message) => match common(&flow, id, &message)? {
+                    Common::Done => {}
+                    Common::Pong(pong) => feed.on_pong(pong, &flow),
+                    Common::Leaving => return Ok(()),
+                },
                 ClientMessage::Init(message) => match init.take() {
                     Some(init) => {
                         if init.send(message).is_err() {

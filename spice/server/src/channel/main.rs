@@ -31,6 +31,9 @@ const RATE_PING_BYTES: u32 = 256_000;
 /// Replies that wait to be written; reading stops when they are not.
 const REPLIES: usize = 16;
 
+/// Bits a second of a link on which the bytes of that ping take no time.
+const NO_LIMIT: u64 = 10_000_000_000;
+
 /// Pings after the first ones, to know that the client is there: the reference's figure.
 const PING_EVERY: Duration = Duration::from_secs(15);
 
@@ -83,17 +86,23 @@ impl Pulse {
         self.lock().pings.ping(self.started.elapsed(), padding)
     }
 
-    /// Takes up an answer; what the link delivers, in bits a second, when it says so.
-    fn pong(&self, pong: Pong) -> Option<u64> {
+    /// Takes up an answer, and tells the session what it says.
+    fn pong(&self, pong: Pong, session: &Session) {
         let mut state = self.lock();
-        let trip = state.pings.on_pong(pong, self.started.elapsed())?;
+        let Some(trip) = state.pings.on_pong(pong, self.started.elapsed()) else {
+            return;
+        };
         debug!(round_trip = ?trip.time, padding = trip.padding, "ping");
         if trip.padding == 0 {
-            state.latency = Some(state.latency.map_or(trip.time, |latency| latency.min(trip.time)));
-            return None;
+            let latency = state.latency.map_or(trip.time, |latency| latency.min(trip.time));
+            state.latency = Some(latency);
+            session.set_round_trip(latency);
+            return;
         }
         state.tested = true;
-        bit_rate(trip.padding, trip.time, state.latency?)
+        if let Some(latency) = state.latency {
+            session.set_delivery(bit_rate(trip.padding, trip.time, latency).unwrap_or(NO_LIMIT));
+        }
     }
 
     fn writing(&self, now: bool) {
@@ -188,11 +197,7 @@ where
                 ClientMessage::Common(message) => {
                     match common(&flow, id, &message)? {
                         Common::Done => {}
-                        Common::Pong(pong) => {
-                            if let Some(delivery) = pulse.pong(pong) {
-                                session.set_delivery(delivery);
-                            }
-                        }
+                        Common::Pong(pong) => pulse.pong(pong, session),
                         Common::Leaving => return Ok(()),
                     }
                     continue;

@@ -1,7 +1,9 @@
 //! The channels.
 
 pub(crate) mod cursor;
+mod details;
 pub(crate) mod display;
+mod feed;
 pub(crate) mod inputs;
 pub(crate) mod main;
 
@@ -17,7 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 
 use crate::{
     ServeError,
-    transport::{Flow, Receiver, Sender},
+    flow::Flow,
+    transport::{Receiver, Sender},
 };
 
 /// Messages a client may have on their way. The reference server's figure for a fast connection.

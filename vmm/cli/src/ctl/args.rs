@@ -21,6 +21,12 @@ pub(crate) enum CtlCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print who is connected to the screen, and what was sent to them
+    Clients {
+        /// As JSON, with all that is counted
+        #[arg(long)]
+        json: bool,
+    },
     /// Stop the guest's processors
     Pause,
     /// Let the guest go on

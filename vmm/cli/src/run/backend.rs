@@ -7,7 +7,7 @@ use std::{
 };
 
 use caraway_control::{
-    Backend, Event, Figures, QmpError, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo,
+    Backend, ClientCounts, Event, Figures, QmpError, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo,
 };
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
@@ -179,6 +179,10 @@ impl Backend for VmBackend {
 
     fn spice(&self) -> SpiceInfo {
         self.clients.info()
+    }
+
+    fn clients(&self) -> Vec<ClientCounts> {
+        self.clients.counts()
     }
 
     fn figures(&self) -> Figures {

@@ -2,11 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
 };
 
-use caraway_control::{ChannelInfo, Event, SpiceInfo, backend::Address};
-use caraway_server::{Channel, Observer, Peer};
+use caraway_control::{ChannelCounts, ChannelInfo, ClientCounts, Event, SpiceInfo, backend::Address};
+use caraway_server::{Channel, ClientFigures, Observer, Peer, Server};
 
 use super::{backend::Events, sockets::SpiceSocket};
 
@@ -18,6 +19,8 @@ pub(super) struct Clients {
     auth: &'static str,
     /// By session, type and id: there is one of each at a time.
     channels: Mutex<BTreeMap<(u32, u8, u8), ChannelInfo>>,
+    /// Who counts; the server holds this observer itself.
+    server: OnceLock<Weak<Server>>,
 }
 
 impl Clients {
@@ -31,7 +34,21 @@ impl Clients {
             }),
             auth: if ticket { "spice" } else { "none" },
             channels: Mutex::default(),
+            server: OnceLock::new(),
         })
+    }
+
+    /// Says which server is observed.
+    pub(super) fn follow(&self, server: &Arc<Server>) {
+        // There is one.
+        let _ = self.server.set(Arc::downgrade(server));
+    }
+
+    /// What is counted of the clients, for `x-caraway-clients`.
+    pub(super) fn counts(&self) -> Vec<ClientCounts> {
+        let server = self.server.get().and_then(Weak::upgrade);
+        let figures = server.map(|server| server.figures()).unwrap_or_default();
+        figures.into_iter().map(counts).collect()
     }
 
     /// The server, for `query-spice`.
@@ -86,6 +103,26 @@ impl Observer for Clients {
             server: address(server),
             client: address(client),
         });
+    }
+}
+
+fn counts(client: ClientFigures) -> ClientCounts {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let channels = client.channels.into_iter().map(|channel| ChannelCounts {
+        channel_type: channel.kind,
+        channel_id: channel.id,
+        bytes_sent: channel.bytes_sent,
+        messages_sent: channel.messages_sent,
+        bytes_received: channel.bytes_received,
+        details: channel.details,
+    });
+    ClientCounts {
+        client: address(&client.peer),
+        connection_id: client.connection_id,
+        connected_ms: micros(client.connected) / 1000,
+        round_trip_us: client.round_trip.map(micros),
+        delivery: client.delivery,
+        channels: channels.collect(),
     }
 }
 

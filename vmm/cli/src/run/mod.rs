@@ -23,7 +23,7 @@ use anyhow::Context as _;
 use caraway_config::{ConfigError, VmSpec};
 use caraway_control::server as control;
 use caraway_machine::{Ending, Machine, Signals};
-use caraway_server::{Listener, Server, ServerConfig};
+use caraway_server::{Listener, Observer, RateLimits, Server, ServerConfig};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use self::{
@@ -137,9 +137,14 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             ticket: spec.spice.ticket.as_ref().map(|ticket| ticket.0.clone()),
             displays: screens.iter().map(|screen| Arc::clone(&screen.display)).collect(),
             images: media::images(spec.spice.compression, spec.spice.jpeg, spec.spice.zlib),
+            rates: RateLimits {
+                client: spec.spice.client_rate,
+                total: spec.spice.total_rate,
+            },
             input,
-            observer: Some(clients),
+            observer: Some(Arc::clone(&clients) as Arc<dyn Observer>),
         });
+        clients.follow(&server);
         serve_spice(&runtime, socket, server)?;
     }
     let (closing, closed) = oneshot::channel();

@@ -148,6 +148,20 @@ fn the_status_is_a_word_or_json() {
 }
 
 #[test]
+fn clients_are_a_line_each_and_one_for_each_channel_or_json() {
+    let world = World::new();
+    let _vm = FakeVm::start(&world, "web", agreeable);
+    assert_eq!(
+        world.caraway(&["ctl", "web", "clients"]).done(),
+        "192.0.2.1:4711, connected 61 s, round trip 0.2 ms, delivers 12345 kbit/s\n  \
+         main 0: 90 bytes in 5 messages\n  \
+         display 0: 1000 bytes in 10 messages, 3 commands and 640 pixels wait\n"
+    );
+    let all: Value = serde_json::from_str(&world.caraway(&["ctl", "web", "clients", "--json"]).done()).unwrap();
+    assert_eq!(all[0]["channels"][1]["waiting-pixels"], 640);
+}
+
+#[test]
 fn a_screenshot_goes_to_a_file_or_standard_output_or_is_only_a_checksum() {
     let world = World::new();
     let vm = FakeVm::start(&world, "web", agreeable);

@@ -99,6 +99,15 @@ pub(crate) fn agreeable(command: &str, arguments: &Value) -> Option<Value> {
         "query-status" => json!({"running": false, "singlestep": false, "status": "paused"}),
         "query-name" => json!({"name": "web"}),
         "query-spice" => json!({"enabled": true, "channels": []}),
+        "x-caraway-clients" => json!([{
+            "host": "192.0.2.1", "port": "4711", "family": "ipv4", "connection-id": 7, "connected-ms": 61500,
+            "round-trip-us": 250, "delivery": 12_345_678,
+            "channels": [
+                {"channel-type": 1, "channel-id": 0, "bytes-sent": 90, "messages-sent": 5, "bytes-received": 60},
+                {"channel-type": 2, "channel-id": 0, "bytes-sent": 1000, "messages-sent": 10, "bytes-received": 60,
+                 "waiting-items": 3, "waiting-pixels": 640},
+            ],
+        }]),
         "x-caraway-shot" if arguments["hash_only"] == true => json!({"width": 2, "height": 1, "hash": hash}),
         "x-caraway-shot" => json!({"width": 2, "height": 1, "hash": hash, "png": "UE5H"}),
         "x-caraway-record-qxl-stop" => {
