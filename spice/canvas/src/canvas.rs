@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use caraway_ports::{
     display::{Pixels, SurfaceSpec},
-    drawing::Drawable,
+    drawing::{Drawable, SurfaceFormat},
     geometry::Rect,
 };
 
@@ -44,6 +44,30 @@ impl Default for Limits {
 pub struct Drawn {
     /// Every pixel that may have changed is in here; empty when nothing was drawn.
     pub bbox: Rect,
+}
+
+/// The pixels of a surface as they are stored.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a>(&'a Surface);
+
+impl<'a> View<'a> {
+    /// The format of a pixel.
+    #[must_use]
+    pub const fn format(&self) -> SurfaceFormat {
+        self.0.format
+    }
+
+    /// The whole area.
+    #[must_use]
+    pub fn area(&self) -> Rect {
+        self.0.area()
+    }
+
+    /// The bytes of a row, without padding; none outside the surface.
+    #[must_use]
+    pub fn row(&self, y: u32) -> &'a [u8] {
+        self.0.row(y)
+    }
 }
 
 /// The surfaces of one display device and their pixels.
@@ -131,7 +155,7 @@ impl Canvas {
 
     /// Format of a surface; `None` when there is none with this number.
     #[must_use]
-    pub fn format(&self, id: u32) -> Option<caraway_ports::drawing::SurfaceFormat> {
+    pub fn format(&self, id: u32) -> Option<SurfaceFormat> {
         self.surfaces.get(&id).map(|surface| surface.format)
     }
 
@@ -182,6 +206,12 @@ impl Canvas {
             stride,
             data: Bytes::from(data),
         })
+    }
+
+    /// The pixels of a surface, to look at where they are; `None` when there is none with this number.
+    #[must_use]
+    pub fn view(&self, id: u32) -> Option<View<'_>> {
+        self.surfaces.get(&id).map(View)
     }
 
     /// Checksum of a surface: 64-bit FNV-1a over width and height (32 bits each, little endian), then blue, green and

@@ -30,6 +30,6 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use canvas::{Canvas, Drawn, Limits};
+pub use canvas::{Canvas, Drawn, Limits, View};
 pub use error::{CreateError, DrawError};
 pub use parts::{clip_parts, stroke_lines};

@@ -1,5 +1,7 @@
 //! The display: canvas, cursor, monitors, and the viewers that follow them.
 
+mod deliver;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -21,12 +23,12 @@ use caraway_ports::{
 use tracing::debug;
 
 use crate::{
-    client::{takes_command, takes_surface},
+    client::takes_surface,
     cursor::{CursorItem, CursorScene},
     encode::bitmap_of,
     figures::ViewerFigures,
     item::Item,
-    lossy::Way,
+    motion,
     pace::Pace,
     picture::Picture,
     scene::{Budget, Scene},
@@ -81,6 +83,8 @@ pub struct Display {
     told: Mutex<Told>,
     changes: AtomicU64,
     dropped: AtomicU64,
+    moves: AtomicU64,
+    saved: AtomicU64,
 }
 
 impl std::fmt::Debug for Display {
@@ -177,6 +181,8 @@ impl Display {
             told: Mutex::default(),
             changes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
+            saved: AtomicU64::new(0),
         })
     }
 
@@ -308,6 +314,18 @@ impl Display {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Copies to the screen that became moves of what was there.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
+    }
+
+    /// Pixels that were to be copied to the screen, and were there already or came to be there by a move.
+    #[must_use]
+    pub fn pixels_saved(&self) -> u64 {
+        self.saved.load(Ordering::Relaxed)
+    }
+
     /// Bytes of pixels in the canvas.
     #[must_use]
     pub fn canvas_bytes(&self) -> u64 {
@@ -338,6 +356,10 @@ impl Display {
         let mut state = self.lock();
         state.expire(now);
         let look = state.look(&drawable, now);
+        let split = match look {
+            Look::Plain if !state.viewers.is_empty() => motion::split(&drawable, &state.canvas),
+            _ => None,
+        };
         let touched = match state.canvas.draw(&drawable) {
             Ok(drawn) => drawn.bbox,
             Err(error) => {
@@ -353,9 +375,16 @@ impl Display {
         let drawable: Arc<Drawable> = Arc::from(drawable);
         let mut wakers = Vec::with_capacity(state.viewers.len());
         match look {
-            Look::Plain => state.deliver(&drawable, touched, |_| true, &mut wakers),
+            Look::Plain => match split {
+                Some(split) => {
+                    self.moves.fetch_add(u64::from(split.moves), Ordering::Relaxed);
+                    self.saved.fetch_add(split.saved, Ordering::Relaxed);
+                    state.deliver_split(&split, &mut wakers);
+                }
+                None => state.deliver(&drawable, touched, |_, _| true, &mut wakers),
+            },
             Look::Frame(found) => {
-                state.deliver(&drawable, touched, |caps| !caps.streams, &mut wakers);
+                state.deliver(&drawable, touched, |_, caps| !caps.streams, &mut wakers);
                 let frame = Frame {
                     stream: found.stream,
                     drawable: Arc::new(found.drawable),
@@ -364,7 +393,7 @@ impl Display {
                 };
                 state.deliver_frame(&frame, &mut wakers);
                 if let Some(rest) = found.rest {
-                    state.deliver(&Arc::new(rest), touched, |caps| caps.streams, &mut wakers);
+                    state.deliver(&Arc::new(rest), touched, |_, caps| caps.streams, &mut wakers);
                 }
             }
         }
@@ -533,76 +562,6 @@ impl State {
         };
         if self.canvas.create(&spec).is_ok() {
             self.announce(&spec);
-        }
-    }
-
-    /// Ends streams that had no frame for long.
-    fn expire(&mut self, now: Duration) -> bool {
-        let over = self.video.expire(now);
-        let any = !over.is_empty();
-        self.end_streams(over);
-        any
-    }
-
-    fn end_streams(&mut self, over: Vec<Arc<Stream>>) {
-        for stream in over {
-            for viewer in self.viewers.values_mut() {
-                viewer.scene.control(Item::DestroyStream(Arc::clone(&stream)));
-            }
-        }
-    }
-
-    /// Looks for video, if anybody can be shown some.
-    fn look(&mut self, drawable: &Drawable, now: Duration) -> Look {
-        if self.viewers.values().any(|viewer| viewer.caps.streams) {
-            self.video.look(drawable, now, &self.canvas)
-        } else {
-            Look::Plain
-        }
-    }
-
-    /// Gives the frame of a stream to the viewers that can be shown it.
-    fn deliver_frame(&mut self, frame: &Frame, wakers: &mut Vec<Waker>) {
-        let format = self.canvas.format(frame.stream.surface);
-        let told = |caps: ViewerCaps| caps.streams && format.is_some_and(|format| takes_surface(format, caps));
-        for viewer in self.viewers.values_mut().filter(|viewer| told(viewer.caps)) {
-            viewer.scene.frame(frame.clone());
-            wakers.push(Arc::clone(&viewer.waker));
-        }
-    }
-
-    /// Gives a command that was drawn to those viewers that it is for.
-    fn deliver(
-        &mut self,
-        drawable: &Arc<Drawable>,
-        touched: Rect,
-        is_for: impl Fn(ViewerCaps) -> bool,
-        wakers: &mut Vec<Waker>,
-    ) {
-        let Self { canvas, viewers, .. } = self;
-        let format = canvas.format(drawable.surface);
-        let told = |caps| is_for(caps) && format.is_some_and(|format| takes_surface(format, caps));
-        for viewer in viewers.values_mut().filter(|viewer| told(viewer.caps)) {
-            let way = if takes_command(drawable, canvas, viewer.caps) {
-                viewer.scene.lossy.way(drawable)
-            } else {
-                Way::Picture
-            };
-            let item = match way {
-                Way::Exact => Item::Draw(Arc::clone(drawable)),
-                Way::Photo => Item::Photo(Arc::clone(drawable)),
-                // The result, taken now: later commands may depend on it.
-                Way::Picture => match canvas.read(drawable.surface, touched) {
-                    Some(pixels) => Item::Pixels {
-                        surface: drawable.surface,
-                        at: Point::new(touched.left, touched.top),
-                        pixels,
-                    },
-                    None => continue,
-                },
-            };
-            viewer.scene.draw(item, touched);
-            wakers.push(Arc::clone(&viewer.waker));
         }
     }
 

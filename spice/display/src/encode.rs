@@ -6,7 +6,9 @@ mod counts;
 mod cursor;
 mod dictionary;
 mod images;
+mod kept;
 mod measure;
+mod palettes;
 mod pixmaps;
 mod rate;
 mod video;
@@ -36,7 +38,7 @@ use self::{
 pub use self::{
     codecs::{EncoderConfig, ImageSettings},
     counts::{Codec, ImageCounts},
-    cursor::encode_cursor,
+    cursor::CursorEncoder,
     dictionary::{Dictionaries, MAX_GLZ_WINDOW, Membership, SharedDictionary},
     pixmaps::{PixmapCache, Pixmaps},
     rate::Verdict,
@@ -223,7 +225,7 @@ impl Encoder {
         Ok(vec![message])
     }
 
-    /// Adds a message that draws, and before it what the client has to be told of its images.
+    /// Adds a message that draws, before it what the client has to be told of its images, and after it of its palettes.
     fn message(
         &mut self,
         messages: &mut Outgoing,
@@ -233,6 +235,7 @@ impl Encoder {
         let draw = draw(self)?;
         messages.extend(self.images.commit(self.serial.wrapping_add(messages.len() as u64)));
         messages.push(ServerMessage::Draw(Box::new(draw)));
+        messages.extend(self.images.palettes.commit());
         Ok(())
     }
 

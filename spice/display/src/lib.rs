@@ -19,6 +19,7 @@ mod encode;
 mod figures;
 mod item;
 mod lossy;
+mod motion;
 mod pace;
 mod picture;
 mod region;
@@ -30,8 +31,8 @@ pub use core::{Clock, CursorViewer, Display, Viewer, ViewerCaps, Watch};
 pub use caraway_image::choice::{Mode, Switch};
 pub use cursor::CursorItem;
 pub use encode::{
-    Codec, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings, MAX_GLZ_WINDOW, Membership,
-    Outgoing, PixmapCache, Pixmaps, SharedDictionary, Verdict, encode_cursor,
+    Codec, CursorEncoder, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings,
+    MAX_GLZ_WINDOW, Membership, Outgoing, PixmapCache, Pixmaps, SharedDictionary, Verdict,
 };
 pub use figures::ViewerFigures;
 pub use item::Item;

@@ -288,7 +288,7 @@ impl Server {
                     };
                     channel::display::run(io, display, images).await
                 }
-                (ChannelType::Cursor, Some(display)) => channel::cursor::run(io, display).await,
+                (ChannelType::Cursor, Some(display)) => channel::cursor::run(io, display, session.keeps_shapes()).await,
                 (ChannelType::Inputs, _) => channel::inputs::run(io, &self.config.input).await,
                 _ => Err(ServeError::Refused(LinkCode::ChannelNotAvailable)),
             }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Session {
     pub(crate) dictionaries: Dictionaries,
     /// What it keeps of images, which its displays share as well.
     pub(crate) pixmaps: Pixmaps,
+    /// It keeps shapes of the pointer.
+    keeps_shapes: AtomicBool,
     /// What the link delivers, in bits a second.
     delivery: watch::Sender<Option<u64>>,
     /// Milliseconds that the client's media clock is behind the server's.
@@ -57,6 +59,16 @@ impl Session {
         let mut ended = self.ended.subscribe();
         // The sender lives in this session, so waiting cannot fail while it is borrowed.
         let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Takes up whether the client keeps shapes of the pointer, before any other channel of it is linked.
+    pub(crate) fn set_keeps_shapes(&self, keeps: bool) {
+        self.keeps_shapes.store(keeps, Ordering::Relaxed);
+    }
+
+    /// Whether the client keeps shapes of the pointer.
+    pub(crate) fn keeps_shapes(&self) -> bool {
+        self.keeps_shapes.load(Ordering::Relaxed)
     }
 
     /// Ends the session.
@@ -195,6 +207,7 @@ impl Sessions {
             id,
             dictionaries: Dictionaries::default(),
             pixmaps: Pixmaps::new(rand::random()),
+            keeps_shapes: AtomicBool::new(false),
             delivery: watch::Sender::default(),
             latency: watch::Sender::new(LATENCY),
             round_trip: AtomicU64::new(0),

@@ -11,18 +11,18 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use caraway_canvas::Limits as CanvasLimits;
 use caraway_display::{Display, ImageSettings};
 use caraway_ports::{
-    display::{DisplayCommand, DisplaySink, SurfaceSpec},
+    display::{CursorCommand, CursorShape, CursorType, DisplayCommand, DisplaySink, SurfaceSpec},
     drawing::{Brush, Clip, DrawOp, Drawable, Mask, Rop, SurfaceFormat},
-    geometry::Rect,
+    geometry::{Point, Rect},
     input::{Button, InputEvent, InputSink, LedListener, Leds, Scancode},
 };
 use caraway_protocol::{
     Message, Progress,
-    caps::{Caps, CommonCap, DisplayCap},
+    caps::{Caps, CommonCap, DisplayCap, MainCap},
     channel::{ChannelId, ChannelType},
     common::{ClientCommon, Pong, ServerCommon},
     cursor, display,
@@ -169,17 +169,31 @@ async fn fill(stream: &mut DuplexStream, buffer: &mut BytesMut) {
 }
 
 async fn link(
-    mut stream: DuplexStream,
+    stream: DuplexStream,
     kind: ChannelType,
     id: u8,
     connection_id: u32,
     password: &str,
 ) -> Result<Client, LinkCode> {
+    let caps = match kind {
+        ChannelType::Main => Caps::of(&[MainCap::NameAndUuid]),
+        _ => Caps::of(&[DisplayCap::MonitorsConfig]),
+    };
+    link_with(stream, ChannelId { kind, id }, connection_id, password, caps).await
+}
+
+async fn link_with(
+    mut stream: DuplexStream,
+    channel: ChannelId,
+    connection_id: u32,
+    password: &str,
+    channel_caps: Caps,
+) -> Result<Client, LinkCode> {
     let message = LinkMessage {
         connection_id,
-        channel: ChannelId { kind, id },
+        channel,
         common_caps: Caps::of(&[CommonCap::AuthSelection, CommonCap::AuthSpice, CommonCap::MiniHeader]),
-        channel_caps: Caps::of(&[DisplayCap::MonitorsConfig]),
+        channel_caps,
     };
     stream.write_all(&message.encode()).await.unwrap();
     let mut buffer = BytesMut::new();
@@ -418,6 +432,58 @@ async fn a_display_channel_shows_nothing_before_init_and_then_the_whole_picture(
 }
 
 #[tokio::test]
+async fn a_client_that_keeps_shapes_is_sent_each_of_them_once() {
+    for (caps, keeps) in [
+        (Caps::of(&[MainCap::NameAndUuid, MainCap::AgentConnectedTokens]), true),
+        // As spice-html5 says it.
+        (Caps::of(&[MainCap::AgentConnectedTokens]), false),
+    ] {
+        let fixture = fixture(None);
+        let channel = ChannelId {
+            kind: ChannelType::Main,
+            id: 0,
+        };
+        let mut main = link_with(fixture.connect(), channel, 0, "", caps).await.unwrap();
+        let session = main
+            .until(|message: main::ServerMessage| match message {
+                main::ServerMessage::Init(init) => Some(init.session_id),
+                _ => None,
+            })
+            .await;
+        let mut channel = fixture.link(ChannelType::Cursor, session).await;
+        channel
+            .until(|message: cursor::ServerMessage| match message {
+                cursor::ServerMessage::Init { .. } => Some(()),
+                _ => None,
+            })
+            .await;
+        let shape = Arc::new(CursorShape {
+            unique: 0,
+            kind: CursorType::Alpha,
+            width: 1,
+            height: 1,
+            hot_spot: (0, 0),
+            data: Bytes::from_static(&[0xff; 4]),
+        });
+        for is_first in [true, false] {
+            fixture.display.submit(DisplayCommand::Cursor(CursorCommand::Set {
+                position: Point::new(1, 1),
+                visible: true,
+                shape: Arc::clone(&shape),
+            }));
+            let cursor = channel
+                .until(|message: cursor::ServerMessage| match message {
+                    cursor::ServerMessage::Set { cursor, .. } => Some(cursor),
+                    _ => None,
+                })
+                .await;
+            let is_named = matches!(cursor, cursor::Cursor::Cached(_));
+            assert_eq!(is_named, keeps && !is_first, "{cursor:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_ack_window_holds_a_client_that_does_not_acknowledge() {
     let fixture = fixture(None);
     let (_main, session) = fixture.session().await;
@@ -431,11 +497,7 @@ async fn the_ack_window_holds_a_client_that_does_not_acknowledge() {
     channel
         .send(cursor::ClientMessage::Common(ClientCommon::AckSync(set.generation)))
         .await;
-    let place = |x| {
-        DisplayCommand::Cursor(caraway_ports::display::CursorCommand::Move(
-            caraway_ports::geometry::Point::new(x, 0),
-        ))
-    };
+    let place = |x| DisplayCommand::Cursor(CursorCommand::Move(Point::new(x, 0)));
     let mut received = 0;
     for x in 0..200 {
         fixture.display.submit(place(x));

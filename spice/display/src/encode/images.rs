@@ -12,6 +12,7 @@ use super::{
     bitmaps::{drawable, expanded, pack, plain, whole, without_unused_bit},
     codecs::{Ask, Codecs, Role},
     counts::Codec,
+    palettes::Palettes,
     pixmaps::PixmapCache,
 };
 
@@ -29,16 +30,18 @@ pub(super) struct Images {
     pub(super) blends: bool,
     pub(super) codecs: Codecs,
     cache: Option<PixmapCache>,
+    pub(super) palettes: Palettes,
 }
 
 impl Images {
-    pub(super) const fn new(codecs: Codecs, cache: Option<PixmapCache>) -> Self {
+    pub(super) fn new(codecs: Codecs, cache: Option<PixmapCache>) -> Self {
         Self {
             last: 0,
             target: None,
             blends: false,
             codecs,
             cache,
+            palettes: Palettes::new(),
         }
     }
 
@@ -169,7 +172,10 @@ impl Images {
         if let Some(cache) = &mut self.cache {
             cache.encodes();
         }
-        let data = self.codecs.encode(&cut, ask).unwrap_or_else(|| drawable(&cut));
+        let mut data = self.codecs.encode(&cut, ask).unwrap_or_else(|| drawable(&cut));
+        if is_decoded(role) {
+            self.palettes.refer(&mut data);
+        }
         let mut image = self.wrap(cut.width, cut.height, flags, data);
         if let (Some(content), Some(cache)) = (content, &mut self.cache)
             && let Some(id) = cache.add(content, u64::from(cut.width) * u64::from(cut.height))
@@ -184,11 +190,9 @@ impl Images {
     /// what it is drawn with as well: the client has formats of its own.
     fn content(&self, bitmap: &Bitmap, flags: ImageFlags, role: Role) -> Option<u128> {
         let cache = self.cache.as_ref()?;
-        match role {
-            Role::Source | Role::Operand | Role::Area if bitmap.data.len() >= MIN_CACHED => {}
-            // What a photograph has lost is lost for those that must not lose anything, too. Of the rest the reference client
-            // never decodes some: the tile behind a string whose background is empty.
-            _ => return None,
+        // What a photograph has lost is lost for those that must not lose anything, too.
+        if role == Role::Photo || !is_decoded(role) || bitmap.data.len() < MIN_CACHED {
+            return None;
         }
         let mut hash = XxHash3_128::with_seed(cache.key());
         let target = self.target.map_or(0, |target| target as u8);
@@ -225,6 +229,15 @@ impl Images {
             height,
             data,
         }
+    }
+}
+
+/// Whether the client certainly decodes an image, whatever it draws of it: only then it keeps what comes with it. The
+/// reference client never decodes some of the others: the tile behind a string whose background is empty.
+const fn is_decoded(role: Role) -> bool {
+    match role {
+        Role::Source | Role::Photo | Role::Operand | Role::Area => true,
+        Role::Other => false,
     }
 }
 

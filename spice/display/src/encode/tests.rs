@@ -181,10 +181,10 @@ fn a_palette_is_sent_without_the_name_the_guest_gave_it() {
     let display::ImageData::Bitmap(sent) = image.data else {
         panic!("compressed")
     };
-    let Some(PaletteRef::Inline { palette, cache: false }) = sent.palette else {
+    let Some(PaletteRef::Inline { palette, cache: true }) = sent.palette else {
         panic!("{:?}", sent.palette)
     };
-    assert_eq!(palette.unique, 0);
+    assert_eq!(palette.unique, 1, "a name of ours");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_palette_is_sent_with_an_entry_for_every_index() {
             else {
                 panic!("{:?}", image.data)
             };
-            let PaletteRef::Inline { palette, cache: false } = palette else {
+            let PaletteRef::Inline { palette, .. } = palette else {
                 panic!("{palette:?}")
             };
             assert!(palette.entries.starts_with(&entries));

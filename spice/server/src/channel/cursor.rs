@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caraway_display::{Display, encode_cursor};
+use caraway_display::{CursorEncoder, Display};
 use caraway_protocol::{
     Message,
     cursor::{ClientMessage, ServerMessage},
@@ -16,7 +16,8 @@ use tracing::debug;
 use super::{Common, Io, common, start_acks};
 use crate::ServeError;
 
-pub(crate) async fn run<S>(io: Io<S>, display: &Arc<Display>) -> Result<(), ServeError>
+/// `keeps` is whether the client keeps shapes.
+pub(crate) async fn run<S>(io: Io<S>, display: &Arc<Display>, keeps: bool) -> Result<(), ServeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -32,9 +33,12 @@ where
     let viewer = display.attach_cursor(Arc::new(move || waker.notify_one()));
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
+        let mut encoder = CursorEncoder::new(keeps);
         loop {
             while let Some(item) = viewer.next() {
-                sender.send(&encode_cursor(&item)).await?;
+                for message in encoder.encode(&item) {
+                    sender.send(&message).await?;
+                }
             }
             changed.notified().await;
         }

@@ -147,6 +147,9 @@ where
     let pulse = Pulse::new();
     let mut latency = session.latency();
     let first = *latency.borrow_and_update();
+    // No capability says so. The client for browsers (spice-html5) keeps none, and does not take a name either; all others
+    // do both.
+    session.set_keeps_shapes(caps.has(MainCap::NameAndUuid));
     let writer = async {
         pulse.writing(true);
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
