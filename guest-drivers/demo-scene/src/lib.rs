@@ -28,6 +28,7 @@ mod video;
 
 pub use cursor::{CURSOR_HOT_SPOT, CURSOR_SIZE, cursor_pixels};
 pub use geometry::{Color, Image, Painter, Point, Rect};
+pub use plasma::FRAMES as VIDEO_FRAMES;
 pub use pointer::{BUTTON_LEFT, BUTTON_MIDDLE, BUTTON_RIGHT};
 pub use raster::Raster;
 pub use scene::{Scene, State};

@@ -2,23 +2,26 @@
 
 use crate::{Color, Image, theme};
 
-/// Frames until the picture comes again.
-pub(crate) const FRAMES: u32 = 256;
+/// Frames of the video until it begins again.
+pub const FRAMES: u32 = 256;
 
 /// Steps of a turn: of a wave, and of the colours.
-const TURN: usize = 256;
+const TURN: usize = 1024;
 /// The colours, one after the other and the first again.
 const COLORS: [Color; 4] = [theme::BACKGROUND_BOTTOM, theme::TEAL, theme::CREAM, theme::AMBER_DEEP];
 
-/// A wave from 0 to 85, so that three of them stay within a turn of the colours: two parabolas, which to the eye are a
-/// sine.
-const WAVE: [u8; TURN] = {
+/// How far a wave goes to either side: three of them stay within a turn of the colours.
+const HEIGHT: usize = TURN / 6;
+
+/// A wave around [`HEIGHT`]: two parabolas, which to the eye are a sine.
+const WAVE: [u16; TURN] = {
+    const HALF: usize = TURN / 2;
     let mut wave = [0; TURN];
     let mut at = 0;
     while at < TURN {
-        let half = at % 128;
-        let height = half * (128 - half) * 42 / (64 * 64);
-        wave[at] = if at < 128 { 43 + height } else { 42 - height } as u8;
+        let from = at % HALF;
+        let height = from * (HALF - from) * HEIGHT / (HALF * HALF / 4);
+        wave[at] = if at < HALF { HEIGHT + height } else { HEIGHT - height } as u16;
         at += 1;
     }
     wave
@@ -46,33 +49,38 @@ const PALETTE: [Color; TURN] = {
 /// A frame of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plasma {
-    time: u8,
+    /// How far into a turn: 0 to [`TURN`].
+    time: i32,
 }
 
 impl Plasma {
     /// The frame of this number, modulo [`FRAMES`].
     pub(crate) const fn new(frame: u32) -> Self {
         Self {
-            time: (frame % FRAMES) as u8,
+            time: (frame % FRAMES) as i32 * (TURN as i32 / FRAMES as i32),
         }
     }
 }
 
-/// The low eight bits are the place in a table.
-const fn wave(at: i32) -> u8 {
-    WAVE[(at & 0xff) as usize]
+/// The place in a table: what is above a turn does not count.
+const fn place(at: i32) -> usize {
+    at as usize % TURN
+}
+
+fn wave(at: i32) -> i32 {
+    WAVE[place(at)].into()
 }
 
 impl Image for Plasma {
     fn row(&self, y: i32, out: &mut [Color]) {
-        let time = i32::from(self.time);
-        let across = wave(y + 2 * time).wrapping_add(self.time);
+        let time = self.time;
+        let across = wave(4 * y + 2 * time) + time;
         // How far the other two are bent depends on the row.
-        let bend = i32::from(wave(y / 2 - time));
+        let bend = wave(2 * y - time);
         for (x, pixel) in (0..).zip(out) {
-            let along = wave(x * 3 / 4 + bend - time);
-            let aslant = wave((x + y) / 2 + bend + 3 * time);
-            *pixel = PALETTE[usize::from(across.wrapping_add(along).wrapping_add(aslant))];
+            let along = wave(3 * x + bend - time);
+            let aslant = wave(2 * (x + y) + bend + 3 * time);
+            *pixel = PALETTE[place(across + along + aslant)];
         }
     }
 }
@@ -82,10 +90,10 @@ mod tests {
     use super::*;
 
     const WIDTH: usize = 320;
-    const HEIGHT: usize = 240;
+    const ROWS: usize = 240;
 
     fn pixels(frame: u32) -> std::vec::Vec<Color> {
-        let mut pixels = std::vec![0; WIDTH * HEIGHT];
+        let mut pixels = std::vec![0; WIDTH * ROWS];
         for (y, row) in (0..).zip(pixels.chunks_mut(WIDTH)) {
             Plasma::new(frame).row(y, row);
         }
@@ -102,9 +110,9 @@ mod tests {
     fn waves_and_colours_have_no_jump_where_they_begin_again() {
         for at in 0..TURN {
             let next = (at + 1) % TURN;
-            assert!(WAVE[at].abs_diff(WAVE[next]) <= 3, "wave at {at}");
-            assert!(distance(PALETTE[at], PALETTE[next]) <= 4, "palette at {at}");
-            assert!(WAVE[at] <= 85);
+            assert!(WAVE[at].abs_diff(WAVE[next]) <= 2, "wave at {at}");
+            assert!(distance(PALETTE[at], PALETTE[next]) <= 1, "palette at {at}");
+            assert!(usize::from(WAVE[at]) <= 2 * HEIGHT);
         }
     }
 
@@ -129,7 +137,7 @@ mod tests {
         for frame in 0..FRAMES {
             let next = pixels(frame);
             let changed = next.iter().zip(&last).filter(|(one, other)| one != other).count();
-            assert!(changed > WIDTH * HEIGHT / 2, "frame {frame}: {changed} pixels changed");
+            assert!(changed > WIDTH * ROWS / 2, "frame {frame}: {changed} pixels changed");
             last = next;
         }
     }
