@@ -55,6 +55,12 @@ def build(*arguments: str, package: str = "caraway-cli", program: str = "caraway
     raise Failed(f"cargo built no {program}")
 
 
+def guest(name: str) -> Path:
+    """Builds the bare-metal guests; the ELF of one."""
+    (path,) = [line for line in output([str(CHECKOUT / "ci" / "guests")]).splitlines() if line.endswith(f"/{name}")]
+    return Path(path)
+
+
 @dataclass(frozen=True)
 class Ended:
     """A run of the program that has ended: exit code, output, and what is left in the run directory."""

@@ -1,12 +1,18 @@
 """A scripted SPICE client that stays connected while other things happen."""
 
 import json
+import os
 import queue
+import re
 import subprocess
 import tempfile
 import threading
+import time
 
 from .vm import CLIENT, Failed, expect
+
+# Between two looks at what a client has logged.
+LOOK_SECONDS = 0.02
 
 
 class Watcher:
@@ -42,8 +48,7 @@ class Watcher:
         except queue.Empty as error:
             raise Failed(f"client {self.name}: no answer to {do}") from error
         if not line:
-            self._errors.seek(0)
-            raise Failed(f"client {self.name}: ended before {do}: {self._errors.read().decode(errors='replace')}")
+            raise Failed(f"client {self.name}: ended before {do}: {self.log()}")
         return json.loads(line)
 
     def step(self, do: str, **arguments) -> dict:
@@ -51,6 +56,20 @@ class Watcher:
         answer = self.ask(do, **arguments)
         expect(answer["ok"], f"client {self.name}: {do}: {answer.get('error')}")
         return answer
+
+    def log(self) -> str:
+        """What it has written to standard error; with `--debug` that is spice-gtk's log."""
+        # Not by the file's position, which the client has too.
+        size = os.fstat(self._errors.fileno()).st_size
+        return os.pread(self._errors.fileno(), size, 0).decode(errors="replace")
+
+    def logged(self, pattern: str, count: int = 1) -> list[str]:
+        """Waits until the log has matches of a pattern; all of them."""
+        limit = time.monotonic() + self._seconds
+        while len(found := re.findall(pattern, self.log())) < count:
+            expect(time.monotonic() < limit, f"client {self.name}: {len(found)} of {count} {pattern!r} in its log")
+            time.sleep(LOOK_SECONDS)
+        return found
 
     def __enter__(self) -> "Watcher":
         return self

@@ -12,7 +12,7 @@
 
 A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
 motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
-wait-equal (file, out), wait-blank, screenshot (out), marks (width, height), console, wait-text (text, lines),
+wait-equal (file, out), wait-blank, screenshot (out), save (out), marks (width, height), console, wait-text (text, lines),
 mouse-mode, monitors (count), cursor, traffic, settle (quiet); those that wait take `seconds`.
 Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
 """
@@ -126,6 +126,10 @@ class Steps:
         seen.save(out)
         return {**_described(seen), "out": out}
 
+    def do_save(self, out: str) -> None:
+        """As screenshot, without the checksum, which takes its time."""
+        self._client.picture().save(out)
+
     def do_console(self) -> dict:
         return {"lines": self._lines(self._client.picture())}
 
@@ -188,6 +192,7 @@ def arguments() -> argparse.Namespace:
     connection.add_argument("--connect-seconds", type=float, default=SECONDS, help="how long to try to connect (30)")
     connection.add_argument("--seconds", type=float, default=SECONDS, help="limit for the picture or condition (30)")
     connection.add_argument("--say-ready", action="store_true", help="print {\"ready\": true} before connecting")
+    connection.add_argument("--debug", action="store_true", help="spice-gtk's debug log on standard error")
     connection.add_argument("--vmlinux", help="kernel to take the console font from (the console image's)")
 
     parser = argparse.ArgumentParser(
@@ -231,6 +236,8 @@ def steps_of(options: argparse.Namespace, client: session.Client):
 
 
 def drive(options: argparse.Namespace) -> int:
+    if options.debug:
+        session.debug_on_stderr()
     if options.say_ready:
         say({"ready": True})
     port = sys.stdin.readline().strip() if options.port == "-" else options.port

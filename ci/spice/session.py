@@ -58,6 +58,12 @@ _glib = ctypes.CDLL("libglib-2.0.so.0")
 _gobject = ctypes.CDLL("libgobject-2.0.so.0")
 
 
+def debug_on_stderr() -> None:
+    """Has spice-gtk write its debug log to standard error."""
+    GLib.log_writer_default_set_use_stderr(True)
+    SpiceClientGLib.util_set_debug(True)
+
+
 class Client:
     """One client connection. All waiting runs the GLib main loop and has a limit.
 

@@ -3,7 +3,6 @@
 `ci/vga/make-pictures` runs the same commands in QEMU; the guest is guest-drivers/vga-bios.
 """
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,14 +97,6 @@ SHOTS = [
     vbe("144", RGB888, watched=True),
     text("text-again"),
 ]
-
-
-def build_guest() -> Path:
-    """Builds the guests; the path of this one."""
-    done = subprocess.run([CHECKOUT / "ci" / "guests"], stdout=subprocess.PIPE, text=True, check=False)
-    expect(done.returncode == 0, f"ci/guests failed with exit code {done.returncode}")
-    (guest,) = [line for line in done.stdout.splitlines() if line.endswith("/caraway-vga-bios")]
-    return Path(guest)
 
 
 class Guest:

@@ -1,5 +1,5 @@
 //! Prints the checksum of the frozen demo picture after events read from standard input, one a line:
-//! `key HEX` (a byte of scan code set 1), `motion DX DY`, `buttons N`, `wheel N`. With an argument, writes the
+//! `key HEX` (a byte of scan code set 1), `motion DX DY`, `buttons N`, `wheel N`, `video on` or `video off`. With an argument, writes the
 //! picture to that file as PPM.
 
 use std::io::{BufRead, Write};
@@ -12,6 +12,7 @@ fn apply(scene: &mut Scene, line: &str) -> Option<()> {
         "key" => scene.key(u8::from_str_radix(words.next()?, 16).ok()?),
         "motion" => scene.motion(words.next()?.parse().ok()?, words.next()?.parse().ok()?),
         "buttons" => scene.buttons(words.next()?.parse().ok()?),
+        "video" => scene.set_video(words.next()? == "on"),
         "wheel" => scene.wheel(words.next()?.parse().ok()?),
         _ => return None,
     }

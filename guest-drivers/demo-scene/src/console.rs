@@ -6,7 +6,7 @@ use crate::theme::{self, CONSOLE_PANEL, HEAD_HEIGHT};
 use crate::{Painter, Point, Rect};
 
 const COLUMNS: usize = 72;
-const ROWS: usize = 23;
+const ROWS: usize = 6;
 /// Rows of pixels from one line of text to the next; the caret is drawn in the gap.
 const LINE: i32 = 18;
 const AREA: Rect = Rect::new(

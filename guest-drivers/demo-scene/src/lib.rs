@@ -16,6 +16,7 @@ mod cursor;
 mod font;
 mod geometry;
 mod keyboard;
+mod plasma;
 mod pointer;
 mod raster;
 mod scene;
@@ -23,16 +24,19 @@ mod stage;
 mod stroke;
 mod text;
 mod theme;
+mod video;
 
 pub use cursor::{CURSOR_HOT_SPOT, CURSOR_SIZE, cursor_pixels};
 pub use geometry::{Color, Image, Painter, Point, Rect};
+pub use plasma::FRAMES as VIDEO_FRAMES;
 pub use pointer::{BUTTON_LEFT, BUTTON_MIDDLE, BUTTON_RIGHT};
 pub use raster::Raster;
 pub use scene::{Scene, State};
+pub use video::VIDEO_AREA;
 
 /// Width of the picture in pixels.
 pub const WIDTH: usize = 1024;
 /// Height of the picture in pixels.
 pub const HEIGHT: usize = 768;
 /// Movement steps a second ([`Scene::tick`]).
-pub const TICKS_PER_SECOND: u32 = 30;
+pub const TICKS_PER_SECOND: u32 = 25;

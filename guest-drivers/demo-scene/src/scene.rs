@@ -6,14 +6,15 @@ use crate::keyboard::{Keyboard, Press};
 use crate::pointer::Pointer;
 use crate::stage::Stage;
 use crate::text::{self, Backdrop};
-use crate::theme::{self, CONSOLE_PANEL, HEAD_HEIGHT, POINTER_PANEL, STAGE_PANEL};
+use crate::theme::{self, CONSOLE_PANEL, HEAD_HEIGHT, POINTER_PANEL, STAGE_PANEL, VIDEO_PANEL};
+use crate::video::Video;
 use crate::{Painter, Point, Rect, art};
 
 const SUBTITLE: &[u8] = b"A virtual machine whose screen, keyboard and mouse speak SPICE";
 const HELP: [&[u8]; 3] = [
     b"This guest has no operating system: it draws with QXL commands and reads a PS/2 keyboard and mouse.",
     b"Type, and the text appears above. Move the mouse: the arrow is a hardware cursor. Press its buttons.",
-    b"On the serial console:  help  state  freeze  hash  go  redraw  reset  quit",
+    b"On the serial console:  help  state  freeze  hash  go  video on  video off  frames  redraw  reset  quit",
 ];
 
 /// What a program may want to know of a scene.
@@ -29,6 +30,8 @@ pub struct State {
     pub wheel: i32,
     /// Whether nothing moves by itself.
     pub frozen: bool,
+    /// Frames of the video that were painted.
+    pub frames: u64,
 }
 
 /// State of the demo's picture, and what of it is painted already.
@@ -41,19 +44,21 @@ pub struct Scene {
     console: Console,
     pointer: Pointer,
     stage: Stage,
+    video: Video,
     keys: u32,
     painted_keys: Option<u32>,
     painted: bool,
 }
 
 impl Scene {
-    /// Nothing typed, the pointer in the middle of the screen, the tile moving, nothing painted.
+    /// Nothing typed, the pointer in the middle of the screen, tile and video moving, nothing painted.
     pub const fn new() -> Self {
         Self {
             keyboard: Keyboard::new(),
             console: Console::new(),
             pointer: Pointer::new(),
             stage: Stage::new(),
+            video: Video::new(),
             keys: 0,
             painted_keys: None,
             painted: false,
@@ -89,19 +94,27 @@ impl Scene {
         self.pointer.press(buttons & 7);
     }
 
-    /// Moves on by 1/30 second, unless frozen.
+    /// Moves on by a step ([`crate::TICKS_PER_SECOND`]), unless frozen.
     pub fn tick(&mut self) {
         self.stage.tick();
+        self.video.tick();
     }
 
     /// Stops everything that moves by itself, and puts it where it belongs at rest.
     pub fn freeze(&mut self) {
         self.stage.set_frozen(true);
+        self.video.set_frozen(true);
     }
 
     /// Ends a freeze.
     pub fn go(&mut self) {
         self.stage.set_frozen(false);
+        self.video.set_frozen(false);
+    }
+
+    /// Has the video play, or leaves its place empty: nothing is copied there then.
+    pub fn set_video(&mut self, on: bool) {
+        self.video.set_on(on);
     }
 
     /// What there is to know.
@@ -112,6 +125,7 @@ impl Scene {
             buttons: self.pointer.buttons(),
             wheel: self.pointer.wheel(),
             frozen: self.stage.is_frozen(),
+            frames: self.video.frames(),
         }
     }
 
@@ -126,11 +140,13 @@ impl Scene {
             self.console.paint(painter);
             self.pointer.paint(painter);
             self.stage.paint(painter);
+            self.video.paint(painter);
         } else {
             paint_still(painter);
             self.console.paint_all(painter);
             self.pointer.paint_all(painter);
             self.stage.paint_all(painter);
+            self.video.paint_all(painter);
             self.painted_keys = None;
         }
         if self.painted_keys != Some(self.keys) {
@@ -164,6 +180,7 @@ fn paint_still(painter: &mut impl Painter) {
         Backdrop::Background(subtitle.y),
     );
     paint_panel(painter, CONSOLE_PANEL, b"Keyboard");
+    paint_panel(painter, VIDEO_PANEL, b"Video");
     paint_panel(painter, POINTER_PANEL, b"Mouse");
     paint_panel(painter, STAGE_PANEL, b"Moving picture");
     for (index, line) in (0..).zip(HELP) {

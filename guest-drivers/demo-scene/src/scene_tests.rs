@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Color, HEIGHT, Image, Raster, WIDTH};
+use crate::{Color, HEIGHT, Image, Raster, VIDEO_AREA, WIDTH};
 use std::vec;
 use std::vec::Vec;
 
@@ -38,12 +38,13 @@ impl Script {
     }
 
     fn step(&mut self, scene: &mut Scene) {
-        match self.next(8) {
+        match self.next(9) {
             0..=2 => press(scene, &[self.next(0x54) as u8]),
             3 => press(scene, &[[0x1c, 0x1c, 0x1c, 0x1c, 0x0e, 0x0f][self.next(6) as usize]]),
             4 => scene.motion(self.next(200) as i32 - 100, self.next(200) as i32 - 100),
             5 => scene.buttons(self.next(8) as u8),
             6 => scene.tick(),
+            7 => scene.set_video(self.next(4) != 0),
             _ => scene.wheel(self.next(5) as i32 - 2),
         }
     }
@@ -182,8 +183,110 @@ fn a_moving_picture_costs_few_operations() {
     checker.commands.clear();
     scene.tick();
     scene.paint(&mut checker);
-    assert!(checker.commands.len() <= 3, "{:?}", checker.commands);
+    assert!(checker.commands.len() <= 4, "{:?}", checker.commands);
     checker.commands.clear();
     scene.paint(&mut checker);
     assert!(checker.commands.is_empty(), "nothing changed: {:?}", checker.commands);
+}
+
+/// Copies and fills of the video's place.
+struct VideoOnly {
+    copies: usize,
+    fills: usize,
+}
+
+impl Painter for VideoOnly {
+    fn fill(&mut self, area: Rect, _: Color) {
+        self.fills += usize::from(area == VIDEO_AREA);
+    }
+
+    fn copy(&mut self, area: Rect, _: &dyn Image) {
+        self.copies += usize::from(area == VIDEO_AREA);
+    }
+
+    fn copy_bits(&mut self, _: Rect, _: Point) {}
+}
+
+/// What a scene does to the video's place in so many steps.
+fn steps(scene: &mut Scene, count: usize) -> (usize, usize) {
+    let mut seen = VideoOnly { copies: 0, fills: 0 };
+    for _ in 0..count {
+        scene.tick();
+        scene.paint(&mut seen);
+    }
+    (seen.copies, seen.fills)
+}
+
+#[test]
+fn each_step_is_one_copy_to_the_same_place_until_it_is_frozen() {
+    let mut scene = Scene::new();
+    assert_eq!(steps(&mut scene, 10), (10, 0));
+    assert_eq!(scene.state().frames, 10);
+    scene.freeze();
+    assert_eq!(steps(&mut scene, 10), (1, 0), "the frame it rests at");
+    assert_eq!(scene.state().frames, 11);
+    scene.go();
+    assert_eq!(steps(&mut scene, 10), (10, 0));
+}
+
+#[test]
+fn a_step_without_painting_is_no_frame() {
+    let mut scene = Scene::new();
+    steps(&mut scene, 1);
+    (0..5).for_each(|_| scene.tick());
+    assert_eq!(steps(&mut scene, 1), (1, 0));
+    assert_eq!(scene.state().frames, 2);
+}
+
+#[test]
+fn nothing_is_copied_while_there_is_no_video() {
+    let mut scene = Scene::new();
+    steps(&mut scene, 3);
+    scene.set_video(false);
+    assert_eq!(steps(&mut scene, 10), (0, 1), "its place is cleared");
+    scene.freeze();
+    assert_eq!(steps(&mut scene, 10), (0, 0));
+    scene.invalidate();
+    assert_eq!(steps(&mut scene, 10), (0, 1));
+    assert_eq!(scene.state().frames, 3);
+    scene.set_video(true);
+    assert_eq!(steps(&mut scene, 10), (1, 0));
+}
+
+#[test]
+fn frozen_picture_depends_on_whether_there_is_a_video_and_not_on_what_was_shown() {
+    let at_rest = frozen(|_| {});
+    let without = frozen(|scene| scene.set_video(false));
+    assert_ne!(at_rest, without);
+    let on_again = frozen(|scene| {
+        scene.set_video(false);
+        hash(scene);
+        (0..7).for_each(|_| scene.tick());
+        scene.set_video(true);
+    });
+    assert_eq!(at_rest, on_again);
+}
+
+#[test]
+fn a_playing_video_changes_its_place_and_nothing_else_but_the_tile() {
+    let picture = |ticks: usize| {
+        let mut scene = Scene::new();
+        (0..ticks).for_each(|_| scene.tick());
+        let mut pixels = vec![0; WIDTH * HEIGHT];
+        scene.paint(&mut Raster::new(&mut pixels).unwrap());
+        pixels
+    };
+    let (one, other) = (picture(0), picture(1));
+    let inside =
+        |area: Rect, x: i32, y: i32| (area.x..area.right()).contains(&x) && (area.y..area.bottom()).contains(&y);
+    let mut changed = 0;
+    for (at, (one, other)) in (0..).zip(one.iter().zip(&other)) {
+        let (x, y) = (at % WIDTH as i32, at / WIDTH as i32);
+        if inside(VIDEO_AREA, x, y) {
+            changed += i32::from(one != other);
+        } else if !inside(STAGE_PANEL, x, y) {
+            assert_eq!(one, other, "at {x}, {y}");
+        }
+    }
+    assert!(changed > VIDEO_AREA.width * VIDEO_AREA.height / 2);
 }

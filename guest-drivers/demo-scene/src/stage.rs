@@ -23,7 +23,7 @@ const HOME: Point = Point {
     y: AREA.y + RANGE.y / 2,
 };
 /// Pixels a step.
-const SPEED: Point = Point { x: 4, y: 3 };
+const SPEED: Point = Point { x: 5, y: 4 };
 const CORNER: i32 = 10;
 
 /// The tile and its way.

@@ -29,7 +29,8 @@ pub(crate) const TITLE: Rect = Rect::new(40, 30, 520, 140);
 pub(crate) const SUBTITLE: Rect = Rect::new(44, 178, 62 * 8, 16);
 pub(crate) const UMBEL: Rect = Rect::new(704, 12, 256, 196);
 
-pub(crate) const CONSOLE_PANEL: Rect = Rect::new(40, 216, 600, 460);
+pub(crate) const CONSOLE_PANEL: Rect = Rect::new(40, 216, 600, 164);
+pub(crate) const VIDEO_PANEL: Rect = Rect::new(40, 396, 600, 280);
 pub(crate) const POINTER_PANEL: Rect = Rect::new(664, 216, 320, 268);
 pub(crate) const STAGE_PANEL: Rect = Rect::new(664, 500, 320, 176);
 

@@ -168,6 +168,8 @@ impl Demo {
                  freeze  stop what moves and finish drawing\n\
                  hash    checksum of the picture\n\
                  go      move again\n\
+                 video on, video off  have the video play or leave its place empty\n\
+                 frames  how many frames of the video were drawn\n\
                  redraw  reset the display device and draw everything anew\n\
                  reset   restart the machine\n\
                  quit    switch the machine off\n"
@@ -188,6 +190,13 @@ impl Demo {
                 self.scene.go();
                 print!("going\n");
             }
+            "video on" | "video off" => {
+                self.scene.set_video(command == "video on");
+                if self.settle() {
+                    print!("{command}\n");
+                }
+            }
+            "frames" => print!("frames {}\n", self.scene.state().frames),
             "redraw" => {
                 if self.redraw() {
                     print!("redrawn\n");

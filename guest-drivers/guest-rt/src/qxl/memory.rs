@@ -25,7 +25,6 @@ pub(super) struct CommandMemory {
     used: [u64; MAX_PAGES / WORD],
     /// Length of the run that begins at a page; 0 elsewhere.
     runs: [u16; MAX_PAGES],
-    next_page: usize,
     outstanding: usize,
 }
 
@@ -44,7 +43,6 @@ impl CommandMemory {
             slots: [0; SLOTS / WORD],
             used: [0; MAX_PAGES / WORD],
             runs: [0; MAX_PAGES],
-            next_page: 0,
             outstanding: 0,
         })
     }
@@ -94,9 +92,9 @@ impl CommandMemory {
         }
     }
 
-    fn find_run(&self, from: usize, count: usize) -> Option<usize> {
+    fn find_run(&self, count: usize) -> Option<usize> {
         let mut free = 0;
-        for page in from..self.pages {
+        for page in 0..self.pages {
             free = if self.page_used(page) { 0 } else { free + 1 };
             if free == count {
                 return Some(page + 1 - count);
@@ -107,12 +105,10 @@ impl CommandMemory {
 
     fn allocate_pages(&mut self, count: usize) -> Option<(u64, usize)> {
         let length = u16::try_from(count).ok()?;
-        let first = self
-            .find_run(self.next_page, count)
-            .or_else(|| self.find_run(0, count))?;
+        // The lowest run: what is drawn again and again stays in the same few pages, which is all the host has to keep.
+        let first = self.find_run(count)?;
         self.mark_pages(first, count, true);
         *self.runs.get_mut(first)? = length;
-        self.next_page = first + count;
         Some((FIRST_PAGE_ID + first as u64, self.pages_at + first * PAGE))
     }
 
@@ -152,7 +148,6 @@ impl CommandMemory {
         self.slots.fill(0);
         self.used.fill(0);
         self.runs.fill(0);
-        self.next_page = 0;
         self.outstanding = 0;
     }
 }
