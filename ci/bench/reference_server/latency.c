@@ -177,7 +177,7 @@ static uint64_t below(uint64_t bound)
     return (next_random() >> 32) % bound;
 }
 
-static void storm_begins(void)
+static void prepare_storm(void)
 {
     storm.random = 0x9e3779b97f4a7c15;
     storm.most = WIDTH * HEIGHT * 4;
@@ -399,7 +399,6 @@ static void storms(uint64_t count, int64_t seconds)
     int64_t began, until;
     uint64_t done = 0;
 
-    storm_begins();
     began = now_ns();
     until = began + seconds * INT64_C(1000000000);
     while (done < count) {
@@ -451,6 +450,7 @@ int main(int count, char **arguments)
     large = slots(LARGE, WIDTH * HEIGHT * 4);
     picture = memory(WIDTH * HEIGHT * 4);
     screen = memory(WIDTH * HEIGHT * 4);
+    prepare_storm();
 
     spice_server_set_addr(server, "127.0.0.1", 0);
     spice_server_set_port(server, atoi(arguments[1]));
