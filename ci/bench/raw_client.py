@@ -1,4 +1,4 @@
-"""A client that draws nothing: it takes what a server sends, and knows when the last byte of what was drawn has come."""
+"""A client that draws nothing: it takes what a server sends, and knows when the last byte of a drawing has come."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ MAIN, DISPLAY = 1, 2
 SET_ACK, PING, MAIN_INIT, COPY_BITS, SURFACE_CREATE, MARK = 3, 4, 103, 104, 314, 102
 DRAWS = (COPY_BITS, *range(302, 314), 318)
 ACK_SYNC, ACK, PONG, DISPLAY_INIT = 1, 2, 3, 101
-# Selection of an authentication, mini headers; many codecs for video, of which it has none; monitors, composites, A8, LZ4.
+# Choice of an authentication, mini headers; of codecs for video, of which it has none; monitors, composites, A8, LZ4.
 COMMON_CAPS, DISPLAY_CAPS = 1 << 0 | 1 << 1 | 1 << 3, 1 << 8 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5
 # Pixels of the cache and of the dictionary's window, as spice-gtk has them for a device with 64 MiB.
 CACHE, WINDOW = 20 << 20, 8 << 20

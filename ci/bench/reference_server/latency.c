@@ -5,7 +5,7 @@
  *
  * PORT is on 127.0.0.1, COMPRESSION and STREAMING are numbers of spice/enums.h. The commands on standard input and the
  * answers are those of ci/bench/ours/src/latency.rs, and so are the commands of `storm`. The guest's memory is the
- * program's own, and has a size that does not change; `storm` waits for it as a guest does, and for the 32 places of the
+ * program's, and has a size that does not change; `storm` waits for it as a guest does, and for the 32 places of the
  * command ring. The time of `draw` is that before a command whose bitmap is in memory already is given to the server.
  */
 #include <stdint.h>

@@ -7,11 +7,11 @@
 //! | `picture PATH` | the guest has this picture: rows of 32 bits, the size of the screen | `ok` |
 //! | `create` | the primary surface | `ok` |
 //! | `draw FROM_X FROM_Y WIDTH HEIGHT X Y` | copies a part of the picture to the screen | `ok NANOSECONDS` |
-//! | `storm COUNT SECONDS` | so many commands of `storm.rs`, as quickly as they are taken | `ok COUNT NANOSECONDS BYTES` |
+//! | `storm COUNT SECONDS` | so many commands of `storm.rs`, as soon as they are taken | `ok COUNT NANOSECONDS BYTES` |
 //!
 //! The time of `draw` is that of the monotonic clock before the command is handed to the server; our device copies
-//! bitmaps out of the guest's memory, and so the copy is made after it. `storm` answers how many commands were taken, how
-//! long that took, and how many bytes the surfaces had when they were most. The program for the reference's server,
+//! bitmaps out of the guest's memory, and so the copy is made after it. `storm` answers how many commands were taken,
+//! how long that took, and how many bytes the surfaces had when they were most. The program for the reference's server,
 //! `ci/bench/reference_server/latency.c`, takes the same commands.
 #![forbid(unsafe_code)]
 
