@@ -8,14 +8,11 @@
  * when it listens, and `end` when all commands are handed over; it then serves until it is killed.
  */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <glib-unix.h>
-#include <glib.h>
-#include <spice.h>
+#include "main_loop.h"
 
 /* Commands waiting for the server; it takes them from another thread. */
 #define WAITING 64
@@ -31,115 +28,6 @@ static struct {
 } device;
 
 static QXLInstance qxl;
-
-static void fail(const char *format, ...)
-{
-    va_list list;
-
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-/* The server's timers and watches are sources of the main loop. */
-
-struct SpiceTimer {
-    SpiceTimerFunc call;
-    void *opaque;
-    guint source;
-};
-
-static gboolean timer_fires(gpointer data)
-{
-    SpiceTimer *timer = data;
-
-    timer->source = 0;
-    timer->call(timer->opaque);
-    return G_SOURCE_REMOVE;
-}
-
-static SpiceTimer *timer_add(SpiceTimerFunc call, void *opaque)
-{
-    SpiceTimer *timer = g_new0(SpiceTimer, 1);
-
-    timer->call = call;
-    timer->opaque = opaque;
-    return timer;
-}
-
-static void timer_cancel(SpiceTimer *timer)
-{
-    if (timer->source != 0) {
-        g_source_remove(timer->source);
-        timer->source = 0;
-    }
-}
-
-static void timer_start(SpiceTimer *timer, uint32_t milliseconds)
-{
-    timer_cancel(timer);
-    timer->source = g_timeout_add(milliseconds, timer_fires, timer);
-}
-
-static void timer_remove(SpiceTimer *timer)
-{
-    timer_cancel(timer);
-    g_free(timer);
-}
-
-struct SpiceWatch {
-    int fd;
-    SpiceWatchFunc call;
-    void *opaque;
-    guint source;
-};
-
-static gboolean watch_fires(gint fd, GIOCondition condition, gpointer data)
-{
-    SpiceWatch *watch = data;
-    int events = 0;
-
-    if (condition & (G_IO_IN | G_IO_HUP | G_IO_ERR))
-        events |= SPICE_WATCH_EVENT_READ;
-    if (condition & G_IO_OUT)
-        events |= SPICE_WATCH_EVENT_WRITE;
-    watch->call(fd, events, watch->opaque);
-    return G_SOURCE_CONTINUE;
-}
-
-static void watch_update(SpiceWatch *watch, int events)
-{
-    GIOCondition condition = 0;
-
-    if (watch->source != 0)
-        g_source_remove(watch->source);
-    watch->source = 0;
-    if (events & SPICE_WATCH_EVENT_READ)
-        condition |= G_IO_IN | G_IO_HUP | G_IO_ERR;
-    if (events & SPICE_WATCH_EVENT_WRITE)
-        condition |= G_IO_OUT;
-    if (condition != 0)
-        watch->source = g_unix_fd_add(watch->fd, condition, watch_fires, watch);
-}
-
-static SpiceWatch *watch_add(int fd, int events, SpiceWatchFunc call, void *opaque)
-{
-    SpiceWatch *watch = g_new0(SpiceWatch, 1);
-
-    watch->fd = fd;
-    watch->call = call;
-    watch->opaque = opaque;
-    watch_update(watch, events);
-    return watch;
-}
-
-static void watch_remove(SpiceWatch *watch)
-{
-    watch_update(watch, 0);
-    g_free(watch);
-}
 
 /* The recording. */
 
@@ -278,18 +166,6 @@ static const QXLInterface qxl_interface = {
     .flush_resources = flush_resources,
 };
 
-static SpiceCoreInterface core_interface = {
-    .base = {SPICE_INTERFACE_CORE, "main loop", SPICE_INTERFACE_CORE_MAJOR, SPICE_INTERFACE_CORE_MINOR},
-    .timer_add = timer_add,
-    .timer_start = timer_start,
-    .timer_cancel = timer_cancel,
-    .timer_remove = timer_remove,
-    .watch_add = watch_add,
-    .watch_update_mask = watch_update,
-    .watch_remove = watch_remove,
-    .channel_event = channel_event,
-};
-
 int main(int count, char **arguments)
 {
     SpiceServer *server = spice_server_new();
@@ -311,6 +187,7 @@ int main(int count, char **arguments)
     spice_server_set_noauth(server);
     spice_server_set_image_compression(server, atoi(arguments[3]));
     spice_server_set_streaming_video(server, atoi(arguments[4]));
+    core_interface.channel_event = channel_event;
     if (spice_server_init(server, &core_interface) != 0)
         fail("the server does not start");
     qxl.base.sif = &qxl_interface.base;

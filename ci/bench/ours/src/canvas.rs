@@ -23,6 +23,7 @@
 
 mod drawings;
 mod pipe;
+mod processor;
 
 use std::fs;
 
@@ -32,7 +33,8 @@ use caraway_ports::{display::SurfaceSpec, drawing::Drawable, geometry::Rect};
 
 use self::{
     drawings::{Pictures, rect},
-    pipe::{serve, thread_time},
+    pipe::serve,
+    processor::thread_time,
 };
 
 fn main() -> Result<()> {

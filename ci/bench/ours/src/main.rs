@@ -13,6 +13,7 @@
 
 mod codecs;
 mod pipe;
+mod processor;
 
 use std::{fs, thread};
 
@@ -20,7 +21,8 @@ use anyhow::{Context as _, Result, bail};
 
 use self::{
     codecs::{Codec, Kind, Picture},
-    pipe::{serve, thread_time},
+    pipe::serve,
+    processor::thread_time,
 };
 
 fn main() -> Result<()> {
