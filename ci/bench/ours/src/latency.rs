@@ -38,7 +38,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Listener, Server, ServerConfig};
+use caraway_server::{Listener, RateLimits, Server, ServerConfig};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Builder;
 
@@ -85,6 +85,7 @@ fn main() -> Result<()> {
         ticket: None,
         displays: vec![Arc::clone(&display)],
         images: ImageSettings::default(),
+        rates: RateLimits::default(),
         input: Arc::new(NoInput),
         observer: None,
     });
