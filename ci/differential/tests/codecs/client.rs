@@ -37,6 +37,8 @@ pub(crate) fn window() -> SharedWindow {
 pub(crate) struct Client {
     pub(crate) canvas: Canvas,
     window: SharedWindow,
+    /// Palettes it was told to keep.
+    palettes: BTreeMap<u64, Arc<Palette>>,
     /// Images drawn, by what they were compressed with.
     pub(crate) images: BTreeMap<&'static str, usize>,
 }
@@ -46,6 +48,7 @@ impl Client {
         Self {
             canvas: Canvas::new(CanvasLimits::default()),
             window,
+            palettes: BTreeMap::new(),
             images: BTreeMap::new(),
         }
     }
@@ -63,6 +66,7 @@ impl Client {
                 self.canvas.create(&spec).unwrap();
             }
             ServerMessage::SurfaceDestroy(id) => assert!(self.canvas.destroy(id)),
+            ServerMessage::InvalPalette(id) => assert!(self.palettes.remove(&id).is_some(), "no palette {id}"),
             ServerMessage::Draw(draw) => {
                 let drawable = self.drawable(*draw);
                 self.canvas.draw(&drawable).unwrap();
@@ -205,11 +209,24 @@ impl Client {
         }
     }
 
+    fn palette(&mut self, palette: PaletteRef) -> Arc<Palette> {
+        match palette {
+            PaletteRef::Inline { palette, cache } => {
+                if cache {
+                    self.palettes.insert(palette.unique, Arc::clone(&palette));
+                }
+                palette
+            }
+            PaletteRef::Cached(id) => Arc::clone(&self.palettes[&id]),
+        }
+    }
+
     fn image(&mut self, image: Image) -> drawing::Image {
         let (width, height) = (image.width, image.height);
         let limits = Limits::exactly(width, height);
         let of = |bitmap: Bitmap| Data::Bitmap(Arc::new(bitmap));
-        let glz = |stream: &[u8]| self.window.lock().unwrap().decode(stream, &limits).unwrap().bitmap;
+        let window = Arc::clone(&self.window);
+        let glz = |stream: &[u8]| window.lock().unwrap().decode(stream, &limits).unwrap().bitmap;
         let (name, data) = match image.data {
             ImageData::Bitmap(sent) => (
                 "bitmap",
@@ -219,7 +236,7 @@ impl Client {
                     height,
                     stride: sent.stride,
                     top_down: sent.top_down,
-                    palette: sent.palette.map(palette),
+                    palette: sent.palette.map(|colours| self.palette(colours)),
                     data: sent.data,
                 }),
             ),
@@ -231,7 +248,7 @@ impl Client {
             } => (
                 "lz-palette",
                 of(Bitmap {
-                    palette: Some(palette(colours)),
+                    palette: Some(self.palette(colours)),
                     ..lz::decode(&data, &limits).unwrap().into_bitmap().unwrap()
                 }),
             ),
@@ -262,13 +279,6 @@ impl Client {
             height,
             data,
         }
-    }
-}
-
-fn palette(palette: PaletteRef) -> Arc<Palette> {
-    match palette {
-        PaletteRef::Inline { palette, .. } => palette,
-        cached @ PaletteRef::Cached(_) => panic!("{cached:?}"),
     }
 }
 
