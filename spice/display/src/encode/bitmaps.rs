@@ -105,6 +105,16 @@ pub(super) fn pack(bitmap: &Bitmap, area: &Rect) -> Result<(Bytes, u32), EncodeE
     let row_bytes = usize::try_from(bitmap.format.row_bytes(area.width())).map_err(|_| wrong())?;
     let stride = row_bytes.next_multiple_of(4);
     let total = stride.checked_mul(area.height() as usize).ok_or_else(wrong)?;
+    let is_packed = bitmap.top_down && row_bytes == stride && stride as u64 == u64::from(bitmap.stride);
+    if is_packed && left == 0 && area.width() == bitmap.width {
+        // They are there as they are to be.
+        let start = stride.checked_mul(area.top.unsigned_abs() as usize).ok_or_else(wrong)?;
+        let end = start.checked_add(total).ok_or_else(wrong)?;
+        if end > bitmap.data.len() {
+            return Err(wrong());
+        }
+        return Ok((bitmap.data.slice(start..end), bitmap.stride));
+    }
     let mut data = BytesMut::with_capacity(total);
     for y in area.top.unsigned_abs()..area.bottom.unsigned_abs() {
         let row = bitmap.row(y).ok_or_else(wrong)?;

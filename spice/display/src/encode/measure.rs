@@ -7,6 +7,10 @@ use caraway_image::choice::{Choice, Cost, Measured};
 /// Bytes of pixels after which what was seen counts half: so many are encoded within a second or so.
 const MEMORY: u64 = 8 << 20;
 
+/// No link counts as quicker, bits a second: a client that may have more does not have it for itself, and what it is sent
+/// has to be read and decoded, too.
+const QUICKEST: u64 = 1_000_000_000;
+
 /// Steps with fewer bytes of pixels say little of a codec: most of their time goes into everything else.
 const LEAST: usize = 16 << 10;
 
@@ -126,7 +130,7 @@ impl Measure {
         }
         let [quic, lz, glz, lz4] = sums.map(|sums| sums.cost());
         Measured {
-            delivery: self.delivery,
+            delivery: self.delivery.map(|delivery| delivery.min(QUICKEST)),
             quic,
             lz,
             glz,

@@ -20,6 +20,10 @@ const STRIPS: i32 = 4;
 /// Narrowest such part.
 const NARROWEST: i32 = 16;
 
+/// Pixels in the middle of such a part that are looked at: enough to tell rows apart, and a part of what encoding them
+/// takes.
+const LOOKED_AT: i32 = 128;
+
 /// How far outside the change something may have been before.
 const MARGIN: i32 = 256;
 
@@ -91,14 +95,9 @@ fn scrolled(pair: &Pair<'_>, area: &Rect) -> Option<Displacement> {
     let mut votes = HashMap::new();
     for strip in 0..strips {
         let edge = |at: i32| area.left + width / strips * at;
-        let (left, right) = (
-            edge(strip),
-            if strip + 1 == strips {
-                area.right
-            } else {
-                edge(strip + 1)
-            },
-        );
+        let middle = i32::midpoint(edge(strip), edge(strip + 1));
+        let half = (width / strips).min(LOOKED_AT) / 2;
+        let (left, right) = (middle - half, middle + half);
         let (mut before, mut after) = (HashMap::new(), HashMap::new());
         for y in rows_around(pair, area) {
             note(&mut before, row_hash(pair.before(y, left, right)), y);
@@ -123,6 +122,11 @@ fn row_hash(row: &[Pixel]) -> u64 {
 
 /// By how much something has moved anywhere.
 fn displaced(pair: &Pair<'_>, area: &Rect) -> Option<Displacement> {
+    let screen = pair.screen();
+    // What is new all over the screen has hardly moved, and is the dearest to look for.
+    if area.area() > screen.area() / 4 * 3 {
+        return None;
+    }
     let width = i32::try_from(area.width()).ok().filter(|width| *width >= PIECE)?;
     let pieces = PIECES.min(width / PIECE).max(1);
     let mut wanted: HashMap<u64, Seen<Point>> = HashMap::new();
@@ -136,7 +140,6 @@ fn displaced(pair: &Pair<'_>, area: &Rect) -> Option<Displacement> {
         }
     }
     let filter = Filter::of(wanted.keys());
-    let screen = pair.screen();
     let (left, right) = (
         area.left.saturating_sub(MARGIN).max(screen.left),
         area.right.saturating_add(MARGIN).min(screen.right),

@@ -35,29 +35,11 @@ pub fn graduality(bitmap: &Bitmap) -> Option<Graduality> {
     }
     let step = STEPS[usize::from(STEPS[0].is_multiple_of(width))];
     let narrow = rows.format == BitmapFormat::Bit16;
-    let contrast = CONTRAST[usize::from(narrow)];
-    let stored: Vec<&[u8]> = rows.stored().collect();
-    // Quarters of a point, and pairs of pixels.
-    let (mut score, mut pairs) = (0i64, 0i64);
-    let mut at = width / 2;
-    while at < width * (height - 1) {
-        at -= usize::from((at + 1).is_multiple_of(width));
-        let (x, y) = (at % width, at / width);
-        let pixel = |x, y: usize| stored.get(y).map_or([0; 3], |row| components(rows.format, row, x));
-        let own = pixel(x, y);
-        let others = [pixel(x + 1, y), pixel(x, y + 1), pixel(x + 1, y + 1)];
-        let points = others.map(|other| match own.into_iter().zip(other) {
-            pairs if pairs.clone().any(|(a, b)| a.abs_diff(b) >= contrast) => 4,
-            _ if own == other => 2,
-            _ => -1,
-        });
-        // A flat place says nothing.
-        if points != [2; 3] {
-            score += points.iter().sum::<i64>();
-        }
-        pairs += 3;
-        at += step;
-    }
+    let Sums { score, pairs } = match rows.format.bits_per_pixel() {
+        16 => sums::<2>(&rows, step, CONTRAST[1]),
+        24 => sums::<3>(&rows, step, CONTRAST[0]),
+        _ => sums::<4>(&rows, step, CONTRAST[0]),
+    };
     // Less than -0.03 of a point for each pair, or 0 for 5 bits; less than 0.002.
     let high = if narrow { score < 0 } else { 25 * score < -3 * pairs };
     Some(if high {
@@ -69,11 +51,58 @@ pub fn graduality(bitmap: &Bitmap) -> Option<Graduality> {
     })
 }
 
+/// What the samples came to.
+struct Sums {
+    /// Quarters of a point.
+    score: i64,
+    /// Pairs of pixels.
+    pairs: i64,
+}
+
+/// Every `step`-th pixel, from the middle of the first row on, but for the last row; one in the last column is taken for
+/// the one before. A pixel has `BYTES` bytes.
+fn sums<const BYTES: usize>(rows: &Rows, step: usize, contrast: u32) -> Sums {
+    let width = rows.width as usize;
+    let mut stored = rows.stored().map(|row| row.as_chunks::<BYTES>().0);
+    let mut sums = Sums { score: 0, pairs: 0 };
+    let (Some(mut row), Some(mut below)) = (stored.next(), stored.next()) else {
+        return sums;
+    };
+    let mut x = width / 2;
+    loop {
+        while x >= width {
+            x -= width;
+            row = below;
+            let Some(next) = stored.next() else { return sums };
+            below = next;
+        }
+        x -= usize::from(x + 1 == width);
+        if let (Some([own, right]), Some([under, beside])) = (row.get(x..x + 2), below.get(x..x + 2)) {
+            let (first, mut points) = (components(own), 0);
+            for other in [right, under, beside].map(|pixel: &[u8; BYTES]| components(pixel)) {
+                let [a, b, c] = [0, 1, 2].map(|at: usize| first[at].abs_diff(other[at]));
+                points += if a | b | c == 0 {
+                    2
+                } else if a.max(b).max(c) >= contrast {
+                    4
+                } else {
+                    -1
+                };
+            }
+            // A flat place says nothing: all three pairs are equal, which no others make 6 points of.
+            if points != 6 {
+                sums.score += points;
+            }
+        }
+        sums.pairs += 3;
+        x += step;
+    }
+}
+
 /// The components of a pixel as they are stored: 5 bits each or 8.
-fn components(format: BitmapFormat, row: &[u8], x: usize) -> [u32; 3] {
-    let bytes = format.bits_per_pixel() as usize / 8;
-    match row.get(x * bytes..).unwrap_or_default() {
-        [low, high, ..] if bytes == 2 => {
+fn components(pixel: &[u8]) -> [u32; 3] {
+    match pixel {
+        [low, high] => {
             let value = u32::from(u16::from_le_bytes([*low, *high]));
             [value & 31, (value >> 5) & 31, (value >> 10) & 31]
         }
@@ -90,13 +119,15 @@ pub fn sampled_colours(bitmap: &Bitmap) -> Option<u32> {
     let stored: Vec<&[u8]> = rows.stored().collect();
     let (width, pixels) = (u64::from(rows.width), u64::from(rows.width) * u64::from(rows.height));
     let samples = u64::from(COLOUR_SAMPLES).min(pixels);
+    let bytes = rows.format.bits_per_pixel() as usize / 8;
     // One in each of as many equal parts, a little further from where its part begins each time, so that the samples do
     // not stand in columns.
     let mut colours: Vec<u32> = (0..samples)
         .filter_map(|sample| {
             let at = (sample * pixels + sample * pixels / samples) / samples;
             let row = stored.get((at / width) as usize)?;
-            let value = match components(rows.format, row, (at % width) as usize) {
+            let pixel = row.get((at % width) as usize * bytes..)?.get(..bytes)?;
+            let value = match components(pixel) {
                 [b, g, r] if rows.format == BitmapFormat::Bit16 => color::from_555((b | (g << 5) | (r << 10)) as u16),
                 [b, g, r] => b | (g << 8) | (r << 16),
             };
