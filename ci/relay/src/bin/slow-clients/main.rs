@@ -15,6 +15,8 @@ mod server;
 
 use clap::Parser;
 
+use self::scenes::Times;
+
 /// Measures the SPICE server with slow, far and stopped clients
 #[derive(Debug, Parser)]
 struct Args {
@@ -30,15 +32,19 @@ struct Args {
     /// Commands for a client that has stopped
     #[arg(long, default_value_t = 1_000_000)]
     commands: u32,
+    /// Say times and rates without failing for them: the machine has other things to do
+    #[arg(long)]
+    busy: bool,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    let judged = if args.busy { Times::Said } else { Times::Judged };
     let mut failures = 0;
-    failures += scenes::small_updates(args.updates).await?;
-    failures += scenes::typing(args.letters).await?;
-    failures += scenes::caps(args.seconds).await?;
+    failures += scenes::small_updates(args.updates, judged).await?;
+    failures += scenes::typing(args.letters, judged).await?;
+    failures += scenes::caps(args.seconds, judged).await?;
     failures += scenes::stopped(args.commands).await?;
     anyhow::ensure!(failures == 0, "{failures} figures are worse than promised");
     Ok(())

@@ -36,12 +36,19 @@ pub(crate) fn say(line: fmt::Arguments<'_>) {
     println!("{line}");
 }
 
-/// A figure and what was promised; 1 when it is worse.
-fn judge(what: &str, found: Duration, promised: Duration) -> usize {
+/// Whether figures are judged that other programs on the machine spoil.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Times {
+    Judged,
+    Said,
+}
+
+/// A figure and what was promised; 1 when it is worse, and that counts.
+fn judge(times: Times, what: &str, found: Duration, promised: Duration) -> usize {
     let worse = found > promised;
     let sign = if worse { "WORSE" } else { "ok" };
     say(format_args!("  {sign:5} {what}: {found:.2?}, promised {promised:.2?}"));
-    usize::from(worse)
+    usize::from(worse && times == Times::Judged)
 }
 
 /// In order; the value that so many thousandths are not above.
@@ -63,7 +70,7 @@ async fn settle(screen: &Screen, client: &Client) -> anyhow::Result<()> {
 }
 
 /// 64x64 pixels, one client, while another reads 1 kB/s and is sent a full-screen image.
-pub(crate) async fn small_updates(updates: usize) -> anyhow::Result<usize> {
+pub(crate) async fn small_updates(updates: usize, judged: Times) -> anyhow::Result<usize> {
     say(format_args!(
         "64x64 updates while another client reads 1 kB/s and a full-screen image is on its way to it"
     ));
@@ -91,14 +98,14 @@ pub(crate) async fn small_updates(updates: usize) -> anyhow::Result<usize> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let slow_has = slow.received();
-    let failures = judge("median", quantile(&mut times, 500), Duration::from_millis(1))
-        + judge("99 of 100", quantile(&mut times, 990), Duration::from_millis(5));
+    let failures = judge(judged, "median", quantile(&mut times, 500), Duration::from_millis(1))
+        + judge(judged, "99 of 100", quantile(&mut times, 990), Duration::from_millis(5));
     say(format_args!("  the slow client has read {slow_has} bytes"));
     Ok(failures)
 }
 
 /// Letters typed while a photograph loads, on a link of 1 Mbit/s and 200 ms.
-pub(crate) async fn typing(letters: usize) -> anyhow::Result<usize> {
+pub(crate) async fn typing(letters: usize, judged: Times) -> anyhow::Result<usize> {
     say(format_args!(
         "letters typed while a photograph loads: 1 Mbit/s, round trip 200 ms"
     ));
@@ -165,11 +172,13 @@ pub(crate) async fn typing(letters: usize) -> anyhow::Result<usize> {
             "  WORSE the photograph was loading for {loading} of {letters} letters only"
         ));
     }
-    Ok(busy + judge("the longest", quantile(&mut times, 1000), Duration::from_millis(300)))
+    let longest = quantile(&mut times, 1000);
+    let worse = judge(judged, "the longest", longest, Duration::from_millis(300));
+    Ok(if judged == Times::Judged { busy + worse } else { 0 })
 }
 
 /// Caps of one client and of all.
-pub(crate) async fn caps(seconds: u64) -> anyhow::Result<usize> {
+pub(crate) async fn caps(seconds: u64, judged: Times) -> anyhow::Result<usize> {
     const CLIENT: u64 = 4_000_000;
     const TOTAL: u64 = 6_000_000;
     say(format_args!(
@@ -218,7 +227,7 @@ pub(crate) async fn caps(seconds: u64) -> anyhow::Result<usize> {
             sum / 1e6,
             promised / 1_000_000
         ));
-        failures += usize::from(worse);
+        failures += usize::from(worse && judged == Times::Judged);
     }
     // It rests: then the picture is exact, and nothing more is sent.
     for client in &clients {
