@@ -174,7 +174,16 @@ pub fn decode(data: &[u8], limits: &Limits) -> Result<Bitmap, JpegError> {
 /// # Errors
 /// Formats with a palette or of alpha alone, a bitmap whose rows are not there, a side of more than 65535 pixels.
 pub fn encode_bitmap(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, JpegError> {
-    encode(&Rows::of_bitmap(bitmap)?, quality)
+    encode(&Rows::of_bitmap(bitmap)?, quality, Tables::Usual)
+}
+
+/// The same for a frame of a video: with Huffman tables made for it, which takes half as long again and saves a tenth of
+/// a photograph, and half where much of it is of one colour.
+///
+/// # Errors
+/// Those of [`encode_bitmap`].
+pub fn encode_frame(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, JpegError> {
+    encode(&Rows::of_bitmap(bitmap)?, quality, Tables::Own)
 }
 
 /// Encodes the colours of a part of a surface, with a quality of 1 (worst) to 100; alpha is not kept.
@@ -182,10 +191,19 @@ pub fn encode_bitmap(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, JpegError>
 /// # Errors
 /// Surfaces of alpha alone, rows that are not there, a side of more than 65535 pixels.
 pub fn encode_pixels(pixels: &Pixels, quality: u8) -> Result<Vec<u8>, JpegError> {
-    encode(&Rows::of_pixels(pixels)?, quality)
+    encode(&Rows::of_pixels(pixels)?, quality, Tables::Usual)
 }
 
-fn encode(rows: &Rows, quality: u8) -> Result<Vec<u8>, JpegError> {
+/// The Huffman tables of a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tables {
+    /// Those of the standard's example.
+    Usual,
+    /// Made for the picture.
+    Own,
+}
+
+fn encode(rows: &Rows, quality: u8, tables: Tables) -> Result<Vec<u8>, JpegError> {
     let (Ok(width), Ok(height)) = (u16::try_from(rows.width), u16::try_from(rows.height)) else {
         return Err(JpegError::Size {
             width: rows.width,
@@ -195,6 +213,7 @@ fn encode(rows: &Rows, quality: u8) -> Result<Vec<u8>, JpegError> {
     let mut out = Vec::with_capacity(rows.bytes() / 8);
     let mut encoder = Encoder::new(&mut out, quality.clamp(1, 100));
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    encoder.set_optimized_huffman_tables(tables == Tables::Own);
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     let done = match rows.format {
         BitmapFormat::Bit24 => encoder.encode(&rows.tight_top_first(), width, height, ColorType::Bgr),

@@ -88,7 +88,7 @@ impl Streams {
         let id = frame.stream.id;
         let quality = self.rates.entry(id).or_default().quality();
         let bitmap = bitmap_source(&frame.drawable)?;
-        let data = Bytes::from(jpeg::encode_bitmap(&bitmap, quality).ok()?);
+        let data = Bytes::from(jpeg::encode_frame(&bitmap, quality).ok()?);
         self.current = Some(Current {
             id,
             period: frame.period,

@@ -6,7 +6,7 @@ use caraway_ports::{
     drawing::{Bitmap, BitmapFormat},
 };
 
-use super::{JpegError, decode, encode};
+use super::{JpegError, Tables, decode, encode};
 use crate::{
     Limits,
     lz::{self, LzImage, LzType},
@@ -44,7 +44,7 @@ fn encode_alpha(rows: &Rows, quality: u8) -> Result<JpegAlpha, JpegError> {
     if rows.format != BitmapFormat::Rgba {
         return Err(JpegError::NoAlpha(rows.format));
     }
-    let mut data = encode(rows, quality)?;
+    let mut data = encode(rows, quality, Tables::Usual)?;
     let jpeg_size = data.len();
     data.extend(lz::encode(&LzImage {
         kind: LzType::Xxxa,

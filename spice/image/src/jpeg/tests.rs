@@ -271,6 +271,19 @@ fn memory_is_taken_only_within_limits_and_for_input_that_can_fill_it() {
 }
 
 #[test]
+fn a_frame_is_the_same_picture_in_fewer_bytes() {
+    for (size, quality) in [(17, 20), (64, 50), (200, 80)] {
+        let bitmap = picture(size, size);
+        let (frame, image) = (
+            encode_frame(&bitmap, quality).unwrap(),
+            encode_bitmap(&bitmap, quality).unwrap(),
+        );
+        assert_eq!(decode(&frame, &Limits::default()), decode(&image, &Limits::default()));
+        assert!(frame.len() < image.len(), "{} {}", frame.len(), image.len());
+    }
+}
+
+#[test]
 fn what_cannot_be_encoded_is_told_apart() {
     let mut bitmap = picture(1, 1);
     bitmap.format = BitmapFormat::Bit8;
