@@ -6,10 +6,11 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use caraway_canvas::Limits;
-use caraway_display::{Display, ViewerCaps};
+use caraway_display::{Display, VideoMode, ViewerCaps};
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, Pixels},
     drawing::{Clip, DrawOp, Drawable, Image},
@@ -37,11 +38,15 @@ pub(crate) struct Sink {
 
 impl Sink {
     pub(crate) fn new(most: u64) -> Arc<Self> {
+        let limits = Limits {
+            max_bytes: CANVAS_MAX,
+            ..Limits::default()
+        };
+        // All at one time: whatever follows in one place is video, and the same in each run.
+        let display = Display::with_clock(limits, Arc::new(|| Duration::ZERO));
+        display.set_video(VideoMode::All);
         Arc::new(Self {
-            display: Display::new(Limits {
-                max_bytes: CANVAS_MAX,
-                ..Limits::default()
-            }),
+            display,
             surfaces: Mutex::default(),
             most,
             work: AtomicU64::new(0),
@@ -55,6 +60,8 @@ impl Sink {
             composite: how & 1 != 0,
             a8_surface: how & 2 != 0,
             monitors: how & 4 != 0,
+            streams: how & 8 != 0,
+            sized_streams: how & 16 != 0,
             all: [how; 58],
         };
         self.display.attach(caps, Arc::new(|| {}))
