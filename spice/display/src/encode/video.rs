@@ -134,3 +134,29 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_on_streams_that_are_not_there_mean_nothing() {
+        let mut streams = Streams::new(true);
+        let report = |stream_id| StreamReport {
+            stream_id,
+            unique_id: u32::MAX,
+            start_frame_mm_time: u32::MAX,
+            end_frame_mm_time: 0,
+            num_frames: 0,
+            num_drops: u32::MAX,
+            last_frame_delay: i32::MIN,
+            audio_delay: 0,
+        };
+        for id in [0, 49, 50, 64, u32::MAX] {
+            assert_eq!(streams.report(&report(id)), Verdict::Fine, "{id}");
+        }
+        streams.took(Duration::MAX);
+        streams.wrote(Duration::MAX);
+        assert!(streams.rates.is_empty());
+    }
+}
