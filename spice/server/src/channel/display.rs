@@ -36,6 +36,10 @@ const INIT_DEADLINE: Duration = Duration::from_secs(10);
 /// Reports on streams that wait to be read; a client that sends more has them dropped.
 const REPORTS: usize = 64;
 
+/// A client that does not report on streams may be shown frames later by so much from the begin: the reference's figure,
+/// less what all have.
+const UNREPORTED: Duration = Duration::from_millis(320);
+
 /// Commands that come within so much time of each other are sent together: a person does not notice, and each time that
 /// something is sent costs the host, the network and the client.
 const TOGETHER: Duration = Duration::from_millis(2);
@@ -120,6 +124,9 @@ where
         let cache = pixmaps.join(init.pixmap_cache_id, init.pixmap_cache_size, id.id);
         let mut encoder = images.encoder(&caps, membership.as_ref(), cache);
         viewer.set_lossy(encoder.may_lose());
+        if !caps.has(DisplayCap::StreamReport) {
+            images.session.raise_latency(UNREPORTED);
+        }
         if !images.is_local {
             // The first picture is best sent in one piece, but not on a slow link.
             let _ = tokio::time::timeout(MEASURE_DEADLINE, images.session.measured()).await;
