@@ -75,18 +75,19 @@ class Console:
         # Only a driver nobody uses can be unloaded: the console is given up first.
         scene.amid(
             "unloading",
-            "for c in /sys/class/vtconsole/*; do grep -q 'frame buffer' $c/name && echo 0 >$c/bind; done;"
-            f" insmod /modules/free_leaked_irq.ko irq={irq} && rmmod qxl && rmmod free_leaked_irq && echo unloaded",
+            "rmmod qxl && rmmod free_leaked_irq && echo unloaded",
             r"^unloaded$",
+            first="for c in /sys/class/vtconsole/*; do grep -q 'frame buffer' $c/name && echo 0 >$c/bind; done;"
+            f" insmod /modules/free_leaked_irq.ko irq={irq}",
         )
         left = scene.guest.ask("grep qxl /proc/interrupts; echo listed", r"^((?:.*qxl\n)*)listed$")[1]
         expect(not left, f"a handler is left behind: {left}")
         scene.blank("without a driver")
         scene.amid(
             "loading",
-            "insmod /modules/qxl.ko; echo 0 >/sys/class/graphics/fbcon/cursor_blink;"
-            " printf '\\033cloaded again\\n' >/dev/tty1; echo loaded",
+            "echo 0 >/sys/class/graphics/fbcon/cursor_blink; printf '\\033cloaded again\\n' >/dev/tty1; echo loaded",
             r"^loaded$",
+            first="insmod /modules/qxl.ko",
         )
 
     def devices(self) -> str:

@@ -17,6 +17,8 @@ STILL_MS = 1500
 ROUNDS = 5
 CLIENT_SECONDS = 60
 POLL_SECONDS = 0.05
+# In which the machine is stopped.
+PAUSE_SECONDS = 2
 # Channel type of a display (spice-protocol, enum SPICE_CHANNEL).
 DISPLAY_CHANNEL = 2
 FAILED = nested.RESULTS / "desktop"
@@ -54,15 +56,19 @@ class Scene:
         client.step("mark", seconds=nested.BOOT_SECONDS)
         return client
 
-    def amid(self, name: str, commands: str, pattern: str, display: int = 0) -> Watcher:
+    def amid(self, name: str, commands: str, pattern: str, display: int = 0, first: str = "") -> Watcher:
         """Has the guest run `commands`, with a client that comes in their middle, and waits for `pattern`.
 
         The machine is stopped as soon as the guest has said that it begins, and goes on when the client has its channels.
-        If the commands were over by then, the check fails.
+        If the commands were over by then, the check fails. What takes no time is cut in two: the guest says that it begins
+        after `first`, and pauses.
         """
         shown = self._displays()
         start = len(self.guest.serial())
-        self.guest.ask(f"echo begins {name} >/dev/ttyS0; {commands}", rf"^begins {name}$")
+        begins = f"echo begins {name} >/dev/ttyS0; "
+        if first:
+            begins = f"{first}; {begins}sleep {PAUSE_SECONDS}; "
+        self.guest.ask(f"{begins}{commands}", rf"^begins {name}$")
         self.qmp.execute("stop")
         client = self.attach(name, display)
         limit = time.monotonic() + nested.BOOT_SECONDS
