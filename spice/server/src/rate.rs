@@ -60,6 +60,12 @@ impl Cap {
         *paid = from.checked_add(time).unwrap_or(from);
     }
 
+    /// Whether something is not paid for yet.
+    pub(crate) fn owes(&self) -> bool {
+        let paid = *self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        self.bytes_per_second.is_some() && paid > Instant::now()
+    }
+
     /// Waits until all is paid for.
     pub(crate) async fn pass(&self) {
         if self.bytes_per_second.is_none() {

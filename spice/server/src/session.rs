@@ -132,10 +132,16 @@ impl Session {
 
     /// Frames came too late by so much.
     pub(crate) fn raise_latency(&self, by: Duration) {
-        let by = u32::try_from(by.as_millis()).unwrap_or(MAX_LATENCY);
+        let now = *self.latency.borrow();
+        self.need_latency(Duration::from_millis(u64::from(now) + u64::from(MARGIN)).saturating_add(by));
+    }
+
+    /// Frames need so long.
+    pub(crate) fn need_latency(&self, time: Duration) {
+        let needed = u32::try_from(time.as_millis()).unwrap_or(MAX_LATENCY).min(MAX_LATENCY);
         self.latency.send_if_modified(|latency| {
             let before = *latency;
-            *latency = latency.saturating_add(by).saturating_add(MARGIN).min(MAX_LATENCY);
+            *latency = before.max(needed);
             *latency != before
         });
     }

@@ -80,6 +80,11 @@ impl Allowance {
         }
     }
 
+    /// Whether the channel has to wait until what was sent is paid for.
+    fn owes(&self) -> bool {
+        self.waits && (self.client.owes() || self.total.owes())
+    }
+
     /// Waits until what was sent is paid for.
     async fn pass(&self) {
         if self.waits {
@@ -105,6 +110,8 @@ const TOGETHER: usize = 16 * 1024;
 /// Messages to the client.
 pub(crate) struct Sender<W> {
     write: BufWriter<W>,
+    /// Something was written and not flushed since.
+    dirty: bool,
     encoder: FrameEncoder,
     flow: Arc<Flow>,
     pub(crate) allowance: Allowance,
@@ -121,6 +128,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     ) -> Self {
         Self {
             write: BufWriter::with_capacity(TOGETHER, write),
+            dirty: false,
             encoder,
             flow,
             allowance,
@@ -136,7 +144,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     /// Waits until a message may be written: what it says can be chosen so late. What was added before is on its way by
     /// then.
     pub(crate) async fn ready(&mut self) -> Result<(), ServeError> {
-        if !self.flow.ack().can_send() {
+        if !self.flow.ack().can_send() || self.allowance.owes() {
             self.flush().await?;
         }
         self.flow.ready().await;
@@ -155,11 +163,12 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 
     /// Writes what was added.
     pub(crate) async fn flush(&mut self) -> Result<(), ServeError> {
-        if self.write.buffer().is_empty() {
+        if !self.dirty {
             return Ok(());
         }
         let _waits = self.flow.waits_for_bytes();
         self.write.flush().await?;
+        self.dirty = false;
         self.flow.on_progress();
         Ok(())
     }
@@ -183,7 +192,11 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         let mut segments: VecDeque<&[u8]> = encoded.segments().collect();
         let piece = self.allowance.piece();
         while let (bytes @ 1.., mut part) = take_first(&mut segments, piece) {
+            if self.allowance.owes() {
+                self.flush().await?;
+            }
             self.allowance.take(bytes).await;
+            self.dirty = true;
             let _waits = self.flow.waits_for_bytes();
             let mut part = part.as_mut_slice();
             while !part.is_empty() {

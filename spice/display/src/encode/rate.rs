@@ -35,6 +35,9 @@ pub(super) struct Rate {
     calm: Duration,
     /// The last report had frames that were dropped.
     dropping: bool,
+    /// Media time when frames were last said to be late: the client's clock was set back then, and what was stamped before
+    /// says nothing of whether that is enough.
+    late_at: Option<u32>,
 }
 
 impl Default for Rate {
@@ -43,6 +46,7 @@ impl Default for Rate {
             step: FIRST,
             calm: Duration::ZERO,
             dropping: false,
+            late_at: None,
         }
     }
 }
@@ -75,13 +79,18 @@ impl Rate {
         self.calm = Duration::ZERO;
     }
 
-    /// What the client says.
-    pub(super) fn report(&mut self, report: &StreamReport) -> Verdict {
+    /// What the client says, at this media time.
+    pub(super) fn report(&mut self, report: &StreamReport, now: u32) -> Verdict {
         if report.cannot_decode() {
             return Verdict::Useless;
         }
         self.dropping = report.num_drops > 0;
         if report.last_frame_delay < TOLERANCE {
+            let is_old = |at: u32| report.end_frame_mm_time.wrapping_sub(at) > u32::MAX / 2;
+            if self.late_at.is_some_and(is_old) {
+                return Verdict::Fine;
+            }
+            self.late_at = Some(now);
             let late = u64::from(report.last_frame_delay.unsigned_abs());
             return Verdict::Late(Duration::from_millis(late));
         }
@@ -133,19 +142,32 @@ mod tests {
     #[test]
     fn reports_tell_what_comes_late_and_what_is_too_much() {
         let mut rate = Rate::default();
-        assert_eq!(rate.report(&report(0, 20)), Verdict::Fine);
-        assert_eq!(rate.report(&report(0, -10)), Verdict::Fine);
-        assert_eq!(rate.report(&report(3, -80)), Verdict::Late(Duration::from_millis(80)));
+        assert_eq!(rate.report(&report(0, 20), 100), Verdict::Fine);
+        assert_eq!(rate.report(&report(0, -10), 200), Verdict::Fine);
+        let late = |delay, end_frame_mm_time| StreamReport {
+            end_frame_mm_time,
+            ..report(3, delay)
+        };
+        // The clock begins again on the way.
+        let now = u32::MAX - 10;
+        assert_eq!(
+            rate.report(&late(-80, now - 300), now),
+            Verdict::Late(Duration::from_millis(80))
+        );
+        assert_eq!(rate.report(&late(-80, now - 1), 50), Verdict::Fine, "stamped before");
         let most = Duration::from_millis(1 << 31);
-        assert_eq!(rate.report(&report(3, i32::MIN)), Verdict::Late(most));
+        assert_eq!(rate.report(&late(i32::MIN, 20), 400), Verdict::Late(most));
         let before = rate.quality();
-        assert_eq!(rate.report(&report(3, 50)), Verdict::Fine);
+        assert_eq!(rate.report(&report(3, 50), 500), Verdict::Fine);
         assert!(rate.quality() < before);
         assert_eq!(
-            rate.report(&StreamReport {
-                num_frames: 0,
-                ..report(u32::MAX, 0)
-            }),
+            rate.report(
+                &StreamReport {
+                    num_frames: 0,
+                    ..report(u32::MAX, 0)
+                },
+                600
+            ),
             Verdict::Useless
         );
     }

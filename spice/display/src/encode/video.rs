@@ -129,7 +129,7 @@ impl Streams {
     /// What a client says of a stream it may not have any more.
     pub(super) fn report(&mut self, report: &StreamReport) -> Verdict {
         match self.rates.get_mut(&report.stream_id) {
-            Some(rate) => rate.report(report),
+            Some(rate) => rate.report(report, self.now),
             None => Verdict::Fine,
         }
     }

@@ -36,9 +36,8 @@ const INIT_DEADLINE: Duration = Duration::from_secs(10);
 /// Reports on streams that wait to be read; a client that sends more has them dropped.
 const REPORTS: usize = 64;
 
-/// A client that does not report on streams may be shown frames later by so much from the begin: the reference's figure,
-/// less what all have.
-const UNREPORTED: Duration = Duration::from_millis(320);
+/// A client that does not report on streams has its media clock behind by so much from the begin: the reference's figure.
+const UNREPORTED: Duration = Duration::from_millis(400);
 
 /// Commands that come within so much time of each other are sent together: a person does not notice, and each time that
 /// something is sent costs the host, the network and the client.
@@ -125,7 +124,7 @@ where
         let mut encoder = images.encoder(&caps, membership.as_ref(), cache);
         viewer.set_lossy(encoder.may_lose());
         if !caps.has(DisplayCap::StreamReport) {
-            images.session.raise_latency(UNREPORTED);
+            images.session.need_latency(UNREPORTED);
         }
         if !images.is_local {
             // The first picture is best sent in one piece, but not on a slow link.
@@ -139,6 +138,7 @@ where
             let due = viewer.tick();
             // What is sent is chosen as late as can be: until then it may be replaced.
             if !feed.is_ready() {
+                // What was chosen does not wait with it.
                 sender.flush().await?;
             }
             feed.ready(&flow).await;
@@ -147,7 +147,7 @@ where
                 // Until here the link was busy with it.
                 encoder.wrote(began.elapsed());
             }
-            feed.exchange(images.session);
+            feed.hear(images.session);
             let delivery = feed.rate(cap);
             let now = (delivery, feed.pace(cap));
             if wished.has_changed().unwrap_or(false) || given != Some(now) {

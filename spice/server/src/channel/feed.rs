@@ -54,9 +54,10 @@ impl Feed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the link can do with more.
+    /// Whether the link can do with more, now.
     pub(super) fn is_ready(&self) -> bool {
-        self.lock().delivery.can_send()
+        let delivery = &self.lock().delivery;
+        delivery.can_send() && delivery.paced_until() <= self.began.elapsed()
     }
 
     /// Waits until the link can do with more.
@@ -120,8 +121,8 @@ impl Feed {
         }
     }
 
-    /// Takes up what the session knows of the link, and tells it what is known here.
-    pub(super) fn exchange(&self, session: &Session) {
+    /// Takes up what the session knows of the link.
+    pub(super) fn hear(&self, session: &Session) {
         let delivery = &mut self.lock().delivery;
         delivery.hear(session.delivery(), session.round_trip());
     }
