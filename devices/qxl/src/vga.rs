@@ -15,9 +15,7 @@ use caraway_base::{
 };
 use caraway_ports::{
     display::{DisplayCommand, Pixels, SurfaceSpec},
-    drawing::{
-        Bitmap, BitmapFormat, Clip, DrawOp, Drawable, Image, ImageData, Mask, Rop, ScaleMode, Source, SurfaceFormat,
-    },
+    drawing::{Bitmap, BitmapFormat, Drawable, ScaleMode, SurfaceFormat},
     geometry::Rect,
 };
 use caraway_vga::{DirtyPages, PORTS, Renderer, Scanout, Vga, WINDOW, WINDOW_SIZE, changes_mode};
@@ -145,28 +143,8 @@ impl VgaScreen {
             palette: None,
             data: Bytes::from(self.renderer.pixels(rect)),
         };
-        DisplayCommand::Draw(Box::new(Drawable {
-            surface: 0,
-            bbox: *rect,
-            clip: Clip::None,
-            mm_time: 0,
-            op: DrawOp::Copy {
-                source: Source {
-                    image: Image {
-                        id: 0,
-                        cache: false,
-                        high_bits_set: false,
-                        width,
-                        height,
-                        data: ImageData::Bitmap(Arc::new(bitmap)),
-                    },
-                    area: Rect::at(0, 0, width, height),
-                    scale: ScaleMode::Nearest,
-                },
-                rop: Rop::PUT,
-                mask: Mask::default(),
-            },
-        }))
+        let copy = Drawable::copy(0, *rect, Arc::new(bitmap), ScaleMode::Nearest);
+        DisplayCommand::Draw(Box::new(copy))
     }
 }
 

@@ -4,11 +4,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use caraway_ports::{
     display::Pixels,
-    drawing::{Bitmap, Brush, Clip, DrawOp, Drawable, ImageData, Rop},
+    drawing::{Brush, Clip, DrawOp, Drawable, ImageData, Rop},
     geometry::{Point, Rect},
 };
 
-use crate::{item::Item, region::around, video::part_of};
+use crate::{item::Item, part::packed, region::around, video::part_of};
 
 /// How far back commands are looked at. Bounds the cost of a command.
 const DEPTH: usize = 64;
@@ -90,6 +90,8 @@ fn visible(item: &Item, drawn: &Rect, area: &Rect) -> Option<Vec<Item>> {
                     if let DrawOp::Copy { source, .. } = &mut part.op
                         && let ImageData::Bitmap(bitmap) = &mut source.image.data
                     {
+                        // What is hidden does not take memory. A picture becomes smaller by a part of its size each time, so
+                        // that no more is copied than a few times what it had.
                         *bitmap = Arc::new(packed(bitmap)?);
                     }
                     Some(Item::Draw(Arc::new(part)))
@@ -107,22 +109,6 @@ fn visible(item: &Item, drawn: &Rect, area: &Rect) -> Option<Vec<Item>> {
             .collect(),
         _ => None,
     }
-}
-
-/// The same pixels in memory of their own, so that what is hidden does not take any. A picture becomes smaller by a part
-/// of its size each time, so that no more is copied than a few times what it had.
-fn packed(bitmap: &Bitmap) -> Option<Bitmap> {
-    let row_bytes = bitmap.format.row_bytes(bitmap.width);
-    let mut data = Vec::with_capacity(usize::try_from(row_bytes).ok()? * bitmap.height as usize);
-    for y in 0..bitmap.height {
-        data.extend_from_slice(bitmap.row(y)?);
-    }
-    Some(Bitmap {
-        stride: u32::try_from(row_bytes).ok()?,
-        top_down: true,
-        data: data.into(),
-        ..bitmap.clone()
-    })
 }
 
 /// A part of some pixels, in memory of its own.

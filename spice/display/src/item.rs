@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use caraway_canvas::clip_parts;
 use caraway_ports::{
     display::{Head, Pixels},
     drawing::{Brush, Clip, DrawOp, Drawable, ImageData, Rop, SurfaceFormat},
     geometry::{Point, Rect},
 };
 
-use crate::video::{Frame, Stream};
+use crate::video::{Frame, MAX_RECTS, Stream};
 
 /// One step of the picture a viewer follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +82,11 @@ impl Item {
         }
     }
 
-    /// The parts of its area that it draws on; `None` = all.
-    pub(crate) fn clip(&self) -> Option<&[Rect]> {
-        match &self.drawable()?.clip {
-            Clip::None => None,
-            Clip::Rects(rects) => Some(rects),
+    /// The parts of `area` that it draws on. Of a clip with many parts that is all of it.
+    pub(crate) fn parts(&self, area: Rect) -> Vec<Rect> {
+        match self.drawable().map(|drawable| &drawable.clip) {
+            Some(clip @ Clip::Rects(rects)) if rects.len() <= MAX_RECTS => clip_parts(area, clip),
+            _ => vec![area],
         }
     }
 

@@ -21,6 +21,7 @@ mod item;
 mod lossy;
 mod motion;
 mod pace;
+mod part;
 mod picture;
 mod region;
 mod scene;

@@ -14,15 +14,17 @@ mod search;
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use caraway_canvas::{Canvas, clip_parts};
 use caraway_ports::{
-    drawing::{Bitmap, BitmapFormat, Clip, DrawOp, Drawable, Image, ImageData, Source, SurfaceFormat},
+    drawing::{BitmapFormat, Clip, DrawOp, Drawable, Image, ImageData, Source, SurfaceFormat},
     geometry::Rect,
 };
 
 use self::compare::{Move, Pair};
-use crate::client::is_put;
+use crate::{
+    client::is_put,
+    part::{cut, packed},
+};
 
 /// The surface that is the screen.
 const SCREEN: u32 = 0;
@@ -121,7 +123,7 @@ pub(crate) fn split(drawable: &Drawable, canvas: &Canvas) -> Option<Split> {
         mask: mask.clone(),
     };
     for area in rest {
-        let part = copied(bitmap, &area.translate(offset.0, offset.1))?;
+        let part = packed(&cut(bitmap, &area.translate(offset.0, offset.1))?)?;
         let source = Source {
             image: Image {
                 id: 0,
@@ -189,25 +191,6 @@ fn areas(bbox: Rect, clip: &Clip) -> Vec<Rect> {
 
 fn pixels(rects: &[Rect]) -> u64 {
     rects.iter().map(Rect::area).sum()
-}
-
-/// A part of a bitmap of 32 bits in memory of its own: what waits for a viewer must not hold the guest's whole picture.
-fn copied(bitmap: &Bitmap, area: &Rect) -> Option<Bitmap> {
-    let (width, height) = (area.width(), area.height());
-    let (start, length) = (area.left.unsigned_abs() as usize * 4, width as usize * 4);
-    let mut data = BytesMut::with_capacity(length * height as usize);
-    for y in area.top.unsigned_abs()..area.bottom.unsigned_abs() {
-        data.extend_from_slice(bitmap.row(y)?.get(start..start + length)?);
-    }
-    Some(Bitmap {
-        format: bitmap.format,
-        width,
-        height,
-        stride: width * 4,
-        top_down: true,
-        palette: None,
-        data: data.freeze(),
-    })
 }
 
 #[cfg(test)]

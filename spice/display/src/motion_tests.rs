@@ -3,7 +3,7 @@
 use caraway_canvas::Limits;
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, SurfaceSpec},
-    drawing::{Mask, Rop, ScaleMode},
+    drawing::{Bitmap, Mask, Rop, ScaleMode},
     geometry::Point,
 };
 use proptest::prelude::*;

@@ -100,8 +100,8 @@ impl Scene {
     pub(crate) fn draw(&mut self, item: Item, touched: Rect) {
         let Some((surface, _)) = item.touched() else { return };
         if self.lagging {
-            let small = self.pace.small();
-            self.damage.entry(surface).or_default().add(touched, small);
+            let (damage, small) = (self.damage.entry(surface).or_default(), self.pace.small());
+            item.parts(touched).into_iter().for_each(|part| damage.add(part, small));
             self.counts.replaced += 1;
             return;
         }
@@ -337,7 +337,8 @@ impl Scene {
                 return true;
             }
             if let Some((surface, area)) = item.touched() {
-                damage.entry(surface).or_default().add(area, small);
+                let damage = damage.entry(surface).or_default();
+                item.parts(area).into_iter().for_each(|part| damage.add(part, small));
                 return false;
             }
             if *item == Item::Mark {

@@ -17,6 +17,7 @@ pub(crate) use self::{
 
 use std::{sync::Arc, time::Duration};
 
+use caraway_canvas::clip_parts;
 use caraway_ports::{
     drawing::{Clip, Drawable},
     geometry::Rect,
@@ -37,9 +38,9 @@ pub enum VideoMode {
 /// A stream is stopped when it had no frame for so long: the reference's figure.
 pub(crate) const IDLE: Duration = Duration::from_secs(1);
 
-/// Rectangles of a stream's clip. A command with more is no frame; where covering a stream would leave more, it shows
-/// nothing until its next frame.
-const MAX_RECTS: usize = 32;
+/// Rectangles of a clip that are told apart. A command with more is no frame; where covering a stream would leave more, it
+/// shows nothing until its next frame.
+pub(crate) const MAX_RECTS: usize = 32;
 
 /// What all frames of a stream have in common.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,14 +79,7 @@ impl Frame {
 
     /// What of that place is shown.
     pub(crate) fn clip(&self) -> Vec<Rect> {
-        let dest = self.dest();
-        match &self.drawable.clip {
-            Clip::None => vec![dest],
-            Clip::Rects(rects) => {
-                let parts = rects.iter().map(|rect| rect.intersect(&dest));
-                parts.filter(|part| !part.is_empty()).collect()
-            }
-        }
+        clip_parts(self.dest(), &self.drawable.clip)
     }
 
     /// Whether nothing is to be seen of another frame once this one is shown.

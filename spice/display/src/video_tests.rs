@@ -305,6 +305,25 @@ fn a_slow_viewer_has_fewer_frames_the_last_one_and_the_rest_of_the_screen() {
 }
 
 #[test]
+fn of_a_viewer_that_lags_only_what_is_beside_the_video_is_damaged() {
+    let mut stage = Stage::new(VideoMode::Filter);
+    let (viewer, mut client) = stage.watch(VIDEO);
+    stage.play(place(), 20);
+    client.drain(&viewer);
+    for step in 0..5000 {
+        let at = Rect::at(300 + step % 300, 400, 20, 20);
+        draw(&stage.display, fill(0, at, step.unsigned_abs(), Rop::OP_XOR));
+    }
+    let damaged = || viewer.figures().waiting_pixels;
+    let (before, around) = (damaged(), Rect::at(0, 0, 400, 300));
+    assert!(before > 0, "it does not lag");
+    stage.play(around, 1);
+    assert_eq!(damaged() - before, around.area() - place().area());
+    stage.rest(&viewer, &mut client);
+    assert_same(&stage.display, &client, &[0]);
+}
+
+#[test]
 fn modes_change_at_run_time_and_a_viewer_that_cannot_decode_is_sent_pictures() {
     let mut stage = Stage::new(VideoMode::Filter);
     let (viewer, mut client) = stage.watch(VIDEO);

@@ -430,3 +430,35 @@ pub struct Drawable {
     /// What is drawn.
     pub op: DrawOp,
 }
+
+impl Drawable {
+    /// The plain copy of a whole bitmap to a box.
+    #[must_use]
+    pub fn copy(surface: u32, bbox: Rect, bitmap: Arc<Bitmap>, scale: ScaleMode) -> Self {
+        let (width, height) = (bitmap.width, bitmap.height);
+        let image = Image {
+            id: 0,
+            cache: false,
+            high_bits_set: false,
+            width,
+            height,
+            data: ImageData::Bitmap(bitmap),
+        };
+        let source = Source {
+            image,
+            area: Rect::at(0, 0, width, height),
+            scale,
+        };
+        Self {
+            surface,
+            bbox,
+            clip: Clip::None,
+            mm_time: 0,
+            op: DrawOp::Copy {
+                source,
+                rop: Rop::PUT,
+                mask: Mask::default(),
+            },
+        }
+    }
+}

@@ -32,9 +32,7 @@ use caraway_canvas::Limits;
 use caraway_display::{Display, ImageSettings};
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, SurfaceSpec},
-    drawing::{
-        Bitmap, BitmapFormat, Clip, DrawOp, Drawable, Image, ImageData, Mask, Rop, ScaleMode, Source, SurfaceFormat,
-    },
+    drawing::{Bitmap, BitmapFormat, Clip, DrawOp, Drawable, ScaleMode, SurfaceFormat},
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
@@ -191,23 +189,7 @@ fn copy(surface: u32, x: i32, y: i32, width: u32, height: u32, data: Bytes) -> D
         palette: None,
         data,
     };
-    let image = Image {
-        id: 0,
-        cache: false,
-        high_bits_set: false,
-        width,
-        height,
-        data: ImageData::Bitmap(Arc::new(bitmap)),
-    };
-    let source = Source {
-        image,
-        area: Rect::at(0, 0, width, height),
-        scale: ScaleMode::Interpolate,
-    };
-    let op = DrawOp::Copy {
-        source,
-        rop: Rop::PUT,
-        mask: Mask::default(),
-    };
-    draw(surface, Rect::at(x, y, width, height), op)
+    let bbox = Rect::at(x, y, width, height);
+    let copy = Drawable::copy(surface, bbox, Arc::new(bitmap), ScaleMode::Interpolate);
+    DisplayCommand::Draw(Box::new(copy))
 }

@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use caraway_image::choice::{Graduality, graduality};
 use caraway_ports::{
-    drawing::{Bitmap, BitmapFormat, Clip, DrawOp, Drawable, Image, ImageData, Rop, Source, SurfaceFormat},
+    drawing::{Bitmap, BitmapFormat, Clip, DrawOp, Drawable, ImageData, Source, SurfaceFormat},
     geometry::Rect,
 };
 
 use super::{
     IDLE, MAX_RECTS, Stream, VideoMode,
-    frame::{bitmap_source, cut, part_of},
+    frame::{bitmap_source, part_of},
 };
-use crate::client::is_put;
+use crate::{client::is_put, part::cut};
 
 /// Streams of one display at a time: the reference's figure, and below what clients have room for.
 const STREAMS: usize = 50;
@@ -375,27 +375,9 @@ fn contains(drawable: &Drawable, dest: &Rect) -> bool {
 
 /// The copy of a bitmap in place of one of a surface.
 fn copy_of(drawable: &Drawable, source: &Source, bitmap: Bitmap) -> Drawable {
-    let (width, height) = (bitmap.width, bitmap.height);
     Drawable {
-        surface: drawable.surface,
-        bbox: drawable.bbox,
         clip: drawable.clip.clone(),
         mm_time: drawable.mm_time,
-        op: DrawOp::Copy {
-            source: Source {
-                image: Image {
-                    id: 0,
-                    cache: false,
-                    high_bits_set: false,
-                    width,
-                    height,
-                    data: ImageData::Bitmap(Arc::new(bitmap)),
-                },
-                area: Rect::at(0, 0, width, height),
-                scale: source.scale,
-            },
-            rop: Rop::PUT,
-            mask: caraway_ports::drawing::Mask::default(),
-        },
+        ..Drawable::copy(drawable.surface, drawable.bbox, Arc::new(bitmap), source.scale)
     }
 }

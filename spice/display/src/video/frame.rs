@@ -7,38 +7,7 @@ use caraway_ports::{
     geometry::Rect,
 };
 
-use crate::region::around;
-
-/// The part `area` of a bitmap, on the same memory; `None` outside it, and for pixels of less than a byte.
-pub(super) fn cut(bitmap: &Bitmap, area: &Rect) -> Option<Bitmap> {
-    let whole = Rect::at(0, 0, bitmap.width, bitmap.height);
-    let bits = bitmap.format.bits_per_pixel();
-    if area.is_empty() || !whole.contains(area) || !bits.is_multiple_of(8) {
-        return None;
-    }
-    let first = if bitmap.top_down {
-        area.top.unsigned_abs()
-    } else {
-        bitmap.height - area.bottom.unsigned_abs()
-    };
-    let left = u64::from(area.left.unsigned_abs()) * u64::from(bits / 8);
-    let start = u64::from(first) * u64::from(bitmap.stride) + left;
-    let last = u64::from(area.height() - 1) * u64::from(bitmap.stride);
-    let end = start + last + bitmap.format.row_bytes(area.width());
-    let (start, end) = (usize::try_from(start).ok()?, usize::try_from(end).ok()?);
-    if end > bitmap.data.len() {
-        return None;
-    }
-    Some(Bitmap {
-        format: bitmap.format,
-        width: area.width(),
-        height: area.height(),
-        stride: bitmap.stride,
-        top_down: bitmap.top_down,
-        palette: None,
-        data: bitmap.data.slice(start..end),
-    })
-}
+use crate::{part::cut, region::around};
 
 /// What a frame shows.
 pub(crate) fn bitmap_source(drawable: &Drawable) -> Option<Bitmap> {

@@ -38,10 +38,7 @@ impl Shown {
             }
             item => {
                 if let Some((surface, area)) = item.touched() {
-                    match item.clip() {
-                        Some(parts) if parts.len() <= MAX_RECTS => self.cover(surface, parts, None, out),
-                        _ => self.cover(surface, &[area], None, out),
-                    }
+                    self.cover(surface, &item.parts(area), None, out);
                 }
                 out.extend([item]);
             }

@@ -10,9 +10,7 @@ use caraway_canvas::Limits;
 use caraway_display::{Display, ImageSettings};
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, SurfaceSpec},
-    drawing::{
-        Bitmap, BitmapFormat, Clip, DrawOp, Drawable, Image, ImageData, Mask, Rop, ScaleMode, Source, SurfaceFormat,
-    },
+    drawing::{Bitmap, BitmapFormat, Drawable, ScaleMode, SurfaceFormat},
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
@@ -109,30 +107,8 @@ pub(crate) fn copy(display: &Display, bbox: Rect, data: Bytes) {
         palette: None,
         data,
     };
-    let image = Image {
-        id: 0,
-        cache: false,
-        high_bits_set: false,
-        width,
-        height,
-        data: ImageData::Bitmap(Arc::new(bitmap)),
-    };
-    let op = DrawOp::Copy {
-        source: Source {
-            image,
-            area: Rect::at(0, 0, width, height),
-            scale: ScaleMode::Nearest,
-        },
-        rop: Rop::PUT,
-        mask: Mask::default(),
-    };
-    display.submit(DisplayCommand::Draw(Box::new(Drawable {
-        surface: 0,
-        bbox,
-        clip: Clip::None,
-        mm_time: 0,
-        op,
-    })));
+    let copy = Drawable::copy(0, bbox, Arc::new(bitmap), ScaleMode::Nearest);
+    display.submit(DisplayCommand::Draw(Box::new(copy)));
 }
 
 /// Smooth colours with some noise, as in a photograph.
