@@ -39,9 +39,12 @@ const REPORTS: usize = 64;
 /// A client that does not report on streams has its media clock behind by so much from the begin: the reference's figure.
 const UNREPORTED: Duration = Duration::from_millis(400);
 
-/// Commands that come within so much time of each other are sent together: a person does not notice, and each time that
-/// something is sent costs the host, the network and the client.
+/// Commands without much in them that come within so much time of each other are sent together: a person does not notice,
+/// and each time that something is sent costs the host, the network and the client more than the command itself.
 const TOGETHER: Duration = Duration::from_millis(2);
+
+/// Bytes of pixels that are not much.
+const LIGHT_BYTES: usize = 4 * 1024;
 
 /// Items with more pixels than this are encoded beside the event loop.
 const INLINE_BYTES: usize = 16 * 1024;
@@ -134,6 +137,7 @@ where
         let mut given = None;
         let mut began: Option<Instant> = None;
         let mut woken = tokio::time::Instant::now();
+        let mut is_light = true;
         loop {
             let due = viewer.tick();
             // What is sent is chosen as late as can be: until then it may be replaced.
@@ -169,11 +173,15 @@ where
                     None => changed.notified().await,
                 }
                 // What comes at once goes at once, what comes in a row goes together.
-                tokio::time::sleep_until(woken + TOGETHER).await;
+                if is_light {
+                    tokio::time::sleep_until(woken + TOGETHER).await;
+                }
                 woken = tokio::time::Instant::now();
+                is_light = true;
                 continue;
             };
             let (pixel_bytes, before) = (item.pixel_bytes(), sender.counters.bytes_sent());
+            is_light &= pixel_bytes < LIGHT_BYTES;
             if pixel_bytes > INLINE_BYTES {
                 // What is ready does not wait for what takes a while.
                 sender.flush().await?;
