@@ -357,7 +357,11 @@ impl Display {
         state.expire(now);
         let look = state.look(&drawable, now);
         let split = match look {
-            Look::Plain if !state.viewers.is_empty() => motion::split(&drawable, &state.canvas),
+            Look::Plain if !state.viewers.is_empty() => {
+                // Who lags is shown places, not moves.
+                let moves = state.viewers.values().any(|viewer| !viewer.scene.is_lagging());
+                motion::split(&drawable, &state.canvas, moves)
+            }
             _ => None,
         };
         let touched = match state.canvas.draw(&drawable) {

@@ -50,8 +50,8 @@ pub(crate) struct Split {
 }
 
 /// Looks at a command that is not drawn yet. `None` if it should stay what it is: it is none of a framebuffer, or little
-/// would be saved. Images that the guest names are not cut: they come again.
-pub(crate) fn split(drawable: &Drawable, canvas: &Canvas) -> Option<Split> {
+/// would be saved. Images that the guest names are not cut: they come again. `moves` is whether moves are looked for.
+pub(crate) fn split(drawable: &Drawable, canvas: &Canvas, moves: bool) -> Option<Split> {
     let DrawOp::Copy { source, rop, mask } = &drawable.op else {
         return None;
     };
@@ -93,7 +93,8 @@ pub(crate) fn split(drawable: &Drawable, canvas: &Canvas) -> Option<Split> {
         .iter_mut()
         .zip(&areas)
         .max_by_key(|(changed, _)| pixels(changed));
-    if let Some((changed, area)) = largest
+    if moves
+        && let Some((changed, area)) = largest
         && let Some((found, left)) = motion(&pair, area, changed)
     {
         *changed = left;

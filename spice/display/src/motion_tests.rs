@@ -134,7 +134,7 @@ fn colours(canvas: &Canvas) -> Vec<u32> {
 /// What a command becomes on a screen that shows `before`, which has been checked to draw the same.
 fn split_on(before: &Picture, command: &Drawable) -> Option<Split> {
     let mut canvas = canvas_of(before, SurfaceFormat::Xrgb);
-    let split = split(command, &canvas);
+    let split = split(command, &canvas, true);
     if let Some(split) = &split {
         let mut whole = canvas_of(before, SurfaceFormat::Xrgb);
         whole.draw(command).unwrap();
@@ -180,10 +180,10 @@ fn the_unused_byte_of_a_screen_without_alpha_counts_for_nothing_and_alpha_counts
     after.pixels.iter_mut().for_each(|pixel| *pixel |= 0xff00_0000);
     let command = after.copy(after.area(), Clip::None);
     assert!(split_on(&before, &command).unwrap().parts.is_empty());
-    assert!(split(&command, &canvas_of(&before, SurfaceFormat::Argb)).is_none());
+    assert!(split(&command, &canvas_of(&before, SurfaceFormat::Argb), true).is_none());
     let same = before.copy(before.area(), Clip::None);
     assert!(
-        split(&same, &canvas_of(&before, SurfaceFormat::Argb))
+        split(&same, &canvas_of(&before, SurfaceFormat::Argb), true)
             .unwrap()
             .parts
             .is_empty()

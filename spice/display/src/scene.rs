@@ -258,6 +258,11 @@ impl Scene {
         }
     }
 
+    /// Whether the viewer is shown what the canvas has instead of commands.
+    pub(crate) fn is_lagging(&self) -> bool {
+        self.lagging
+    }
+
     /// Streams the viewer shows.
     pub(crate) fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
         self.shown.streams()

@@ -137,7 +137,8 @@ where
         let mut given = None;
         let mut began: Option<Instant> = None;
         let mut woken = tokio::time::Instant::now();
-        let mut is_light = true;
+        // Bytes of pixels of the largest command since.
+        let mut largest = None;
         loop {
             let due = viewer.tick();
             // What is sent is chosen as late as can be: until then it may be replaced.
@@ -173,15 +174,14 @@ where
                     None => changed.notified().await,
                 }
                 // What comes at once goes at once, what comes in a row goes together.
-                if is_light {
+                if largest.take().is_some_and(|bytes| bytes < LIGHT_BYTES) {
                     tokio::time::sleep_until(woken + TOGETHER).await;
                 }
                 woken = tokio::time::Instant::now();
-                is_light = true;
                 continue;
             };
             let (pixel_bytes, before) = (item.pixel_bytes(), sender.counters.bytes_sent());
-            is_light &= pixel_bytes < LIGHT_BYTES;
+            largest = largest.max(Some(pixel_bytes));
             if pixel_bytes > INLINE_BYTES {
                 // What is ready does not wait for what takes a while.
                 sender.flush().await?;
