@@ -1,5 +1,6 @@
 //! From steps of the picture to messages of the wire.
 
+mod bands;
 mod bitmaps;
 mod codecs;
 mod counts;
@@ -11,14 +12,15 @@ mod measure;
 mod palettes;
 mod pixmaps;
 mod rate;
+mod tools;
 mod video;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use caraway_image::choice::Mode;
 use caraway_ports::{
-    display::{Head, Pixels},
-    drawing::{self, DrawOp, Drawable, ImageData, Rop, ScaleMode, SurfaceFormat},
+    display::Head,
+    drawing::{self, Bitmap, DrawOp, Drawable, ImageData, Rop, ScaleMode, SurfaceFormat},
     geometry::{Point, Rect},
 };
 use caraway_protocol::{
@@ -31,8 +33,9 @@ use caraway_protocol::{
 
 pub(crate) use self::bitmaps::{bitmap_of, expanded};
 use self::{
+    bands::{bands, clip_of, may_cut},
     codecs::{Codecs, Role},
-    images::Images,
+    images::{Images, image_flags},
     video::Streams,
 };
 pub use self::{
@@ -205,7 +208,21 @@ impl Encoder {
             },
             Item::Pixels { surface, at, pixels } => {
                 let mut messages = Outgoing::new();
-                self.message(&mut messages, |this| this.pixels(*surface, *at, pixels))?;
+                let bitmap = bitmap_of(pixels);
+                let part = Part {
+                    bitmap: &bitmap,
+                    flags: ImageFlags::empty(),
+                    role: Role::Area,
+                    area: Rect::at(0, 0, pixels.width, pixels.height),
+                };
+                let told = Copy {
+                    surface: *surface,
+                    bbox: Rect::at(at.x, at.y, pixels.width, pixels.height),
+                    clip: &drawing::Clip::None,
+                    rop: Rop::PUT,
+                    scale: ScaleMode::Nearest,
+                };
+                self.copy(&mut messages, &told, &part)?;
                 return Ok(messages);
             }
             Item::Draw(drawable) | Item::Photo(drawable) => {
@@ -217,7 +234,10 @@ impl Encoder {
                 let told = adapted(drawable, target)?;
                 let mut messages = Outgoing::new();
                 for drawable in told.iter() {
-                    self.message(&mut messages, |this| this.draw(drawable))?;
+                    match plain_copy(drawable, self.source) {
+                        Some((told, part)) => self.copy(&mut messages, &told, &part)?,
+                        None => self.message(&mut messages, |this| this.draw(drawable))?,
+                    }
                 }
                 return Ok(messages);
             }
@@ -233,32 +253,48 @@ impl Encoder {
     ) -> Result<(), EncodeError> {
         self.images.begin();
         let draw = draw(self)?;
-        messages.extend(self.images.commit(self.serial.wrapping_add(messages.len() as u64)));
+        let serial = self.serial.wrapping_add(messages.len() as u64);
+        messages.extend(self.images.commit(serial, 1));
         messages.push(ServerMessage::Draw(Box::new(draw)));
         messages.extend(self.images.palettes.commit());
         Ok(())
     }
 
-    fn pixels(&mut self, surface: u32, at: Point, pixels: &Pixels) -> Result<Draw, EncodeError> {
-        let bbox = Rect::at(at.x, at.y, pixels.width, pixels.height);
-        let bitmap = bitmap_of(pixels);
-        let image = self.images.bitmap(&bitmap, ImageFlags::empty(), None, Role::Area)?;
-        let area = Rect::at(0, 0, pixels.width, pixels.height);
-        let source = Source {
-            image,
-            area,
-            scale: ScaleMode::Nearest,
-        };
-        Ok(Draw {
-            surface_id: surface,
-            bbox,
-            clip: drawing::Clip::None,
-            op: display::DrawOp::Copy {
-                source,
-                rop: Rop::PUT,
-                mask: Mask::default(),
-            },
-        })
+    /// Adds the messages that copy a part of a bitmap: one, or one for each band.
+    fn copy(&mut self, messages: &mut Outgoing, told: &Copy<'_>, part: &Part<'_>) -> Result<(), EncodeError> {
+        let bands = bands(part.bitmap, &part.area).into_iter();
+        let places = bands.filter_map(|band| {
+            // Within the box.
+            let top = told.bbox.top.wrapping_add(band.top.wrapping_sub(part.area.top));
+            let bottom = top.wrapping_add(band.bottom.wrapping_sub(band.top));
+            let bbox = Rect { top, bottom, ..told.bbox };
+            clip_of(told.clip, &bbox).map(|clip| (band, (bbox, clip)))
+        });
+        let (bands, places): (Vec<Rect>, Vec<(Rect, drawing::Clip)>) = places.unzip();
+        self.images.begin();
+        let images = self.images.bitmaps(part.bitmap, part.flags, &bands, part.role)?;
+        let serial = self.serial.wrapping_add(messages.len() as u64);
+        messages.extend(self.images.commit(serial, images.len()));
+        for (image, (bbox, clip)) in images.into_iter().zip(places) {
+            let area = Rect::at(0, 0, image.width, image.height);
+            let source = Source {
+                image,
+                area,
+                scale: told.scale,
+            };
+            messages.push(ServerMessage::Draw(Box::new(Draw {
+                surface_id: told.surface,
+                bbox,
+                clip,
+                op: display::DrawOp::Copy {
+                    source,
+                    rop: told.rop,
+                    mask: Mask::default(),
+                },
+            })));
+        }
+        messages.extend(self.images.palettes.commit());
+        Ok(())
     }
 
     fn draw(&mut self, drawable: &Drawable) -> Result<Draw, EncodeError> {
@@ -421,6 +457,53 @@ impl Encoder {
             image: image.transpose()?,
         })
     }
+}
+
+/// A part of a bitmap, and what it is for.
+struct Part<'a> {
+    bitmap: &'a Bitmap,
+    flags: ImageFlags,
+    role: Role,
+    area: Rect,
+}
+
+/// Where a part of a bitmap of the same size is copied to, and how.
+struct Copy<'a> {
+    surface: u32,
+    bbox: Rect,
+    clip: &'a drawing::Clip,
+    rop: Rop,
+    scale: ScaleMode,
+}
+
+/// The copy that a command is, if it may be made piece by piece.
+fn plain_copy(drawable: &Drawable, role: Role) -> Option<(Copy<'_>, Part<'_>)> {
+    let DrawOp::Copy { source, rop, mask } = &drawable.op else {
+        return None;
+    };
+    let ImageData::Bitmap(bitmap) = &source.image.data else {
+        return None;
+    };
+    let (area, bbox) = (source.area, drawable.bbox);
+    let is_inside = Rect::at(0, 0, bitmap.width, bitmap.height).contains(&area);
+    let same_size = (area.width(), area.height()) == (bbox.width(), bbox.height());
+    if mask.bitmap.is_some() || !is_inside || !same_size || area.is_empty() || !may_cut(&drawable.clip) {
+        return None;
+    }
+    let told = Copy {
+        surface: drawable.surface,
+        bbox,
+        clip: &drawable.clip,
+        rop: *rop,
+        scale: source.scale,
+    };
+    let part = Part {
+        bitmap,
+        flags: image_flags(&source.image),
+        role,
+        area,
+    };
+    Some((told, part))
 }
 
 fn monitors(heads: &[Head], max: u16) -> MonitorsConfig {

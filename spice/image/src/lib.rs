@@ -10,6 +10,7 @@ pub mod jpeg;
 mod limits;
 pub mod lz;
 pub mod lz4;
+pub mod pool;
 pub mod quic;
 mod rows;
 pub mod zlib_glz;

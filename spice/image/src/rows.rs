@@ -121,6 +121,10 @@ impl Rows {
         std::iter::from_fn(move || if top_down { down.next() } else { up.next() })
     }
 
+    pub(crate) const fn pixels(&self) -> u64 {
+        self.width as u64 * self.height as u64
+    }
+
     /// Bytes of all rows without padding.
     pub(crate) fn bytes(&self) -> usize {
         self.row_bytes * self.height as usize

@@ -1,28 +1,22 @@
 //! Which codec an image goes through, and the codecs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use caraway_image::{
     choice::{Choice, Client, Graduality, Mode, Picture, Policy, Switch, choose, graduality, is_slow, sampled_colours},
-    jpeg,
-    lz::LzEncoder,
-    lz4::Lz4Encoder,
-    quic::{QuicEncoder, QuicType},
-    zlib_glz::ZlibEncoder,
+    glz::GlzStream,
+    pool::each,
+    quic::QuicType,
 };
 use caraway_ports::drawing::Bitmap;
-use caraway_protocol::display::{ImageData, PaletteRef};
+use caraway_protocol::display::ImageData;
 
 use super::{
-    bitmaps::whole_palette,
     counts::{Codec, ImageCounts},
-    dictionary::SharedDictionary,
+    dictionary::{SharedDictionary, lock},
     measure::{Kind, Measure, Work},
+    tools::Tools,
 };
-
-/// Bytes of memory for streams that are kept from image to image; larger streams go out in memory of their own.
-const KEPT: usize = 1 << 20;
 
 /// What images are compressed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +85,14 @@ pub(super) struct Ask {
     pub(super) dropping: bool,
 }
 
+/// What an image looks like, as far as its codec is chosen by that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looks {
+    graduality: Option<Graduality>,
+    /// Counted of smooth ones only.
+    colours: Option<u32>,
+}
+
 /// The codecs of one connection. They keep their memory from image to image, and hold nothing of one once it is done; only
 /// a dictionary does.
 #[derive(Debug)]
@@ -101,11 +103,8 @@ pub(super) struct Codecs {
     dictionary: Option<SharedDictionary>,
     pub(super) sent: Arc<ImageCounts>,
     pub(super) measure: Measure,
-    lz: LzEncoder,
-    quic: QuicEncoder,
-    lz4: Lz4Encoder,
-    zlib: ZlibEncoder,
-    stream: Vec<u8>,
+    /// Those that are not in use.
+    tools: Mutex<Vec<Tools>>,
 }
 
 impl Codecs {
@@ -125,11 +124,7 @@ impl Codecs {
             dictionary,
             sent,
             measure: Measure::default(),
-            lz: LzEncoder::new(),
-            quic: QuicEncoder::new(),
-            lz4: Lz4Encoder::new(),
-            zlib: ZlibEncoder::new(),
-            stream: Vec::new(),
+            tools: Mutex::default(),
         }
     }
 
@@ -145,39 +140,91 @@ impl Codecs {
         self.dictionary.as_ref().is_some_and(SharedDictionary::is_shared)
     }
 
-    /// The stream of a bitmap whose rows are packed, the top one first; `None` when it is to be sent as it is.
-    pub(super) fn encode(&mut self, bitmap: &Bitmap, ask: Ask) -> Option<ImageData> {
-        let data = self.stream_of(bitmap, ask);
-        self.sent.add(data.as_ref().map_or(Codec::Bitmap, codec));
-        data
-    }
-
-    fn stream_of(&mut self, bitmap: &Bitmap, ask: Ask) -> Option<ImageData> {
-        let (kind, choice) = self.choose(bitmap, ask);
-        let choice = match choice {
-            choice @ Choice::Lz4 => choice,
-            choice if ask.dropping => choice,
-            _ => Choice::Raw,
-        };
-        match self.run(kind, choice, bitmap) {
-            // What the dictionary refuses.
-            None if matches!(choice, Choice::Glz { .. }) => self.run(kind, Choice::Lz, bitmap),
-            data => data,
+    /// What is to be seen of a bitmap that matters for the choice of its codec.
+    pub(super) fn looks(&self, bitmap: &Bitmap) -> Looks {
+        let graduality = if self.is_open() { graduality(bitmap) } else { None };
+        let is_smooth = graduality == Some(Graduality::High);
+        Looks {
+            graduality,
+            colours: if is_smooth { sampled_colours(bitmap) } else { None },
         }
     }
 
-    fn choose(&mut self, bitmap: &Bitmap, ask: Ask) -> (Kind, Choice) {
+    /// Whether the codec is chosen by what an image looks like.
+    const fn is_open(&self) -> bool {
+        matches!(self.settings.mode, Mode::AutoGlz | Mode::AutoLz)
+    }
+
+    /// The streams of bitmaps whose rows are packed, the top one first; `None` for one that is to be sent as it is. They go
+    /// through the codecs at the same time.
+    pub(super) fn encode(&mut self, asked: Vec<(&Bitmap, Looks, Ask)>) -> Vec<Option<ImageData>> {
+        let mut jobs: Vec<Job<'_>> = Vec::with_capacity(asked.len());
+        for (bitmap, looks, ask) in asked {
+            let (kind, choice) = self.choose(bitmap, looks, ask);
+            let choice = match choice {
+                choice @ Choice::Lz4 => choice,
+                choice if ask.dropping => choice,
+                _ => Choice::Raw,
+            };
+            jobs.push(Job {
+                bitmap,
+                kind,
+                choice,
+                glz: None,
+            });
+        }
+        self.through_dictionary(&mut jobs);
+        let tools = &self.tools;
+        let done = each(jobs, |job| {
+            let mut taken = lock(tools).pop().unwrap_or_default();
+            let encoded = taken.run(job.choice, job.bitmap, job.glz);
+            lock(tools).push(taken);
+            (job.kind, job.choice, job.bitmap, encoded)
+        });
+        let mut streams = Vec::with_capacity(done.len());
+        for (kind, choice, bitmap, encoded) in done {
+            if let Some(stream) = encoded.length {
+                self.measure.note(Work {
+                    kind,
+                    choice,
+                    pixels: bitmap.data.len(),
+                    stream,
+                });
+            }
+            self.sent.add(encoded.data.as_ref().map_or(Codec::Bitmap, codec));
+            streams.push(encoded.data);
+        }
+        streams
+    }
+
+    /// Has the dictionary encode what is for it, and chooses LZ for what it refuses.
+    fn through_dictionary(&self, jobs: &mut [Job<'_>]) {
+        let mut chosen: Vec<&mut Job<'_>> = jobs
+            .iter_mut()
+            .filter(|job| matches!(job.choice, Choice::Glz { .. }))
+            .collect();
+        let bitmaps: Vec<Bitmap> = chosen.iter().map(|job| job.bitmap.clone()).collect();
+        let dictionary = self.dictionary.as_ref();
+        let mut streams = dictionary.map_or_else(Vec::new, |dictionary| dictionary.encode(&bitmaps)).into_iter();
+        for job in &mut chosen {
+            job.glz = streams.next().flatten();
+            if job.glz.is_none() {
+                job.choice = Choice::Lz;
+            }
+        }
+    }
+
+    fn choose(&mut self, bitmap: &Bitmap, looks: Looks, ask: Ask) -> (Kind, Choice) {
         let ImageSettings { mode, jpeg, zlib } = self.settings;
-        let is_open = matches!(mode, Mode::AutoGlz | Mode::AutoLz);
-        let graduality = if is_open { graduality(bitmap) } else { None };
-        let is_smooth = graduality == Some(Graduality::High);
+        let is_open = self.is_open();
+        let is_smooth = looks.graduality == Some(Graduality::High);
         let picture = Picture {
             format: bitmap.format,
             width: bitmap.width,
             height: bitmap.height,
             stride: bitmap.stride,
-            graduality,
-            colours: if is_smooth { sampled_colours(bitmap) } else { None },
+            graduality: looks.graduality,
+            colours: looks.colours,
             is_drawn: matches!(ask.role, Role::Source | Role::Photo),
             is_settled: true,
         };
@@ -210,94 +257,15 @@ impl Codecs {
         };
         (kind, choice)
     }
-
-    /// What a codec makes of a bitmap; `None` when it refuses or makes it longer.
-    fn run(&mut self, kind: Kind, choice: Choice, bitmap: &Bitmap) -> Option<ImageData> {
-        let (data, length) = match choice {
-            Choice::Raw => return None,
-            Choice::Quic => {
-                self.quic.encode_bitmap(bitmap, &mut self.stream).ok()?;
-                let length = self.stream.len();
-                (self.taken_if(choice, bitmap).map(ImageData::Quic), length)
-            }
-            Choice::Lz => {
-                self.lz.encode_bitmap(bitmap, &mut self.stream).ok()?;
-                let length = self.stream.len();
-                (self.taken_if(choice, bitmap).and_then(|data| lz(bitmap, data)), length)
-            }
-            Choice::Glz { zlib } => {
-                let glz = self.dictionary.as_ref()?.encode(bitmap)?.data;
-                let wrapped = if zlib { self.zlib.encode(&glz) } else { None };
-                let length = wrapped.as_ref().map_or(glz.len(), Vec::len);
-                let data = match (wrapped, u32::try_from(glz.len())) {
-                    (Some(data), Ok(glz_bytes)) => ImageData::ZlibGlzRgb {
-                        glz_bytes,
-                        data: data.into(),
-                    },
-                    _ => ImageData::GlzRgb(glz.into()),
-                };
-                (Some(data), length)
-            }
-            Choice::Lz4 => {
-                let stream = self.lz4.encode_bitmap(bitmap).ok()?;
-                let length = stream.len();
-                let kept = choice.keeps(length, bitmap.data.len());
-                (kept.then(|| ImageData::Lz4(stream.into())), length)
-            }
-            Choice::Jpeg { quality } => {
-                let stream = jpeg::encode_bitmap(bitmap, quality).ok()?;
-                let length = stream.len();
-                let kept = choice.keeps(length, bitmap.data.len());
-                (kept.then(|| ImageData::Jpeg(stream.into())), length)
-            }
-            Choice::JpegAlpha { quality } => {
-                let encoded = jpeg::encode_alpha_bitmap(bitmap, quality).ok()?;
-                let (length, mut data) = (encoded.data.len(), Bytes::from(encoded.data));
-                let jpeg = data.split_to(encoded.jpeg_size.min(length));
-                let kept = choice.keeps(length, bitmap.data.len());
-                let data = ImageData::JpegAlpha {
-                    top_down: encoded.top_down,
-                    jpeg,
-                    alpha: data,
-                };
-                (kept.then_some(data), length)
-            }
-        };
-        self.measure.note(Work {
-            kind,
-            choice,
-            pixels: bitmap.data.len(),
-            stream: length,
-        });
-        data
-    }
-
-    /// The stream just made, if it is worth sending.
-    fn taken_if(&mut self, choice: Choice, bitmap: &Bitmap) -> Option<Bytes> {
-        if !choice.keeps(self.stream.len(), bitmap.data.len()) {
-            self.stream.truncate(0);
-            self.stream.shrink_to(KEPT);
-            return None;
-        }
-        Some(if self.stream.capacity() > KEPT {
-            std::mem::take(&mut self.stream).into()
-        } else {
-            Bytes::copy_from_slice(&self.stream)
-        })
-    }
 }
 
-/// An LZ stream with what the message has beside it.
-fn lz(bitmap: &Bitmap, data: Bytes) -> Option<ImageData> {
-    if !bitmap.format.has_palette() {
-        return Some(ImageData::LzRgb(data));
-    }
-    let palette = whole_palette(bitmap)?;
-    Some(ImageData::LzPalette {
-        top_down: true,
-        palette: PaletteRef::Inline { palette, cache: false },
-        data,
-    })
+/// A bitmap on its way through a codec.
+struct Job<'a> {
+    bitmap: &'a Bitmap,
+    kind: Kind,
+    choice: Choice,
+    /// What the dictionary has made of it.
+    glz: Option<GlzStream>,
 }
 
 const fn codec(data: &ImageData) -> Codec {

@@ -1,6 +1,9 @@
 //! What each mode makes of images, and what it must not.
 
-use caraway_ports::drawing::{Bitmap, BitmapFormat, Brush, Clip, Composite, Image, Mask, Source};
+use caraway_ports::{
+    display::Pixels,
+    drawing::{Bitmap, BitmapFormat, Brush, Clip, Composite, Image, Mask, Source},
+};
 use caraway_protocol::display::ImageData as Sent;
 
 use super::*;

@@ -1,5 +1,6 @@
 //! Images of commands as images of the wire.
 
+use caraway_image::pool::each;
 use caraway_ports::{
     drawing::{self, Bitmap, BitmapFormat, ImageData, SurfaceFormat},
     geometry::Rect,
@@ -10,7 +11,7 @@ use twox_hash::XxHash3_128;
 use super::{
     EncodeError,
     bitmaps::{drawable, expanded, pack, plain, whole, without_unused_bit},
-    codecs::{Ask, Codecs, Role},
+    codecs::{Ask, Codecs, Looks, Role},
     counts::Codec,
     palettes::Palettes,
     pixmaps::PixmapCache,
@@ -18,6 +19,17 @@ use super::{
 
 /// Images of fewer bytes are not worth a place at the client.
 const MIN_CACHED: usize = 64;
+
+/// An image that is to be encoded, unless the client has it.
+#[derive(Debug)]
+struct Prepared {
+    cut: Bitmap,
+    flags: ImageFlags,
+    ask: Ask,
+    /// What tells it apart, if the client can keep it.
+    content: Option<u128>,
+    looks: Looks,
+}
 
 /// Makes the images of one connection.
 #[derive(Debug)]
@@ -52,11 +64,11 @@ impl Images {
         }
     }
 
-    /// Ends a message; what goes before it, the first of it under this serial.
-    pub(super) fn commit(&mut self, serial: u64) -> Vec<ServerMessage> {
+    /// Ends a message, or so many in a row; what goes before it, the first of it under this serial.
+    pub(super) fn commit(&mut self, serial: u64, messages: usize) -> Vec<ServerMessage> {
         self.cache
             .as_mut()
-            .map(|cache| cache.commit(serial))
+            .map(|cache| cache.commit(serial, messages))
             .unwrap_or_default()
     }
 
@@ -68,10 +80,10 @@ impl Images {
     /// An image, whole.
     pub(super) fn image(&mut self, image: &drawing::Image, role: Role) -> Result<Image, EncodeError> {
         match &image.data {
-            ImageData::Bitmap(bitmap) => self.bitmap(bitmap, flags(image), None, role),
+            ImageData::Bitmap(bitmap) => self.bitmap(bitmap, image_flags(image), None, role),
             ImageData::Quic(data) => {
                 let data = display::ImageData::Quic(data.clone());
-                Ok(self.wrap(image.width, image.height, flags(image), data))
+                Ok(self.wrap(image.width, image.height, image_flags(image), data))
             }
             ImageData::Surface(id) => Ok(self.wrap(
                 image.width,
@@ -90,7 +102,7 @@ impl Images {
         area: &Rect,
         role: Role,
     ) -> Result<(Image, Rect), EncodeError> {
-        let image = self.bitmap(bitmap, flags(image), Some(area), role)?;
+        let image = self.bitmap(bitmap, image_flags(image), Some(area), role)?;
         let area = Rect::at(0, 0, image.width, image.height);
         Ok((image, area))
     }
@@ -109,11 +121,43 @@ impl Images {
     pub(super) fn bitmap(
         &mut self,
         bitmap: &Bitmap,
-        mut flags: ImageFlags,
+        flags: ImageFlags,
         area: Option<&Rect>,
         role: Role,
     ) -> Result<Image, EncodeError> {
-        let area = area.copied().unwrap_or_else(|| whole(bitmap)).intersect(&whole(bitmap));
+        let area = area.copied().unwrap_or_else(|| whole(bitmap));
+        let prepared = self.prepared(bitmap, flags, &area, role)?;
+        let mut images = self.images(vec![prepared]);
+        images.pop().ok_or(EncodeError::Bitmap {
+            width: bitmap.width,
+            height: bitmap.height,
+        })
+    }
+
+    /// Several parts of a bitmap as [`Self::bitmap`], on the threads there are. They belong to one message, or to several in
+    /// a row.
+    pub(super) fn bitmaps(
+        &mut self,
+        bitmap: &Bitmap,
+        flags: ImageFlags,
+        areas: &[Rect],
+        role: Role,
+    ) -> Result<Vec<Image>, EncodeError> {
+        let this = &*self;
+        let prepared = each(areas.iter().collect(), |area| this.prepared(bitmap, flags, area, role));
+        let prepared: Vec<Prepared> = prepared.into_iter().collect::<Result<_, _>>()?;
+        Ok(self.images(prepared))
+    }
+
+    /// A part of a bitmap as it is to be encoded.
+    fn prepared(
+        &self,
+        bitmap: &Bitmap,
+        mut flags: ImageFlags,
+        area: &Rect,
+        role: Role,
+    ) -> Result<Prepared, EncodeError> {
+        let area = area.intersect(&whole(bitmap));
         let (data, stride) = pack(bitmap, &area)?;
         let cut = Bitmap {
             format: bitmap.format,
@@ -156,34 +200,70 @@ impl Images {
             glz: !flags.contains(ImageFlags::HIGH_BITS_SET),
             dropping,
         };
-        let content = self.content(&cut, flags, role);
-        if let (Some(content), Some(cache)) = (content, &mut self.cache)
-            && let Some(id) = cache.find(content)
-        {
-            self.codecs.sent.add(Codec::Cached);
-            return Ok(Image {
-                id,
-                flags,
-                width: cut.width,
-                height: cut.height,
-                data: display::ImageData::FromCache,
-            });
-        }
-        if let Some(cache) = &mut self.cache {
+        Ok(Prepared {
+            content: self.content(&cut, flags, role),
+            looks: self.codecs.looks(&cut),
+            cut,
+            flags,
+            ask,
+        })
+    }
+
+    /// What was prepared as images of the wire: those that the client has are named, the others encoded.
+    fn images(&mut self, prepared: Vec<Prepared>) -> Vec<Image> {
+        let cache = &mut self.cache;
+        let mut find = |prepared: &Prepared| cache.as_mut()?.find(prepared.content?);
+        let known: Vec<Option<u64>> = prepared.iter().map(&mut find).collect();
+        let missing: Vec<&Prepared> = prepared
+            .iter()
+            .zip(&known)
+            .filter_map(|(prepared, known)| known.is_none().then_some(prepared))
+            .collect();
+        if let Some(cache) = self.cache.as_mut().filter(|_| !missing.is_empty()) {
             cache.encodes();
         }
-        let mut data = self.codecs.encode(&cut, ask).unwrap_or_else(|| drawable(&cut));
-        if is_decoded(role) {
+        let asked = missing.iter().map(|prepared| (&prepared.cut, prepared.looks, prepared.ask));
+        let mut encoded = self.codecs.encode(asked.collect()).into_iter();
+        let mut images = Vec::with_capacity(prepared.len());
+        for (prepared, known) in prepared.iter().zip(known) {
+            images.push(match known {
+                Some(id) => {
+                    self.codecs.sent.add(Codec::Cached);
+                    Image {
+                        id,
+                        flags: prepared.flags,
+                        width: prepared.cut.width,
+                        height: prepared.cut.height,
+                        data: display::ImageData::FromCache,
+                    }
+                }
+                None => self.encoded(prepared, encoded.next().flatten()),
+            });
+        }
+        images
+    }
+
+    /// An image that is sent with its pixels: their stream, if there is one.
+    fn encoded(&mut self, prepared: &Prepared, stream: Option<display::ImageData>) -> Image {
+        let Prepared {
+            cut,
+            flags,
+            ask,
+            content,
+            ..
+        } = prepared;
+        let mut data = stream.unwrap_or_else(|| drawable(cut));
+        if is_decoded(ask.role) {
             self.palettes.refer(&mut data);
         }
-        let mut image = self.wrap(cut.width, cut.height, flags, data);
-        if let (Some(content), Some(cache)) = (content, &mut self.cache)
+        let mut image = self.wrap(cut.width, cut.height, *flags, data);
+        if let (Some(content), Some(cache)) = (*content, &mut self.cache)
             && let Some(id) = cache.add(content, u64::from(cut.width) * u64::from(cut.height))
         {
             image.id = id;
             image.flags |= ImageFlags::CACHE_ME;
         }
-        Ok(image)
+        image
     }
 
     /// What the client makes of an image, in short; `None` for one that it need not keep. It depends on the surface and on
@@ -242,7 +322,7 @@ const fn is_decoded(role: Role) -> bool {
 }
 
 /// The high bits count where the guest's image has some: elsewhere the reference client would make them up.
-fn flags(image: &drawing::Image) -> ImageFlags {
+pub(super) fn image_flags(image: &drawing::Image) -> ImageFlags {
     let has_some = match &image.data {
         ImageData::Bitmap(bitmap) => bitmap.format == BitmapFormat::Bit32,
         ImageData::Quic(_) => true,

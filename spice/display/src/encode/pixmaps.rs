@@ -191,8 +191,9 @@ impl PixmapCache {
         Some(id)
     }
 
-    /// The message is done: what has to go before it. With those, `serial` is that of the first one.
-    pub(super) fn commit(&mut self, serial: u64) -> Vec<ServerMessage> {
+    /// The message is done: what has to go before it. With those, `serial` is that of the first one. It may be several in a
+    /// row, `messages`, at least one: what they use and add counts as the last one's.
+    pub(super) fn commit(&mut self, serial: u64, messages: usize) -> Vec<ServerMessage> {
         let mut cache = lock(&self.cache);
         let message = std::mem::take(&mut self.message);
         let mut before = Vec::new();
@@ -224,7 +225,7 @@ impl PixmapCache {
         }
         let this = Use {
             display: self.display,
-            serial: serial.wrapping_add(before.len() as u64),
+            serial: serial.wrapping_add((before.len() + messages.saturating_sub(1)) as u64),
             at: cache.tick(),
         };
         for content in &message.used {

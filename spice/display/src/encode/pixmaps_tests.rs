@@ -21,7 +21,7 @@ fn message(
             part.add(*content, 100)
         }));
     }
-    (part.commit(serial), ids, hits)
+    (part.commit(serial, 1), ids, hits)
 }
 
 fn dropped(before: &[ServerMessage]) -> Vec<u64> {
@@ -71,7 +71,7 @@ fn what_a_message_uses_stays_and_what_is_too_large_is_not_kept() {
     );
     part.begin();
     assert_eq!(part.add(9, 101), None, "more than a quarter");
-    assert_eq!(part.commit(3), vec![]);
+    assert_eq!(part.commit(3, 1), vec![]);
     assert_eq!(message(&mut part, 4, &[8, 8]).1[1], None, "twice in one message");
     for pixels in [0, -1, i64::MIN] {
         assert!(Pixmaps::new(1).join(0, pixels, 0).is_none());
@@ -101,7 +101,7 @@ fn another_display_waits_for_what_it_takes_and_for_what_it_drops() {
     two.begin();
     two.encodes();
     assert_eq!(two.find(5), None);
-    assert_eq!(two.commit(10), vec![]);
+    assert_eq!(two.commit(10, 1), vec![]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ proptest! {
                 Image::Encoded(number - 1, part.add(content, 100))
             });
             if left.is_empty() {
-                let before = part.commit(serials[display] + 1);
+                let before = part.commit(serials[display] + 1, 1);
                 serials[display] += 1 + before.len() as u64;
                 client.queues.entry(display as u8).or_default().push_back(Sent {
                     serial: serials[display],
@@ -234,7 +234,7 @@ proptest! {
         // All are done, and sent.
         for (display, building) in building.into_iter().enumerate() {
             let Some((_, images)) = building else { continue };
-            let before = parts[display].commit(serials[display] + 1);
+            let before = parts[display].commit(serials[display] + 1, 1);
             serials[display] += 1 + before.len() as u64;
             client.queues.entry(display as u8).or_default().push_back(Sent {
                 serial: serials[display],
@@ -246,7 +246,7 @@ proptest! {
         // The next message drops what is there twice.
         let last = &mut parts[0];
         last.begin();
-        let before = last.commit(serials[0] + 1);
+        let before = last.commit(serials[0] + 1, 1);
         client.queues.entry(0).or_default().push_back(Sent {
             serial: serials[0] + 1 + before.len() as u64,
             waits: waits(&before),

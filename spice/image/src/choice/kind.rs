@@ -21,6 +21,8 @@ pub enum Graduality {
 
 /// Differences of a component that stand out, for 8 bits and for 5.
 const CONTRAST: [u32; 2] = [60, 8];
+/// In larger pictures not all rows are sampled, but as many as have about so many pixels: they are enough to tell.
+const ENOUGH_PIXELS: usize = 1 << 16;
 /// Steps from sample to sample, the second where the first would stay in a column.
 const STEPS: [usize; 2] = [15, 14];
 
@@ -59,10 +61,11 @@ struct Sums {
     pairs: i64,
 }
 
-/// Every `step`-th pixel, from the middle of the first row on, but for the last row; one in the last column is taken for
-/// the one before. A pixel has `BYTES` bytes.
+/// Every `step`-th pixel, from the middle of the first row on, but for the last row, of large pictures in some of the rows;
+/// one in the last column is taken for the one before. A pixel has `BYTES` bytes.
 fn sums<const BYTES: usize>(rows: &Rows, step: usize, contrast: u32) -> Sums {
     let width = rows.width as usize;
+    let each = (width * rows.height as usize / ENOUGH_PIXELS).max(1);
     let mut stored = rows.stored().map(|row| row.as_chunks::<BYTES>().0);
     let mut sums = Sums { score: 0, pairs: 0 };
     let (Some(mut row), Some(mut below)) = (stored.next(), stored.next()) else {
@@ -72,6 +75,10 @@ fn sums<const BYTES: usize>(rows: &Rows, step: usize, contrast: u32) -> Sums {
     loop {
         while x >= width {
             x -= width;
+            if each > 1 {
+                let Some(next) = stored.nth(each - 2) else { return sums };
+                below = next;
+            }
             row = below;
             let Some(next) = stored.next() else { return sums };
             below = next;

@@ -8,12 +8,15 @@ use thiserror::Error;
 
 use super::{
     GlzType, HEADER_BYTES, MAGIC, TOP_DOWN, VERSION,
-    encode::Pass,
+    encode::{Own, Pass},
     store::{Store, Stored},
-    table::Table,
-    units::{Alpha, Colours, Colours16},
+    table::{IMAGE_MASK, Place, Table},
+    units::{Alpha, Colours, Colours16, Units as _},
 };
-use crate::rows::{Rows, SourceError};
+use crate::{
+    pool::each,
+    rows::{Rows, SourceError},
+};
 
 /// The largest window that the format has offsets for, in pixels.
 pub const MAX_WINDOW_PIXELS: u32 = 1 << 25;
@@ -22,6 +25,8 @@ pub const MAX_WINDOW_PIXELS: u32 = 1 << 25;
 const COLOUR_BITS: u32 = 20;
 /// Alpha has few values and long runs.
 const ALPHA_BITS: u32 = 16;
+/// An image is taken to need a place in a table for every so many of its pixels: text needs about as many.
+const PIXELS_A_PLACE: usize = 8;
 
 /// An encoded image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +174,16 @@ impl Dictionary {
         self.encode(&Rows::of_bitmap(bitmap)?, memory)
     }
 
+    /// Encodes several bitmaps, whose streams must be sent in this order, on the threads of the [pool](crate::pool). Which earlier pixels
+    /// a stream refers to depends on how far the others are by then; what it decodes to does not.
+    ///
+    /// # Errors
+    /// As [`encode_bitmap`](Self::encode_bitmap), all of them together counted against the window. None is encoded then.
+    pub fn encode_bitmaps(&mut self, bitmaps: &[Bitmap]) -> Result<Vec<GlzStream>, DictionaryError> {
+        let rows: Vec<Rows> = bitmaps.iter().map(Rows::of_bitmap).collect::<Result<_, _>>()?;
+        self.encode_all(rows.iter().map(|rows| (rows, Vec::new())).collect())
+    }
+
     /// Encodes a part of a surface: RGB32 for xRGB and 565, RGBA for ARGB, RGB16 for 555.
     ///
     /// # Errors
@@ -178,66 +193,147 @@ impl Dictionary {
     }
 
     fn encode(&mut self, rows: &Rows, memory: Vec<u8>) -> Result<GlzStream, DictionaryError> {
-        let kind = match rows.format {
-            BitmapFormat::Bit16 => GlzType::Rgb16,
-            BitmapFormat::Bit24 => GlzType::Rgb24,
-            BitmapFormat::Rgba => GlzType::Rgba,
-            _ => GlzType::Rgb32,
-        };
-        let (width, height) = (rows.width, rows.height);
+        let mut streams = self.encode_all(vec![(rows, memory)])?;
+        // One for each image.
+        streams.pop().ok_or(DictionaryError::Spent(self.next_id))
+    }
+
+    fn encode_all(&mut self, images: Vec<(&Rows, Vec<u8>)>) -> Result<Vec<GlzStream>, DictionaryError> {
+        let window = self.window_pixels();
+        let total: u64 = images.iter().map(|(rows, _)| rows.pixels()).sum();
         if self.frozen {
             return Err(DictionaryError::Frozen(self.next_id));
         }
-        if !self.takes(width, height) {
-            return Err(DictionaryError::TooLarge {
-                pixels: u64::from(width) * u64::from(height),
-                window: self.window_pixels(),
-            });
+        if total >= u64::from(window) {
+            return Err(DictionaryError::TooLarge { pixels: total, window });
         }
         let id = self.next_id;
-        let next_id = id.checked_add(1).ok_or(DictionaryError::Spent(id))?;
+        let next_id = id
+            .checked_add(images.len() as u64)
+            .ok_or(DictionaryError::Spent(id))?;
         // Below the pixels of the window.
-        let pixels = width as usize * height as usize;
-        let units = self.store.make_room(pixels, self.window);
-        let win_head_dist = self.store.images() as u32;
-        let image = Stored::new(kind, pixels, rows.top_first(), units);
-
-        let mut data = memory;
-        data.clear();
-        data.reserve(HEADER_BYTES + pixels / 4);
-        for word in [MAGIC, VERSION] {
-            data.extend_from_slice(&word.to_be_bytes());
+        let pixels = total as usize;
+        let mut memory = self.store.make_room(pixels, self.window);
+        let before = self.store.images();
+        let jobs = images.iter().map(|(rows, _)| (*rows, taken_for(rows, &mut memory)));
+        let stored = |(rows, units): (&Rows, Vec<u32>)| Stored::new(kind(rows), rows.pixels() as usize, rows.top_first(), units);
+        let mut with_alpha = 0;
+        for image in each(jobs.collect(), stored) {
+            with_alpha += image.alpha.len();
+            self.store.push(image);
         }
-        data.push(kind as u8 | TOP_DOWN);
-        for word in [width, height, width * kind.pixel_bytes()] {
-            data.extend_from_slice(&word.to_be_bytes());
-        }
-        data.extend_from_slice(&id.to_be_bytes());
-        data.extend_from_slice(&win_head_dist.to_be_bytes());
-        self.passes(&image, width as usize, id as u32, &mut data);
-
+        self.reserve(pixels, with_alpha);
         self.next_id = next_id;
-        self.store.push(image);
-        Ok(GlzStream {
-            id,
-            win_head_dist,
-            data,
-        })
+        let Self {
+            store, colours, alpha, ..
+        } = &*self;
+        let jobs = store.newest(images.into_iter().enumerate());
+        let jobs = jobs.map(|(stored, (at, (rows, memory)))| Encoder {
+            stored,
+            id: id + at as u64,
+            width: rows.width,
+            height: rows.height,
+            reach: (before + at) as u32,
+            memory,
+        });
+        let done = each(jobs.collect(), |encoder: Encoder<'_>| encoder.run(store, colours, alpha));
+        let mut streams = Vec::with_capacity(done.len());
+        for (stream, [colours, alpha]) in done {
+            self.colours.taken(colours);
+            self.alpha.taken(alpha);
+            streams.push(stream);
+        }
+        Ok(streams)
     }
 
-    fn passes(&mut self, image: &Stored, width: usize, number: u32, out: &mut Vec<u8>) {
+    /// Has the tables grow to what images of so many pixels may take of them.
+    fn reserve(&mut self, pixels: usize, with_alpha: usize) {
+        let Self {
+            store, colours, alpha, ..
+        } = self;
+        let image = |place: Place| store.numbered(place.image, IMAGE_MASK);
+        // One of the types that share the table: it is the same for all of them.
+        colours.reserve(pixels / PIXELS_A_PLACE, |place| Colours16::key_at(image(place)?, place.offset));
+        alpha.reserve(with_alpha / PIXELS_A_PLACE, |place| Alpha::key_at(image(place)?, place.offset));
+    }
+}
+
+/// The type of a stream of such rows.
+const fn kind(rows: &Rows) -> GlzType {
+    match rows.format {
+        BitmapFormat::Bit16 => GlzType::Rgb16,
+        BitmapFormat::Bit24 => GlzType::Rgb24,
+        BitmapFormat::Rgba => GlzType::Rgba,
+        _ => GlzType::Rgb32,
+    }
+}
+
+/// Memory for the units of an image, of one that had hardly more, if there is such.
+fn taken_for(rows: &Rows, memory: &mut Vec<Vec<u32>>) -> Vec<u32> {
+    let pixels = rows.pixels() as usize;
+    let fits = |memory: &Vec<u32>| (pixels..=pixels + pixels / 8).contains(&memory.capacity());
+    match memory.iter().position(fits) {
+        Some(place) => memory.swap_remove(place),
+        None => Vec::new(),
+    }
+}
+
+/// Encodes one image that is in the store.
+struct Encoder<'a> {
+    stored: &'a Stored,
+    id: u64,
+    width: u32,
+    height: u32,
+    /// How many images back it may refer.
+    reach: u32,
+    memory: Vec<u8>,
+}
+
+impl Encoder<'_> {
+    /// The stream, and the places taken of both tables.
+    fn run(self, store: &Store, colours: &Table, alpha: &Table) -> (GlzStream, [usize; 2]) {
         const RGB24: u8 = GlzType::Rgb24 as u8;
         const RGB32: u8 = GlzType::Rgb32 as u8;
         const RGBA: u8 = GlzType::Rgba as u8;
-        let (store, table) = (&self.store, &mut self.colours);
-        match image.kind {
-            GlzType::Rgb16 => Pass::<Colours16>::new(image, width, number, store, table).run(out),
-            GlzType::Rgb24 => Pass::<Colours<RGB24>>::new(image, width, number, store, table).run(out),
-            GlzType::Rgb32 => Pass::<Colours<RGB32>>::new(image, width, number, store, table).run(out),
-            GlzType::Rgba => {
-                Pass::<Colours<RGBA>>::new(image, width, number, store, table).run(out);
-                Pass::<Alpha>::new(image, width, number, store, &mut self.alpha).run(out);
-            }
+        let Self {
+            stored,
+            id,
+            width,
+            height,
+            reach,
+            memory: mut data,
+        } = self;
+        data.clear();
+        data.reserve(HEADER_BYTES + stored.colours.len() / 4);
+        for word in [MAGIC, VERSION] {
+            data.extend_from_slice(&word.to_be_bytes());
         }
+        data.push(stored.kind as u8 | TOP_DOWN);
+        for word in [width, height, width * stored.kind.pixel_bytes()] {
+            data.extend_from_slice(&word.to_be_bytes());
+        }
+        data.extend_from_slice(&id.to_be_bytes());
+        data.extend_from_slice(&reach.to_be_bytes());
+        let own = Own {
+            width: width as usize,
+            number: id as u32,
+            reach,
+        };
+        let out = &mut data;
+        let taken = match stored.kind {
+            GlzType::Rgb16 => [Pass::<Colours16>::new(stored, own, store, colours).run(out), 0],
+            GlzType::Rgb24 => [Pass::<Colours<RGB24>>::new(stored, own, store, colours).run(out), 0],
+            GlzType::Rgb32 => [Pass::<Colours<RGB32>>::new(stored, own, store, colours).run(out), 0],
+            GlzType::Rgba => [
+                Pass::<Colours<RGBA>>::new(stored, own, store, colours).run(out),
+                Pass::<Alpha>::new(stored, own, store, alpha).run(out),
+            ],
+        };
+        let stream = GlzStream {
+            id,
+            win_head_dist: reach,
+            data,
+        };
+        (stream, taken)
     }
 }

@@ -100,40 +100,55 @@ fn longer(a: Option<Match>, b: Option<Match>) -> Option<Match> {
     }
 }
 
+/// What a pass has to know of its image.
+#[derive(Clone, Copy)]
+pub(super) struct Own {
+    /// Units of a row.
+    pub(super) width: usize,
+    /// The end of its number.
+    pub(super) number: u32,
+    /// How many images back it may refer.
+    pub(super) reach: u32,
+}
+
 /// The pass over the units `U` of an image.
 ///
 /// Greedy: at each unit the longest of a few matches is taken. Tried are the unit before (a run), the row above, where
 /// the last match would go on, and the last place with the same three units. The first three need no table, and most
 /// matches of a screen are such.
 pub(super) struct Pass<'a, U: Units> {
-    image: &'a Stored,
     units: &'a [U::Unit],
     /// Units of a row.
     width: usize,
-    /// The end of the image's number, which is the next one of `store`.
+    /// The end of the image's number.
     number: u32,
+    /// How many images back it may refer.
+    reach: u32,
     store: &'a Store,
-    table: &'a mut Table,
+    table: &'a Table,
+    /// Places of the table that it has taken.
+    taken: usize,
 }
 
 impl<'a, U: Units> Pass<'a, U> {
-    pub(super) fn new(image: &'a Stored, width: usize, number: u32, store: &'a Store, table: &'a mut Table) -> Self {
+    pub(super) fn new(image: &'a Stored, own: Own, store: &'a Store, table: &'a Table) -> Self {
+        let Own { width, number, reach } = own;
         Self {
-            image,
             units: U::of(image),
             width,
             number,
+            reach,
             store,
             table,
+            taken: 0,
         }
     }
 
-    /// Writes the pass.
-    pub(super) fn run(mut self, out: &mut Vec<u8>) {
+    /// Writes the pass, and says how many places of the table it has taken.
+    pub(super) fn run(mut self, out: &mut Vec<u8>) -> usize {
         let (mut at, mut pending, mut misses) = (0usize, 0, 0usize);
         // Where the last match lay: the image, and the distance in units, around the end of numbers.
         let mut last = (0, usize::MAX);
-        self.grow_if_crowded();
         while let Some(three) = self.units.get(at..).and_then(<[U::Unit]>::first_chunk::<HASHED>) {
             let Some(mut found) = self.find(at, three, last).filter(Match::pays::<U>) else {
                 misses += 1;
@@ -147,11 +162,11 @@ impl<'a, U: Units> Pass<'a, U> {
             last = (found.images_back, found.from.wrapping_sub(found.at));
             let end = found.at + found.length;
             self.remember(&found, at + 1);
-            self.grow_if_crowded();
             at = end;
             pending = end;
         }
         self.literals(pending..self.units.len(), out);
+        self.taken
     }
 
     /// The longest match for the three units at `at`. Unless one of those that need no table is long enough, the units
@@ -168,7 +183,7 @@ impl<'a, U: Units> Pass<'a, U> {
             image: self.number,
             offset: at,
         };
-        let known = self.table.swap(U::key(three), place, run.is_some());
+        let known = self.table.swap(U::key(three), place, run.is_some(), &mut self.taken);
         let known = known.and_then(|place| {
             let images_back = self.number.wrapping_sub(place.image) & IMAGE_MASK;
             self.extended(at, three, images_back, place.offset)
@@ -193,7 +208,12 @@ impl<'a, U: Units> Pass<'a, U> {
     fn image_back(&self, images_back: u32) -> Option<&'a [U::Unit]> {
         match images_back {
             0 => Some(self.units),
-            distance => Some(U::of(self.store.back(distance as usize)?)),
+            // Also one that is still being encoded: its units are there. One that comes later would be very far back.
+            distance if distance <= self.reach => {
+                let number = self.number.wrapping_sub(distance);
+                Some(U::of(self.store.numbered(number, IMAGE_MASK)?))
+            }
+            _ => None,
         }
     }
 
@@ -225,25 +245,9 @@ impl<'a, U: Units> Pass<'a, U> {
                     image: self.number,
                     offset,
                 };
-                self.table.swap(U::key(three), place, false);
+                self.table.swap(U::key(three), place, false, &mut self.taken);
             }
         }
-    }
-
-    fn grow_if_crowded(&mut self) {
-        if !self.table.is_crowded() {
-            return;
-        }
-        let (image, number, store) = (self.image, self.number, self.store);
-        self.table.grow(|place| {
-            let here = (place.image ^ number) & IMAGE_MASK == 0;
-            let image = if here {
-                Some(image)
-            } else {
-                store.numbered(place.image, IMAGE_MASK)
-            };
-            U::key_at(image?, place.offset)
-        });
     }
 
     /// Writes units as they are.

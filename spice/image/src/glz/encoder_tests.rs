@@ -396,3 +396,47 @@ proptest! {
         prop_assert_eq!(client.held_images(), dictionary.held_images());
     }
 }
+
+#[test]
+fn images_encoded_at_the_same_time_refer_to_earlier_ones_and_to_none_that_comes_later() {
+    let (width, rows, images) = (256, 64, 12);
+    let mut dictionary = Dictionary::new(1 << 20).unwrap();
+    let mut window = window(1 << 20);
+    for round in 0..3 {
+        // The same band again and again, with noise of its own below: each is found in another one, if there is one before.
+        let band = |number: u32| {
+            picture(width, rows, move |x, y| match y {
+                0..32 => noise(x, y),
+                _ => noise(x, y + 1000 * (number + images * round)),
+            })
+        };
+        let bitmaps: Vec<Bitmap> = (0..images).map(band).collect();
+        let streams = dictionary.encode_bitmaps(&bitmaps).unwrap();
+        for ((stream, bitmap), number) in streams.iter().zip(&bitmaps).zip(0..) {
+            let image = decoded(&mut window, stream);
+            assert_eq!(image.bitmap.data, bitmap.data, "{round} {number}");
+            assert_eq!(stream.id, u64::from(images * round + number));
+        }
+        let total: usize = streams.iter().map(|stream| stream.data.len()).sum();
+        let raw = (width * rows * images * 3) as usize;
+        assert!(total < raw, "{total} of {raw}");
+    }
+    assert_eq!(dictionary.held_pixels() as u64, window.held_pixels());
+}
+
+#[test]
+fn images_that_are_together_as_large_as_the_window_are_refused_and_spend_no_number() {
+    let mut dictionary = Dictionary::new(4 * 64).unwrap();
+    let bitmaps = vec![picture(8, 8, noise); 4];
+    let error = dictionary.encode_bitmaps(&bitmaps).unwrap_err();
+    assert_eq!(
+        error,
+        DictionaryError::TooLarge {
+            pixels: 256,
+            window: 256
+        }
+    );
+    let streams = dictionary.encode_bitmaps(&bitmaps[..3]).unwrap();
+    assert_eq!(streams.iter().map(|stream| stream.id).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(dictionary.encode_bitmaps(&[]).unwrap(), []);
+}

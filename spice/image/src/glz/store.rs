@@ -79,17 +79,14 @@ impl Store {
         self.images.len()
     }
 
-    /// Drops images, oldest first, until `pixels` more fit into `most`. Gives memory for the colours of so many: that
-    /// of an image dropped, if one had hardly more.
-    pub(super) fn make_room(&mut self, pixels: usize, most: usize) -> Vec<u32> {
+    /// Drops images, oldest first, until `pixels` more fit into `most`. Gives the memory they had.
+    pub(super) fn make_room(&mut self, pixels: usize, most: usize) -> Vec<Vec<u32>> {
         let mut memory = Vec::new();
         while self.pixels + pixels > most {
             let Some(image) = self.images.pop_front() else { break };
             self.pixels -= image.colours.len();
             self.oldest += 1;
-            if (pixels..=pixels + pixels / 8).contains(&image.colours.capacity()) {
-                memory = image.colours;
-            }
+            memory.push(image.colours);
         }
         memory
     }
@@ -99,9 +96,10 @@ impl Store {
         self.images.push_back(image);
     }
 
-    /// The image `distance` before the one that comes next; 1 is the newest.
-    pub(super) fn back(&self, distance: usize) -> Option<&Stored> {
-        self.images.get(self.images.len().checked_sub(distance)?)
+    /// The newest images, as many as there are in `of`, each with what belongs to it.
+    pub(super) fn newest<T>(&self, of: impl ExactSizeIterator<Item = T>) -> impl Iterator<Item = (&Stored, T)> {
+        let before = self.images.len().saturating_sub(of.len());
+        self.images.iter().skip(before).zip(of)
     }
 
     /// The image whose number ends in these bits, if the window has it.
