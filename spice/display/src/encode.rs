@@ -17,7 +17,7 @@ mod video;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use caraway_image::choice::Mode;
+use caraway_image::{choice::Mode, pool};
 use caraway_ports::{
     display::Head,
     drawing::{self, Bitmap, DrawOp, Drawable, ImageData, Rop, ScaleMode, SurfaceFormat},
@@ -90,6 +90,7 @@ impl Encoder {
     /// For a new connection; `cache` is its part in what the client keeps.
     #[must_use]
     pub fn new(config: EncoderConfig, cache: Option<PixmapCache>) -> Self {
+        pool::start();
         Self {
             surfaces: BTreeMap::new(),
             source: Role::Source,

@@ -86,7 +86,11 @@ pub(crate) fn split(drawable: &Drawable, canvas: &Canvas, moves: bool) -> Option
         source.area.top.checked_sub(bbox.top)?,
     );
     let pair = Pair::new(view, bitmap, offset, significant);
-    let mut changed: Vec<Vec<Rect>> = areas.iter().map(|area| pair.changed(area, None)).collect();
+    let changed = |area: &Rect| match pair.is_new(area) {
+        true => vec![*area],
+        false => pair.changed(area, None),
+    };
+    let mut changed: Vec<Vec<Rect>> = areas.iter().map(changed).collect();
     let mut moved = None;
     // One of the parts may move. What it reads is as it was, for it goes first.
     let largest = changed

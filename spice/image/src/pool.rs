@@ -17,10 +17,20 @@ static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
 ///
 /// No job may wait for a lock that somebody holds who waits for jobs: the threads do each other's.
 pub fn each<J: Send, R: Send>(jobs: Vec<J>, run: impl Fn(J) -> R + Sync + Send) -> Vec<R> {
-    let pool = POOL.get_or_init(|| build(&processors())).as_ref();
-    match pool.filter(|_| jobs.len() > 1) {
+    match pool().filter(|_| jobs.len() > 1) {
         Some(pool) => pool.install(|| jobs.into_par_iter().map(run).collect()),
         None => jobs.into_iter().map(run).collect(),
+    }
+}
+
+fn pool() -> Option<&'static ThreadPool> {
+    POOL.get_or_init(|| build(&processors())).as_ref()
+}
+
+/// Has the threads begin before there is something to do for them: that takes longer than a picture.
+pub fn start() {
+    if let Some(pool) = pool() {
+        pool.broadcast(|_| ());
     }
 }
 

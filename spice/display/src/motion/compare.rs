@@ -11,6 +11,15 @@ use crate::region::Region;
 /// Side of the squares in which changes are looked for.
 const TILE: u32 = 16;
 
+/// Side of the squares of which one piece of a row, as wide as a tile, is a sample.
+const SAMPLED_TILE: u32 = 64;
+
+/// Fewer samples say nothing.
+const LEAST_SAMPLES: u32 = 256;
+
+/// What is new has fewer samples that were there before than one in so many. A quarter is worth looking for.
+const SAME_OF_NEW: u32 = 8;
+
 /// With more stretches of changed tiles than this, all between them is taken to have changed.
 const MOST_RUNS: usize = 256;
 
@@ -95,17 +104,46 @@ impl<'a> Pair<'a> {
         a.len() == b.len() && differing & self.significant == 0
     }
 
-    /// What the surface has in columns `from..end` of row `y` after a move.
-    fn predicted(&self, y: i32, (from, end): (i32, i32), moved: Option<&Move>, row: &mut Vec<Pixel>) {
+    /// What the surface has in columns `from..end` of row `y` after a move; `row` is memory for it.
+    fn predicted<'r>(
+        &self,
+        y: i32,
+        (from, end): (i32, i32),
+        moved: Option<&Move>,
+        row: &'r mut Vec<Pixel>,
+    ) -> &'r [Pixel]
+    where
+        'a: 'r,
+    {
+        let Some((left, right, source)) = moved.and_then(|moved| moved.part(y, from, end)) else {
+            return self.before(y, from, end);
+        };
         row.clear();
-        match moved.and_then(|moved| moved.part(y, from, end)) {
-            None => row.extend_from_slice(self.before(y, from, end)),
-            Some((left, right, source)) => {
-                row.extend_from_slice(self.before(y, from, left));
-                row.extend_from_slice(self.before(source.y, source.x, source.x + (right - left)));
-                row.extend_from_slice(self.before(y, right, end));
+        row.extend_from_slice(self.before(y, from, left));
+        row.extend_from_slice(self.before(source.y, source.x, source.x + (right - left)));
+        row.extend_from_slice(self.before(y, right, end));
+        row
+    }
+
+    /// Whether hardly anything of `area` is there already, as far as samples tell: short pieces of rows all over it.
+    pub(super) fn is_new(&self, area: &Rect) -> bool {
+        let (mut same, mut all) = (0_u32, 0_u32);
+        let tops = (area.top..area.bottom).step_by(SAMPLED_TILE as usize);
+        for (line, top) in (0_u32..).zip(tops) {
+            let lefts = (area.left..area.right).step_by(SAMPLED_TILE as usize);
+            for (column, left) in (0_u32..).zip(lefts) {
+                // Somewhere in the tile, so that what has a pattern does not look like what it is where the samples are.
+                let place = (line.wrapping_mul(31) ^ column.wrapping_mul(17)).wrapping_mul(0x9e37_79b1) >> 16;
+                let y = top.saturating_add_unsigned(place % SAMPLED_TILE);
+                let x = left.saturating_add_unsigned((place >> 8) % (SAMPLED_TILE - TILE));
+                let end = x.saturating_add_unsigned(TILE);
+                if y < area.bottom && end <= area.right {
+                    all += 1;
+                    same += u32::from(self.all_same(self.before(y, x, end), self.after(y, x, end)));
+                }
             }
         }
+        all >= LEAST_SAMPLES && same < all / SAME_OF_NEW
     }
 
     /// A few rectangles of `area` that have all pixels that the bitmap changes after a move.
@@ -146,9 +184,9 @@ impl<'a> Pair<'a> {
             if changed.iter().all(|changed| *changed) {
                 break;
             }
-            self.predicted(y, (band.left, band.right), moved, row);
+            let before = self.predicted(y, (band.left, band.right), moved, row);
             let after = self.after(y, band.left, band.right);
-            for ((changed, a), b) in changed.iter_mut().zip(row.chunks(tile)).zip(after.chunks(tile)) {
+            for ((changed, a), b) in changed.iter_mut().zip(before.chunks(tile)).zip(after.chunks(tile)) {
                 *changed = *changed || !self.all_same(a, b);
             }
         }
@@ -171,9 +209,9 @@ impl<'a> Pair<'a> {
     fn trimmed(&self, rect: &Rect, moved: Option<&Move>, row: &mut Vec<Pixel>) -> Rect {
         let mut found = Rect::default();
         for y in rect.top..rect.bottom {
-            self.predicted(y, (rect.left, rect.right), moved, row);
+            let before = self.predicted(y, (rect.left, rect.right), moved, row);
             let after = self.after(y, rect.left, rect.right);
-            let mut differ = row.iter().zip(after).map(|(a, b)| !self.same(*a, *b));
+            let mut differ = before.iter().zip(after).map(|(a, b)| !self.same(*a, *b));
             let Some(first) = differ.position(|differs| differs) else {
                 continue;
             };

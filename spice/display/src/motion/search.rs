@@ -24,6 +24,10 @@ const NARROWEST: i32 = 16;
 /// takes.
 const LOOKED_AT: i32 = 128;
 
+/// About so many rows of each part are looked for, of twice as many at most: enough for votes, and others would say the
+/// same.
+const SAMPLED_ROWS: u32 = 128;
+
 /// How far outside the change something may have been before.
 const MARGIN: i32 = 256;
 
@@ -92,20 +96,26 @@ fn rows_around(pair: &Pair<'_>, area: &Rect) -> Range<i32> {
 fn scrolled(pair: &Pair<'_>, area: &Rect) -> Option<Displacement> {
     let width = i32::try_from(area.width()).ok()?;
     let strips = STRIPS.min(width / NARROWEST).max(1);
+    let each = (area.height() / SAMPLED_ROWS).max(1);
     let mut votes = HashMap::new();
     for strip in 0..strips {
         let edge = |at: i32| area.left + width / strips * at;
         let middle = i32::midpoint(edge(strip), edge(strip + 1));
         let half = (width / strips).min(LOOKED_AT) / 2;
         let (left, right) = (middle - half, middle + half);
-        let (mut before, mut after) = (HashMap::new(), HashMap::new());
+        let mut wanted = HashMap::new();
+        for y in (area.top..area.bottom).step_by(each as usize) {
+            note(&mut wanted, row_hash(pair.after(y, left, right)), y);
+        }
+        let filter = Filter::of(wanted.keys());
+        let mut before = HashMap::new();
         for y in rows_around(pair, area) {
-            note(&mut before, row_hash(pair.before(y, left, right)), y);
+            let hash = row_hash(pair.before(y, left, right));
+            if filter.may_have(hash) {
+                note(&mut before, hash, y);
+            }
         }
-        for y in area.top..area.bottom {
-            note(&mut after, row_hash(pair.after(y, left, right)), y);
-        }
-        for (hash, seen) in after {
+        for (hash, seen) in wanted {
             if let (Seen::Once(to), Some(Seen::Once(from))) = (seen, before.get(&hash))
                 && to != *from
             {
