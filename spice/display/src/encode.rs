@@ -268,12 +268,23 @@ impl Encoder {
             // Within the box.
             let top = told.bbox.top.wrapping_add(band.top.wrapping_sub(part.area.top));
             let bottom = top.wrapping_add(band.bottom.wrapping_sub(band.top));
-            let bbox = Rect { top, bottom, ..told.bbox };
+            let bbox = Rect {
+                top,
+                bottom,
+                ..told.bbox
+            };
             clip_of(told.clip, &bbox).map(|clip| (band, (bbox, clip)))
         });
         let (bands, places): (Vec<Rect>, Vec<(Rect, drawing::Clip)>) = places.unzip();
         self.images.begin();
-        let images = self.images.bitmaps(part.bitmap, part.flags, &bands, part.role)?;
+        let images = self.images.bands(part.bitmap, part.flags, &bands, part.role)?;
+        let places = if images.len() < places.len() {
+            // One for all.
+            let around = places.iter().fold(Rect::default(), |all, (bbox, _)| all.union(bbox));
+            vec![(around, told.clip.clone())]
+        } else {
+            places
+        };
         let serial = self.serial.wrapping_add(messages.len() as u64);
         messages.extend(self.images.commit(serial, images.len()));
         for (image, (bbox, clip)) in images.into_iter().zip(places) {

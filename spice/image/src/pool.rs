@@ -27,6 +27,12 @@ fn pool() -> Option<&'static ThreadPool> {
     POOL.get_or_init(|| build(&processors())).as_ref()
 }
 
+/// How many jobs are done at the same time.
+#[must_use]
+pub fn threads() -> usize {
+    pool().map_or(1, ThreadPool::current_num_threads)
+}
+
 /// Has the threads begin before there is something to do for them: that takes longer than a picture.
 pub fn start() {
     if let Some(pool) = pool() {
@@ -82,7 +88,9 @@ mod tests {
     #[test]
     fn a_job_may_have_jobs_of_its_own() {
         let sums = each((0..8).collect(), |outer: u64| {
-            each((0..8).collect(), |inner: u64| outer * inner).into_iter().sum::<u64>()
+            each((0..8).collect(), |inner: u64| outer * inner)
+                .into_iter()
+                .sum::<u64>()
         });
         assert_eq!(sums, (0..8).map(|outer| outer * 28).collect::<Vec<_>>());
     }
@@ -90,7 +98,10 @@ mod tests {
     #[test]
     fn threads_stay_on_their_processors() {
         let processors = processors();
-        assert!(build(processors.get(..1).unwrap_or_default()).is_none(), "one is no more than none");
+        assert!(
+            build(processors.get(..1).unwrap_or_default()).is_none(),
+            "one is no more than none"
+        );
         let Some(pool) = build(&processors) else { return };
         let places = pool.broadcast(|_| sched_getaffinity(None).unwrap());
         for (place, processor) in places.iter().zip(&processors) {

@@ -109,20 +109,18 @@ impl Rows {
     }
 
     /// The rows without padding, in the order they are stored.
-    pub(crate) fn stored(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+    pub(crate) fn stored(&self) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
         let rows = self.data.chunks(self.stride).take(self.height as usize);
         rows.filter_map(|row| row.get(..self.row_bytes))
     }
 
     /// The rows without padding, the top one first.
-    pub(crate) fn top_first(&self) -> impl Iterator<Item = &[u8]> {
-        let (mut down, mut up) = (self.stored(), self.stored().rev());
-        let top_down = self.top_down;
-        std::iter::from_fn(move || if top_down { down.next() } else { up.next() })
-    }
-
-    pub(crate) const fn pixels(&self) -> u64 {
-        self.width as u64 * self.height as u64
+    pub(crate) fn top_first(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let height = self.height as usize;
+        (0..height).filter_map(move |y| {
+            let place = if self.top_down { y } else { height - 1 - y };
+            self.data.get(place * self.stride..)?.get(..self.row_bytes)
+        })
     }
 
     /// Bytes of all rows without padding.

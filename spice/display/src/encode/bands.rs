@@ -19,7 +19,11 @@ pub(super) fn bands(bitmap: &Bitmap, area: &Rect) -> Vec<Rect> {
         BitmapFormat::Bit16 | BitmapFormat::Bit24 | BitmapFormat::Bit32 | BitmapFormat::Rgba
     );
     let most = u64::from(area.height());
-    let bands = if cuts { (area.area() / PIXELS).clamp(1, most.max(1)) } else { 1 };
+    let bands = if cuts {
+        (area.area() / PIXELS).clamp(1, most.max(1))
+    } else {
+        1
+    };
     // At most the height.
     let rows = u32::try_from(most.div_ceil(bands)).unwrap_or(u32::MAX).max(1);
     (area.top..area.bottom)
@@ -68,7 +72,14 @@ mod tests {
 
     #[test]
     fn bands_cover_a_picture_once_and_are_none_too_small() {
-        for (width, height) in [(1920, 1080), (1, 1 << 20), (1 << 20, 1), (640, 409), (640, 410), (1 << 18, 3)] {
+        for (width, height) in [
+            (1920, 1080),
+            (1, 1 << 20),
+            (1 << 20, 1),
+            (640, 409),
+            (640, 410),
+            (1 << 18, 3),
+        ] {
             let area = Rect::at(7, 11, width, height);
             let found = bands(&bitmap(BitmapFormat::Bit32, width, height), &area);
             let mut top = area.top;

@@ -74,7 +74,7 @@ pub(super) enum Role {
 }
 
 /// What is asked of the codecs for a bitmap: the client has to get the pixels exactly.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ask {
     pub(super) role: Role,
     /// LZ4 may be used.
@@ -86,7 +86,7 @@ pub(super) struct Ask {
 }
 
 /// What an image looks like, as far as its codec is chosen by that.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Looks {
     graduality: Option<Graduality>,
     /// Counted of smooth ones only.
@@ -155,34 +155,30 @@ impl Codecs {
         matches!(self.settings.mode, Mode::AutoGlz | Mode::AutoLz)
     }
 
-    /// The streams of bitmaps whose rows are packed, the top one first; `None` for one that is to be sent as it is. They go
-    /// through the codecs at the same time.
-    pub(super) fn encode(&mut self, asked: Vec<(&Bitmap, Looks, Ask)>) -> Vec<Option<ImageData>> {
-        let mut jobs: Vec<Job<'_>> = Vec::with_capacity(asked.len());
-        for (bitmap, looks, ask) in asked {
-            let (kind, choice) = self.choose(bitmap, looks, ask);
-            let choice = match choice {
-                choice @ Choice::Lz4 => choice,
-                choice if ask.dropping => choice,
-                _ => Choice::Raw,
-            };
-            jobs.push(Job {
-                bitmap,
-                kind,
-                choice,
-                glz: None,
-            });
-        }
-        self.through_dictionary(&mut jobs);
+    /// The codec that a bitmap should go through.
+    pub(super) fn plan(&mut self, bitmap: &Bitmap, looks: Looks, ask: Ask) -> Plan {
+        let (kind, choice) = self.choose(bitmap, looks, ask);
+        let choice = match choice {
+            choice @ Choice::Lz4 => choice,
+            choice if ask.dropping => choice,
+            _ => Choice::Raw,
+        };
+        Plan { kind, choice }
+    }
+
+    /// The streams of bitmaps whose rows are packed, the top one first; `None` for one that is to be sent as it is. But for
+    /// those of GLZ, which come one after the other, they go through the codecs at the same time.
+    pub(super) fn encode(&mut self, asked: Vec<(&Bitmap, Plan)>) -> Vec<Option<ImageData>> {
+        let jobs: Vec<Job<'_>> = asked.into_iter().map(|(bitmap, plan)| self.job(bitmap, plan)).collect();
         let tools = &self.tools;
         let done = each(jobs, |job| {
             let mut taken = lock(tools).pop().unwrap_or_default();
-            let encoded = taken.run(job.choice, job.bitmap, job.glz);
+            let encoded = taken.run(job.plan.choice, job.bitmap, job.glz);
             lock(tools).push(taken);
-            (job.kind, job.choice, job.bitmap, encoded)
+            (job.plan, job.bitmap, encoded)
         });
         let mut streams = Vec::with_capacity(done.len());
-        for (kind, choice, bitmap, encoded) in done {
+        for (Plan { kind, choice }, bitmap, encoded) in done {
             if let Some(stream) = encoded.length {
                 self.measure.note(Work {
                     kind,
@@ -197,21 +193,19 @@ impl Codecs {
         streams
     }
 
-    /// Has the dictionary encode what is for it, and chooses LZ for what it refuses.
-    fn through_dictionary(&self, jobs: &mut [Job<'_>]) {
-        let mut chosen: Vec<&mut Job<'_>> = jobs
-            .iter_mut()
-            .filter(|job| matches!(job.choice, Choice::Glz { .. }))
-            .collect();
-        let bitmaps: Vec<Bitmap> = chosen.iter().map(|job| job.bitmap.clone()).collect();
-        let dictionary = self.dictionary.as_ref();
-        let mut streams = dictionary.map_or_else(Vec::new, |dictionary| dictionary.encode(&bitmaps)).into_iter();
-        for job in &mut chosen {
-            job.glz = streams.next().flatten();
-            if job.glz.is_none() {
-                job.choice = Choice::Lz;
+    /// Has the dictionary encode a bitmap if it is for it; LZ is for what it refuses.
+    fn job<'a>(&self, bitmap: &'a Bitmap, mut plan: Plan) -> Job<'a> {
+        let mut glz = None;
+        if plan.is_glz() {
+            glz = self
+                .dictionary
+                .as_ref()
+                .and_then(|dictionary| dictionary.encode(bitmap));
+            if glz.is_none() {
+                plan.choice = Choice::Lz;
             }
         }
+        Job { bitmap, plan, glz }
     }
 
     fn choose(&mut self, bitmap: &Bitmap, looks: Looks, ask: Ask) -> (Kind, Choice) {
@@ -259,11 +253,24 @@ impl Codecs {
     }
 }
 
+/// The codec that an image is to go through, and what is learned from it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    kind: Kind,
+    choice: Choice,
+}
+
+impl Plan {
+    /// Whether it is for the dictionary.
+    pub(super) const fn is_glz(&self) -> bool {
+        matches!(self.choice, Choice::Glz { .. })
+    }
+}
+
 /// A bitmap on its way through a codec.
 struct Job<'a> {
     bitmap: &'a Bitmap,
-    kind: Kind,
-    choice: Choice,
+    plan: Plan,
     /// What the dictionary has made of it.
     glz: Option<GlzStream>,
 }

@@ -12,7 +12,7 @@ use caraway_image::glz::{Dictionary, GlzStream};
 use caraway_ports::drawing::Bitmap;
 
 /// Largest window in pixels that is made use of, whatever a client announces: one picture of 1920x1080 fits. With the
-/// memory a dictionary takes for each pixel, and its tables, a client costs 21 MiB at most.
+/// memory a dictionary takes for each pixel, and its tables, a client costs 27 MiB at most.
 pub const MAX_GLZ_WINDOW: u32 = 1 << 21;
 
 /// The dictionaries of one client, by the ids that its displays announce.
@@ -95,19 +95,8 @@ impl SharedDictionary {
         self.0.displays.load(Ordering::SeqCst) > 1
     }
 
-    /// The streams of bitmaps, which must be sent in this order; `None` for one that does not fit, and for all once the
-    /// dictionary has ended. As many as fit at the same time are encoded at the same time.
-    pub(super) fn encode(&self, bitmaps: &[Bitmap]) -> Vec<Option<GlzStream>> {
-        let mut streams = Vec::with_capacity(bitmaps.len());
-        if !bitmaps.is_empty() {
-            // It ends with the first that is refused for good.
-            let _ = self.add_streams(bitmaps, &mut streams);
-        }
-        streams.resize(bitmaps.len(), None);
-        streams
-    }
-
-    fn add_streams(&self, bitmaps: &[Bitmap], streams: &mut Vec<Option<GlzStream>>) -> Option<()> {
+    /// The stream of a bitmap, which must be sent; `None` when it does not fit or the dictionary has ended.
+    pub(super) fn encode(&self, bitmap: &Bitmap) -> Option<GlzStream> {
         // One that a panic has left in the middle of an image is of no use to anybody.
         let mut dictionary = self.0.dictionary.lock().ok()?;
         // Looked at with the lock held: what a display has encoded before it left is not referred to.
@@ -116,27 +105,8 @@ impl SharedDictionary {
             Some(dictionary) => dictionary,
             none => none.insert(Dictionary::new(window).ok()?),
         };
-        let mut rest = bitmaps;
-        while !rest.is_empty() {
-            let (together, after) = rest.split_at_checked(fitting(rest, window))?;
-            rest = after;
-            match dictionary.encode_bitmaps(together) {
-                Ok(done) => streams.extend(done.into_iter().map(Some)),
-                Err(_) => streams.resize(streams.len() + together.len(), None),
-            }
-        }
-        Some(())
+        dictionary.encode_bitmap(bitmap).ok()
     }
-}
-
-/// How many bitmaps are in a window together, from the first on; one at least.
-fn fitting(bitmaps: &[Bitmap], window: u32) -> usize {
-    let mut pixels = 0_u64;
-    let fits = |bitmap: &&Bitmap| {
-        pixels = pixels.saturating_add(u64::from(bitmap.width) * u64::from(bitmap.height));
-        pixels < u64::from(window)
-    };
-    bitmaps.iter().take_while(fits).count().max(1)
 }
 
 /// The content of a mutex, whatever became of who held it.
@@ -162,32 +132,6 @@ mod tests {
         }
     }
 
-    fn encode(dictionary: &SharedDictionary) -> Option<GlzStream> {
-        dictionary.encode(&[picture()]).pop().flatten()
-    }
-
-    #[test]
-    fn as_many_as_fit_are_encoded_together_and_what_does_not_fit_is_refused_alone() {
-        let dictionaries = Dictionaries::default();
-        // Two pictures of 64 pixels and one more.
-        let one = dictionaries.join(1, 129).unwrap();
-        let large = Bitmap {
-            height: 12,
-            data: vec![5; 768].into(),
-            ..picture()
-        };
-        let bitmaps = [picture(), picture(), picture(), large, picture()];
-        assert_eq!(fitting(&bitmaps, 129), 2);
-        let ids: Vec<Option<u64>> = one
-            .dictionary()
-            .encode(&bitmaps)
-            .iter()
-            .map(|stream| stream.as_ref().map(|stream| stream.id))
-            .collect();
-        assert_eq!(ids, [Some(0), Some(1), Some(2), None, Some(3)]);
-        assert_eq!(one.dictionary().encode(&[]), []);
-    }
-
     #[test]
     fn displays_of_one_id_count_together_and_those_of_another_apart() {
         let dictionaries = Dictionaries::default();
@@ -195,7 +139,7 @@ mod tests {
         let same = dictionaries.join(1, 64).unwrap();
         let other = dictionaries.join(2, i32::MAX).unwrap();
         assert!(one.dictionary().is_shared() && !other.dictionary().is_shared());
-        let id = |member: &Membership| encode(&member.dictionary()).unwrap().id;
+        let id = |member: &Membership| member.dictionary().encode(&picture()).unwrap().id;
         assert_eq!([id(&one), id(&same), id(&other), id(&one)], [0, 1, 0, 2]);
         assert_eq!(same.dictionary().window(), Some(4096), "the first display decides");
         assert_eq!(other.dictionary().window(), Some(MAX_GLZ_WINDOW));
@@ -213,9 +157,9 @@ mod tests {
         let dictionaries = Dictionaries::default();
         let (one, other) = (dictionaries.join(1, 4096).unwrap(), dictionaries.join(1, 4096).unwrap());
         let left_behind = other.dictionary();
-        assert!(encode(&left_behind).is_some());
+        assert!(left_behind.encode(&picture()).is_some());
         drop(one);
-        assert_eq!(encode(&left_behind), None);
+        assert_eq!(left_behind.encode(&picture()), None);
         assert_eq!(left_behind.window(), None);
         assert_eq!(dictionaries.join(1, 4096).unwrap().dictionary().window(), None);
         drop((other, left_behind));

@@ -11,7 +11,7 @@ use twox_hash::XxHash3_128;
 use super::{
     EncodeError,
     bitmaps::{drawable, expanded, pack, plain, whole, without_unused_bit},
-    codecs::{Ask, Codecs, Looks, Role},
+    codecs::{Ask, Codecs, Looks, Plan, Role},
     counts::Codec,
     palettes::Palettes,
     pixmaps::PixmapCache,
@@ -29,6 +29,13 @@ struct Prepared {
     /// What tells it apart, if the client can keep it.
     content: Option<u128>,
     looks: Looks,
+}
+
+/// Bands that could be one image.
+struct Together {
+    area: Rect,
+    flags: ImageFlags,
+    content: Option<u128>,
 }
 
 /// Makes the images of one connection.
@@ -127,26 +134,75 @@ impl Images {
     ) -> Result<Image, EncodeError> {
         let area = area.copied().unwrap_or_else(|| whole(bitmap));
         let prepared = self.prepared(bitmap, flags, &area, role)?;
-        let mut images = self.images(vec![prepared]);
+        let plan = self.codecs.plan(&prepared.cut, prepared.looks, prepared.ask);
+        let mut images = self.images(&[(prepared, plan)]);
         images.pop().ok_or(EncodeError::Bitmap {
             width: bitmap.width,
             height: bitmap.height,
         })
     }
 
-    /// Several parts of a bitmap as [`Self::bitmap`], on the threads there are. They belong to one message, or to several in
-    /// a row.
-    pub(super) fn bitmaps(
+    /// A part of a bitmap as [`Self::bitmap`], in its bands: an image for each, or one for all of them. They belong to one
+    /// message, or to several in a row.
+    pub(super) fn bands(
         &mut self,
         bitmap: &Bitmap,
         flags: ImageFlags,
-        areas: &[Rect],
+        bands: &[Rect],
         role: Role,
     ) -> Result<Vec<Image>, EncodeError> {
         let this = &*self;
-        let prepared = each(areas.iter().collect(), |area| this.prepared(bitmap, flags, area, role));
+        let prepared = each(bands.iter().collect(), |band| this.prepared(bitmap, flags, band, role));
         let prepared: Vec<Prepared> = prepared.into_iter().collect::<Result<_, _>>()?;
-        Ok(self.images(prepared))
+        let together = self.together(bands, &prepared);
+        if let Some(together) = &together
+            && let Some(id) = together.content.and_then(|content| self.find(content))
+        {
+            let around = (together.area.width(), together.area.height());
+            return Ok(vec![self.kept(id, together.flags, around)]);
+        }
+        let mut planned = Vec::with_capacity(prepared.len());
+        for prepared in prepared {
+            let plan = self.codecs.plan(&prepared.cut, prepared.looks, prepared.ask);
+            planned.push((prepared, plan));
+        }
+        let is_new = |prepared: &Prepared| !prepared.content.is_some_and(|content| self.has(content));
+        if let Some(together) = together
+            && let Some((first, plan)) = planned.first()
+            && planned.iter().all(|(prepared, plan)| plan.is_glz() && is_new(prepared))
+        {
+            // GLZ has threads of its own, and finds more in one image than in several.
+            let (ask, looks) = (first.ask, first.looks);
+            let cut = self.cut(bitmap, &together.area)?;
+            let whole = Prepared {
+                cut,
+                flags: together.flags,
+                ask,
+                content: together.content,
+                looks,
+            };
+            return Ok(self.images(&[(whole, *plan)]));
+        }
+        Ok(self.images(&planned))
+    }
+
+    /// Bands that could be one image: they are below each other, and alike.
+    fn together(&self, bands: &[Rect], prepared: &[Prepared]) -> Option<Together> {
+        let first = prepared.first().filter(|_| prepared.len() > 1)?;
+        let alike = prepared
+            .iter()
+            .all(|one| (one.flags, one.ask) == (first.flags, first.ask));
+        let below = bands
+            .iter()
+            .zip(bands.iter().skip(1))
+            .all(|(band, next)| band.bottom == next.top);
+        let contents: Option<Vec<[u8; 16]>> = prepared.iter().map(|one| Some(one.content?.to_le_bytes())).collect();
+        let key = self.cache.as_ref().map_or(0, PixmapCache::key);
+        (alike && below).then(|| Together {
+            area: bands.iter().fold(Rect::default(), |all, band| all.union(band)),
+            flags: first.flags,
+            content: contents.map(|contents| XxHash3_128::oneshot_with_seed(key, contents.as_flattened())),
+        })
     }
 
     /// A part of a bitmap as it is to be encoded.
@@ -157,26 +213,7 @@ impl Images {
         area: &Rect,
         role: Role,
     ) -> Result<Prepared, EncodeError> {
-        let area = area.intersect(&whole(bitmap));
-        let (data, stride) = pack(bitmap, &area)?;
-        let cut = Bitmap {
-            format: bitmap.format,
-            width: area.width(),
-            height: area.height(),
-            stride,
-            top_down: true,
-            palette: bitmap.palette.clone(),
-            data,
-        };
-        let cut = match self.conversion(cut.format) {
-            Some(format) => expanded(&cut, format)?,
-            None => cut,
-        };
-        let cut = if cut.format == BitmapFormat::Bit16 {
-            without_unused_bit(cut)
-        } else {
-            cut
-        };
+        let cut = self.cut(bitmap, area)?;
         let mut dropping = true;
         if self.copies_raw() && cut.format == BitmapFormat::Bit32 && !flags.contains(ImageFlags::HIGH_BITS_SET) {
             // Most codecs have no place for the unused byte, and the client makes 0 or 0xff of it.
@@ -209,38 +246,72 @@ impl Images {
         })
     }
 
+    /// The pixels of a part of a bitmap, in a format that the client takes for what they are.
+    fn cut(&self, bitmap: &Bitmap, area: &Rect) -> Result<Bitmap, EncodeError> {
+        let area = area.intersect(&whole(bitmap));
+        let (data, stride) = pack(bitmap, &area)?;
+        let cut = Bitmap {
+            format: bitmap.format,
+            width: area.width(),
+            height: area.height(),
+            stride,
+            top_down: true,
+            palette: bitmap.palette.clone(),
+            data,
+        };
+        let cut = match self.conversion(cut.format) {
+            Some(format) => expanded(&cut, format)?,
+            None => cut,
+        };
+        Ok(if cut.format == BitmapFormat::Bit16 {
+            without_unused_bit(cut)
+        } else {
+            cut
+        })
+    }
+
     /// What was prepared as images of the wire: those that the client has are named, the others encoded.
-    fn images(&mut self, prepared: Vec<Prepared>) -> Vec<Image> {
-        let cache = &mut self.cache;
-        let mut find = |prepared: &Prepared| cache.as_mut()?.find(prepared.content?);
-        let known: Vec<Option<u64>> = prepared.iter().map(&mut find).collect();
-        let missing: Vec<&Prepared> = prepared
-            .iter()
-            .zip(&known)
-            .filter_map(|(prepared, known)| known.is_none().then_some(prepared))
-            .collect();
+    fn images(&mut self, planned: &[(Prepared, Plan)]) -> Vec<Image> {
+        let mut known = Vec::with_capacity(planned.len());
+        for (prepared, _) in planned {
+            known.push(prepared.content.and_then(|content| self.find(content)));
+        }
+        let missing = planned.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let missing: Vec<(&Bitmap, Plan)> = missing.map(|((prepared, plan), _)| (&prepared.cut, *plan)).collect();
         if let Some(cache) = self.cache.as_mut().filter(|_| !missing.is_empty()) {
             cache.encodes();
         }
-        let asked = missing.iter().map(|prepared| (&prepared.cut, prepared.looks, prepared.ask));
-        let mut encoded = self.codecs.encode(asked.collect()).into_iter();
-        let mut images = Vec::with_capacity(prepared.len());
-        for (prepared, known) in prepared.iter().zip(known) {
+        let mut streams = self.codecs.encode(missing).into_iter();
+        let mut images = Vec::with_capacity(planned.len());
+        for ((prepared, _), known) in planned.iter().zip(known) {
             images.push(match known {
-                Some(id) => {
-                    self.codecs.sent.add(Codec::Cached);
-                    Image {
-                        id,
-                        flags: prepared.flags,
-                        width: prepared.cut.width,
-                        height: prepared.cut.height,
-                        data: display::ImageData::FromCache,
-                    }
-                }
-                None => self.encoded(prepared, encoded.next().flatten()),
+                Some(id) => self.kept(id, prepared.flags, (prepared.cut.width, prepared.cut.height)),
+                None => self.encoded(prepared, streams.next().flatten()),
             });
         }
         images
+    }
+
+    /// The name of what the client has, to be used now.
+    fn find(&mut self, content: u128) -> Option<u64> {
+        self.cache.as_mut()?.find(content)
+    }
+
+    /// Whether the client has an image.
+    fn has(&self, content: u128) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.has(content))
+    }
+
+    /// An image that the client has.
+    fn kept(&self, id: u64, flags: ImageFlags, (width, height): (u32, u32)) -> Image {
+        self.codecs.sent.add(Codec::Cached);
+        Image {
+            id,
+            flags,
+            width,
+            height,
+            data: display::ImageData::FromCache,
+        }
     }
 
     /// An image that is sent with its pixels: their stream, if there is one.

@@ -10,11 +10,11 @@ use super::{
     GlzType, HEADER_BYTES, MAGIC, TOP_DOWN, VERSION,
     encode::{Own, Pass},
     store::{Store, Stored},
-    table::{IMAGE_MASK, Place, Table},
-    units::{Alpha, Colours, Colours16, Units as _},
+    table::Table,
+    units::{Alpha, Colours, Colours16, Units},
 };
 use crate::{
-    pool::each,
+    pool::{each, threads},
     rows::{Rows, SourceError},
 };
 
@@ -25,8 +25,12 @@ pub const MAX_WINDOW_PIXELS: u32 = 1 << 25;
 const COLOUR_BITS: u32 = 20;
 /// Alpha has few values and long runs.
 const ALPHA_BITS: u32 = 16;
-/// An image is taken to need a place in a table for every so many of its pixels: text needs about as many.
-const PIXELS_A_PLACE: usize = 8;
+/// Most parts of an image that are encoded at the same time. Each has tables of its own.
+const MOST_PARTS: usize = 4;
+/// Pixels of the smallest part: what it could repeat of those above is found by its tables only when it comes again.
+const PART_PIXELS: usize = 1 << 19;
+/// Places in the table of colours of any part but the first: 2 MiB.
+const PART_BITS: u32 = 18;
 
 /// An encoded image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,15 +82,17 @@ pub enum DictionaryError {
 ///
 /// All displays of a client that announce the same dictionary share one: whoever encodes holds the lock around it, and
 /// each display sends its images in the order of their numbers. It keeps its own copy of the pixels: at most six bytes
-/// for each pixel of the window, and 9 MiB of tables.
+/// for each pixel of the window, and 9 MiB of tables, 15 MiB with four processors or more. Large images are encoded in
+/// parts at the same time, on the threads of the [pool](crate::pool): how long a stream is depends on how many there are.
 #[derive(Debug)]
 pub struct Dictionary {
     window: usize,
     next_id: u64,
     frozen: bool,
     store: Store,
-    colours: Table,
-    alpha: Table,
+    /// The tables of each part.
+    colours: Vec<Table>,
+    alpha: Vec<Table>,
 }
 
 impl Dictionary {
@@ -114,8 +120,8 @@ impl Dictionary {
             next_id: state.next_id,
             frozen: false,
             store: Store::new(state.next_id),
-            colours: Table::new(COLOUR_BITS),
-            alpha: Table::new(ALPHA_BITS),
+            colours: vec![Table::new(COLOUR_BITS)],
+            alpha: vec![Table::new(ALPHA_BITS)],
         })
     }
 
@@ -174,16 +180,6 @@ impl Dictionary {
         self.encode(&Rows::of_bitmap(bitmap)?, memory)
     }
 
-    /// Encodes several bitmaps, whose streams must be sent in this order, on the threads of the [pool](crate::pool). Which earlier pixels
-    /// a stream refers to depends on how far the others are by then; what it decodes to does not.
-    ///
-    /// # Errors
-    /// As [`encode_bitmap`](Self::encode_bitmap), all of them together counted against the window. None is encoded then.
-    pub fn encode_bitmaps(&mut self, bitmaps: &[Bitmap]) -> Result<Vec<GlzStream>, DictionaryError> {
-        let rows: Vec<Rows> = bitmaps.iter().map(Rows::of_bitmap).collect::<Result<_, _>>()?;
-        self.encode_all(rows.iter().map(|rows| (rows, Vec::new())).collect())
-    }
-
     /// Encodes a part of a surface: RGB32 for xRGB and 565, RGBA for ARGB, RGB16 for 555.
     ///
     /// # Errors
@@ -193,147 +189,94 @@ impl Dictionary {
     }
 
     fn encode(&mut self, rows: &Rows, memory: Vec<u8>) -> Result<GlzStream, DictionaryError> {
-        let mut streams = self.encode_all(vec![(rows, memory)])?;
-        // One for each image.
-        streams.pop().ok_or(DictionaryError::Spent(self.next_id))
-    }
-
-    fn encode_all(&mut self, images: Vec<(&Rows, Vec<u8>)>) -> Result<Vec<GlzStream>, DictionaryError> {
-        let window = self.window_pixels();
-        let total: u64 = images.iter().map(|(rows, _)| rows.pixels()).sum();
+        let kind = match rows.format {
+            BitmapFormat::Bit16 => GlzType::Rgb16,
+            BitmapFormat::Bit24 => GlzType::Rgb24,
+            BitmapFormat::Rgba => GlzType::Rgba,
+            _ => GlzType::Rgb32,
+        };
+        let (width, height) = (rows.width, rows.height);
         if self.frozen {
             return Err(DictionaryError::Frozen(self.next_id));
         }
-        if total >= u64::from(window) {
-            return Err(DictionaryError::TooLarge { pixels: total, window });
+        if !self.takes(width, height) {
+            return Err(DictionaryError::TooLarge {
+                pixels: u64::from(width) * u64::from(height),
+                window: self.window_pixels(),
+            });
         }
         let id = self.next_id;
-        let next_id = id
-            .checked_add(images.len() as u64)
-            .ok_or(DictionaryError::Spent(id))?;
+        let next_id = id.checked_add(1).ok_or(DictionaryError::Spent(id))?;
         // Below the pixels of the window.
-        let pixels = total as usize;
-        let mut memory = self.store.make_room(pixels, self.window);
-        let before = self.store.images();
-        let jobs = images.iter().map(|(rows, _)| (*rows, taken_for(rows, &mut memory)));
-        let stored = |(rows, units): (&Rows, Vec<u32>)| Stored::new(kind(rows), rows.pixels() as usize, rows.top_first(), units);
-        let mut with_alpha = 0;
-        for image in each(jobs.collect(), stored) {
-            with_alpha += image.alpha.len();
-            self.store.push(image);
-        }
-        self.reserve(pixels, with_alpha);
-        self.next_id = next_id;
-        let Self {
-            store, colours, alpha, ..
-        } = &*self;
-        let jobs = store.newest(images.into_iter().enumerate());
-        let jobs = jobs.map(|(stored, (at, (rows, memory)))| Encoder {
-            stored,
-            id: id + at as u64,
-            width: rows.width,
-            height: rows.height,
-            reach: (before + at) as u32,
-            memory,
-        });
-        let done = each(jobs.collect(), |encoder: Encoder<'_>| encoder.run(store, colours, alpha));
-        let mut streams = Vec::with_capacity(done.len());
-        for (stream, [colours, alpha]) in done {
-            self.colours.taken(colours);
-            self.alpha.taken(alpha);
-            streams.push(stream);
-        }
-        Ok(streams)
-    }
+        let pixels = width as usize * height as usize;
+        let units = self.store.make_room(pixels, self.window);
+        let win_head_dist = self.store.images() as u32;
+        let parts = (pixels / PART_PIXELS).clamp(1, threads().min(MOST_PARTS));
+        let rows_in_part = (height as usize).div_ceil(parts);
+        let image = Stored::new(kind, rows, rows_in_part, units);
 
-    /// Has the tables grow to what images of so many pixels may take of them.
-    fn reserve(&mut self, pixels: usize, with_alpha: usize) {
-        let Self {
-            store, colours, alpha, ..
-        } = self;
-        let image = |place: Place| store.numbered(place.image, IMAGE_MASK);
-        // One of the types that share the table: it is the same for all of them.
-        colours.reserve(pixels / PIXELS_A_PLACE, |place| Colours16::key_at(image(place)?, place.offset));
-        alpha.reserve(with_alpha / PIXELS_A_PLACE, |place| Alpha::key_at(image(place)?, place.offset));
-    }
-}
-
-/// The type of a stream of such rows.
-const fn kind(rows: &Rows) -> GlzType {
-    match rows.format {
-        BitmapFormat::Bit16 => GlzType::Rgb16,
-        BitmapFormat::Bit24 => GlzType::Rgb24,
-        BitmapFormat::Rgba => GlzType::Rgba,
-        _ => GlzType::Rgb32,
-    }
-}
-
-/// Memory for the units of an image, of one that had hardly more, if there is such.
-fn taken_for(rows: &Rows, memory: &mut Vec<Vec<u32>>) -> Vec<u32> {
-    let pixels = rows.pixels() as usize;
-    let fits = |memory: &Vec<u32>| (pixels..=pixels + pixels / 8).contains(&memory.capacity());
-    match memory.iter().position(fits) {
-        Some(place) => memory.swap_remove(place),
-        None => Vec::new(),
-    }
-}
-
-/// Encodes one image that is in the store.
-struct Encoder<'a> {
-    stored: &'a Stored,
-    id: u64,
-    width: u32,
-    height: u32,
-    /// How many images back it may refer.
-    reach: u32,
-    memory: Vec<u8>,
-}
-
-impl Encoder<'_> {
-    /// The stream, and the places taken of both tables.
-    fn run(self, store: &Store, colours: &Table, alpha: &Table) -> (GlzStream, [usize; 2]) {
-        const RGB24: u8 = GlzType::Rgb24 as u8;
-        const RGB32: u8 = GlzType::Rgb32 as u8;
-        const RGBA: u8 = GlzType::Rgba as u8;
-        let Self {
-            stored,
-            id,
-            width,
-            height,
-            reach,
-            memory: mut data,
-        } = self;
+        let mut data = memory;
         data.clear();
-        data.reserve(HEADER_BYTES + stored.colours.len() / 4);
+        data.reserve(HEADER_BYTES + pixels / 4);
         for word in [MAGIC, VERSION] {
             data.extend_from_slice(&word.to_be_bytes());
         }
-        data.push(stored.kind as u8 | TOP_DOWN);
-        for word in [width, height, width * stored.kind.pixel_bytes()] {
+        data.push(kind as u8 | TOP_DOWN);
+        for word in [width, height, width * kind.pixel_bytes()] {
             data.extend_from_slice(&word.to_be_bytes());
         }
         data.extend_from_slice(&id.to_be_bytes());
-        data.extend_from_slice(&reach.to_be_bytes());
+        data.extend_from_slice(&win_head_dist.to_be_bytes());
         let own = Own {
+            image: &image,
             width: width as usize,
             number: id as u32,
-            reach,
+            store: &self.store,
         };
-        let out = &mut data;
-        let taken = match stored.kind {
-            GlzType::Rgb16 => [Pass::<Colours16>::new(stored, own, store, colours).run(out), 0],
-            GlzType::Rgb24 => [Pass::<Colours<RGB24>>::new(stored, own, store, colours).run(out), 0],
-            GlzType::Rgb32 => [Pass::<Colours<RGB32>>::new(stored, own, store, colours).run(out), 0],
-            GlzType::Rgba => [
-                Pass::<Colours<RGBA>>::new(stored, own, store, colours).run(out),
-                Pass::<Alpha>::new(stored, own, store, alpha).run(out),
-            ],
-        };
-        let stream = GlzStream {
+        let units = rows_in_part * width as usize;
+        match kind {
+            GlzType::Rgb16 => pass::<Colours16>(own, units, &mut self.colours, PART_BITS, &mut data),
+            GlzType::Rgb24 => pass::<Colours<RGB24>>(own, units, &mut self.colours, PART_BITS, &mut data),
+            GlzType::Rgb32 => pass::<Colours<RGB32>>(own, units, &mut self.colours, PART_BITS, &mut data),
+            GlzType::Rgba => {
+                pass::<Colours<RGBA>>(own, units, &mut self.colours, PART_BITS, &mut data);
+                pass::<Alpha>(own, units, &mut self.alpha, ALPHA_BITS, &mut data);
+            }
+        }
+
+        self.next_id = next_id;
+        self.store.push(image);
+        Ok(GlzStream {
             id,
-            win_head_dist: reach,
+            win_head_dist,
             data,
-        };
-        (stream, taken)
+        })
     }
+}
+
+const RGB24: u8 = GlzType::Rgb24 as u8;
+const RGB32: u8 = GlzType::Rgb32 as u8;
+const RGBA: u8 = GlzType::Rgba as u8;
+
+/// Adds a pass over an image to `out`, in parts of so many units. There is a table for each part there was so far; new ones
+/// have at most `1 << bits` places.
+fn pass<U: Units>(own: Own<'_>, part: usize, tables: &mut Vec<Table>, bits: u32, out: &mut Vec<u8>) {
+    let units = U::of(own.image).len();
+    let parts = units.div_ceil(part.max(1));
+    let Some((first, others)) = tables.split_first_mut().filter(|_| parts < 2) else {
+        while tables.len() < parts {
+            tables.push(Table::new(bits));
+        }
+        // The last one is told of all units to the end.
+        let jobs = tables.iter_mut().take(parts).zip((0..units).step_by(part));
+        let streams = each(jobs.collect(), |(table, start): (&mut Table, usize)| {
+            let mut stream = Vec::with_capacity(part / 8);
+            let end = units.min(start + part);
+            Pass::<U>::new(own, end, table, &[]).run(start, &mut stream);
+            stream
+        });
+        streams.iter().for_each(|stream| out.extend_from_slice(stream));
+        return;
+    };
+    Pass::<U>::new(own, units, first, others).run(0, out);
 }

@@ -100,55 +100,50 @@ fn longer(a: Option<Match>, b: Option<Match>) -> Option<Match> {
     }
 }
 
-/// What a pass has to know of its image.
-#[derive(Clone, Copy)]
-pub(super) struct Own {
-    /// Units of a row.
-    pub(super) width: usize,
-    /// The end of its number.
-    pub(super) number: u32,
-    /// How many images back it may refer.
-    pub(super) reach: u32,
-}
-
 /// The pass over the units `U` of an image.
 ///
 /// Greedy: at each unit the longest of a few matches is taken. Tried are the unit before (a run), the row above, where
 /// the last match would go on, and the last place with the same three units. The first three need no table, and most
 /// matches of a screen are such.
 pub(super) struct Pass<'a, U: Units> {
+    own: Own<'a>,
+    /// Those of the image, but for what lies behind the part that is written.
     units: &'a [U::Unit],
+    table: &'a mut Table,
+    /// Tables that others write.
+    others: &'a [Table],
+}
+
+/// The image of a pass, and those before it.
+#[derive(Clone, Copy)]
+pub(super) struct Own<'a> {
+    pub(super) image: &'a Stored,
     /// Units of a row.
-    width: usize,
-    /// The end of the image's number.
-    number: u32,
-    /// How many images back it may refer.
-    reach: u32,
-    store: &'a Store,
-    table: &'a Table,
-    /// Places of the table that it has taken.
-    taken: usize,
+    pub(super) width: usize,
+    /// The end of the image's number, which is the next one of `store`.
+    pub(super) number: u32,
+    pub(super) store: &'a Store,
 }
 
 impl<'a, U: Units> Pass<'a, U> {
-    pub(super) fn new(image: &'a Stored, own: Own, store: &'a Store, table: &'a Table) -> Self {
-        let Own { width, number, reach } = own;
+    /// Up to unit `end`. `others` are only asked for what `table` does not know.
+    pub(super) fn new(own: Own<'a>, end: usize, table: &'a mut Table, others: &'a [Table]) -> Self {
+        let units = U::of(own.image);
         Self {
-            units: U::of(image),
-            width,
-            number,
-            reach,
-            store,
+            own,
+            units: units.get(..end).unwrap_or(units),
             table,
-            taken: 0,
+            others,
         }
     }
 
-    /// Writes the pass, and says how many places of the table it has taken.
-    pub(super) fn run(mut self, out: &mut Vec<u8>) -> usize {
-        let (mut at, mut pending, mut misses) = (0usize, 0, 0usize);
+    /// Writes the pass from unit `start` on. What the parts of an image come to is one stream: a match may lie in a part
+    /// before.
+    pub(super) fn run(mut self, start: usize, out: &mut Vec<u8>) {
+        let (mut at, mut pending, mut misses) = (start, start, 0usize);
         // Where the last match lay: the image, and the distance in units, around the end of numbers.
         let mut last = (0, usize::MAX);
+        self.grow_if_crowded();
         while let Some(three) = self.units.get(at..).and_then(<[U::Unit]>::first_chunk::<HASHED>) {
             let Some(mut found) = self.find(at, three, last).filter(Match::pays::<U>) else {
                 misses += 1;
@@ -162,11 +157,11 @@ impl<'a, U: Units> Pass<'a, U> {
             last = (found.images_back, found.from.wrapping_sub(found.at));
             let end = found.at + found.length;
             self.remember(&found, at + 1);
+            self.grow_if_crowded();
             at = end;
             pending = end;
         }
         self.literals(pending..self.units.len(), out);
-        self.taken
     }
 
     /// The longest match for the three units at `at`. Unless one of those that need no table is long enough, the units
@@ -175,17 +170,19 @@ impl<'a, U: Units> Pass<'a, U> {
         let before = |units: usize| at.checked_sub(units).and_then(|from| self.extended(at, three, 0, from));
         let run = before(1);
         let last = self.extended(at, three, image, at.wrapping_add(distance));
-        let near = longer(longer(run, before(self.width)), last);
+        let near = longer(longer(run, before(self.own.width)), last);
         if near.is_some_and(|near| near.length >= ENOUGH) {
             return near;
         }
         let place = Place {
-            image: self.number,
+            image: self.own.number,
             offset: at,
         };
-        let known = self.table.swap(U::key(three), place, run.is_some(), &mut self.taken);
+        let key = U::key(three);
+        let known = self.table.swap(key, place, run.is_some());
+        let known = known.or_else(|| self.others.iter().find_map(|table| table.look(key)));
         let known = known.and_then(|place| {
-            let images_back = self.number.wrapping_sub(place.image) & IMAGE_MASK;
+            let images_back = self.own.number.wrapping_sub(place.image) & IMAGE_MASK;
             self.extended(at, three, images_back, place.offset)
         });
         longer(near, known)
@@ -208,12 +205,7 @@ impl<'a, U: Units> Pass<'a, U> {
     fn image_back(&self, images_back: u32) -> Option<&'a [U::Unit]> {
         match images_back {
             0 => Some(self.units),
-            // Also one that is still being encoded: its units are there. One that comes later would be very far back.
-            distance if distance <= self.reach => {
-                let number = self.number.wrapping_sub(distance);
-                Some(U::of(self.store.numbered(number, IMAGE_MASK)?))
-            }
-            _ => None,
+            distance => Some(U::of(self.own.store.back(distance as usize)?)),
         }
     }
 
@@ -242,12 +234,30 @@ impl<'a, U: Units> Pass<'a, U> {
         for offset in inside.step_by(STEP_IN_MATCH).chain(tail..end) {
             if let Some(three) = self.units.get(offset..).and_then(<[U::Unit]>::first_chunk::<HASHED>) {
                 let place = Place {
-                    image: self.number,
+                    image: self.own.number,
                     offset,
                 };
-                self.table.swap(U::key(three), place, false, &mut self.taken);
+                self.table.swap(U::key(three), place, false);
             }
         }
+    }
+
+    fn grow_if_crowded(&mut self) {
+        if !self.table.is_crowded() {
+            return;
+        }
+        let Own {
+            image, number, store, ..
+        } = self.own;
+        self.table.grow(|place| {
+            let here = (place.image ^ number) & IMAGE_MASK == 0;
+            let image = if here {
+                Some(image)
+            } else {
+                store.numbered(place.image, IMAGE_MASK)
+            };
+            U::key_at(image?, place.offset)
+        });
     }
 
     /// Writes units as they are.

@@ -398,45 +398,49 @@ proptest! {
 }
 
 #[test]
-fn images_encoded_at_the_same_time_refer_to_earlier_ones_and_to_none_that_comes_later() {
-    let (width, rows, images) = (256, 64, 12);
-    let mut dictionary = Dictionary::new(1 << 20).unwrap();
-    let mut window = window(1 << 20);
-    for round in 0..3 {
-        // The same band again and again, with noise of its own below: each is found in another one, if there is one before.
-        let band = |number: u32| {
-            picture(width, rows, move |x, y| match y {
-                0..32 => noise(x, y),
-                _ => noise(x, y + 1000 * (number + images * round)),
-            })
+fn large_images_are_encoded_in_parts_that_refer_to_those_above_and_to_earlier_images() {
+    let (width, height) = (1024, 2048);
+    let mut dictionary = Dictionary::new(1 << 23).unwrap();
+    let mut window = window(1 << 23);
+    let mut encode = |format, seed: u32| {
+        // Half of each row is noise that was there in the image before, half is new.
+        let value = |x: u32, y: u32| noise(x, y + if x < width / 2 { 0 } else { 4096 * seed });
+        let image = Bitmap {
+            format,
+            ..picture(width, height, value)
         };
-        let bitmaps: Vec<Bitmap> = (0..images).map(band).collect();
-        let streams = dictionary.encode_bitmaps(&bitmaps).unwrap();
-        for ((stream, bitmap), number) in streams.iter().zip(&bitmaps).zip(0..) {
-            let image = decoded(&mut window, stream);
-            assert_eq!(image.bitmap.data, bitmap.data, "{round} {number}");
-            assert_eq!(stream.id, u64::from(images * round + number));
-        }
-        let total: usize = streams.iter().map(|stream| stream.data.len()).sum();
-        let raw = (width * rows * images * 3) as usize;
-        assert!(total < raw, "{total} of {raw}");
-    }
-    assert_eq!(dictionary.held_pixels() as u64, window.held_pixels());
+        let stream = dictionary.encode_bitmap(&image).unwrap();
+        let again = decoded(&mut window, &stream).bitmap;
+        assert!(again.data == image.data, "{format:?} {seed}");
+        stream.data.len()
+    };
+    let raw = (width * height * 3) as usize;
+    assert!(encode(BitmapFormat::Bit32, 1) > raw);
+    let half = encode(BitmapFormat::Bit32, 2);
+    assert!(half < raw * 6 / 10, "{half} of {raw}");
+    // Of another type: nothing is found.
+    assert!(encode(BitmapFormat::Rgba, 1) > raw);
+    let half = encode(BitmapFormat::Rgba, 2);
+    assert!(half < raw * 6 / 10, "{half} of {raw}");
+    // The rows are those of the part above it, another time.
+    let part = height / 4;
+    let image = picture(width, height, |x, y| noise(x, y % part + 1 << 20));
+    let stream = dictionary.encode_bitmap(&image).unwrap();
+    assert!(decoded(&mut window, &stream).bitmap.data == image.data);
 }
 
 #[test]
-fn images_that_are_together_as_large_as_the_window_are_refused_and_spend_no_number() {
-    let mut dictionary = Dictionary::new(4 * 64).unwrap();
-    let bitmaps = vec![picture(8, 8, noise); 4];
-    let error = dictionary.encode_bitmaps(&bitmaps).unwrap_err();
-    assert_eq!(
-        error,
-        DictionaryError::TooLarge {
-            pixels: 256,
-            window: 256
-        }
-    );
-    let streams = dictionary.encode_bitmaps(&bitmaps[..3]).unwrap();
-    assert_eq!(streams.iter().map(|stream| stream.id).collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!(dictionary.encode_bitmaps(&[]).unwrap(), []);
+fn what_parts_of_large_images_have_shown_is_found_by_small_ones() {
+    let (width, height) = (1024, 2048);
+    let mut dictionary = Dictionary::new(1 << 23).unwrap();
+    let mut window = window(1 << 23);
+    let image = picture(width, height, |x, y| noise(x / 32, y));
+    decoded(&mut window, &dictionary.encode_bitmap(&image).unwrap());
+    for top in [0, height / 2, height - 64] {
+        let small = picture(64, 64, |x, y| noise((x + 128) / 32, y + top));
+        let stream = dictionary.encode_bitmap(&small).unwrap();
+        assert_eq!(decoded(&mut window, &stream).bitmap.data, small.data, "{top}");
+        // Two colours a row, in one match; apart they would take 16 bytes.
+        assert!(stream.data.len() < 64 * 13, "{top}: {}", stream.data.len());
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::GlzType;
+use crate::{pool::each, rows::Rows};
 
 /// The units of an image.
 #[derive(Debug)]
@@ -15,40 +16,56 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Takes the pixels of an image from its rows, in the order they come, into `memory`.
-    pub(super) fn new<'a>(
-        kind: GlzType,
-        pixels: usize,
-        rows: impl Iterator<Item = &'a [u8]>,
-        memory: Vec<u32>,
-    ) -> Self {
+    /// Takes the pixels of an image from its rows, the top one first, into `memory`: so many rows at a time, all at the same
+    /// time.
+    pub(super) fn new(kind: GlzType, rows: &Rows, rows_together: usize, memory: Vec<u32>) -> Self {
+        let (width, height) = (rows.width as usize, rows.height as usize);
         let mut colours = memory;
-        colours.clear();
-        colours.reserve_exact(pixels);
-        let mut alpha = Vec::new();
-        match kind {
-            GlzType::Rgb16 => rows.for_each(|row| {
-                let pixels = row.as_chunks().0.iter();
-                colours.extend(pixels.map(|pixel| u32::from(u16::from_le_bytes(*pixel)) & 0x7fff));
-            }),
-            GlzType::Rgb24 => rows.for_each(|row| {
-                let pixels = row.as_chunks().0.iter();
-                colours.extend(pixels.map(|[b, g, r]| u32::from_le_bytes([*b, *g, *r, 0])));
-            }),
-            GlzType::Rgb32 => rows.for_each(|row| {
-                let pixels = row.as_chunks().0.iter();
-                colours.extend(pixels.map(|pixel| u32::from_le_bytes(*pixel) & 0x00ff_ffff));
-            }),
-            GlzType::Rgba => {
-                alpha.reserve_exact(pixels);
-                rows.for_each(|row| {
+        // What is there already is overwritten.
+        colours.resize(width * height, 0);
+        let mut alpha = match kind {
+            GlzType::Rgba => vec![0; width * height],
+            _ => Vec::new(),
+        };
+        let units = (rows_together * width).max(1);
+        let mut alphas = alpha.chunks_mut(units);
+        let firsts = (0..).step_by(rows_together.max(1));
+        let jobs = colours
+            .chunks_mut(units)
+            .zip(firsts)
+            .map(|(colours, first)| (first, colours, alphas.next().unwrap_or_default()));
+        each(
+            jobs.collect(),
+            |(first, colours, alpha): (usize, &mut [u32], &mut [u8])| {
+                let rows = rows.top_first().skip(first);
+                for (row, colours) in rows.clone().zip(colours.chunks_mut(width)) {
+                    take(kind, row, colours);
+                }
+                for (row, alpha) in rows.zip(alpha.chunks_mut(width)) {
                     let pixels = row.as_chunks::<4>().0.iter();
-                    colours.extend(pixels.clone().map(|pixel| u32::from_le_bytes(*pixel) & 0x00ff_ffff));
-                    alpha.extend(pixels.map(|pixel| pixel[3]));
-                });
-            }
-        }
+                    alpha.iter_mut().zip(pixels).for_each(|(to, pixel)| *to = pixel[3]);
+                }
+            },
+        );
         Self { kind, colours, alpha }
+    }
+}
+
+/// Takes the colours of a row.
+fn take(kind: GlzType, row: &[u8], colours: &mut [u32]) {
+    match kind {
+        GlzType::Rgb16 => {
+            let pixels = colours.iter_mut().zip(row.as_chunks().0);
+            pixels.for_each(|(to, pixel)| *to = u32::from(u16::from_le_bytes(*pixel)) & 0x7fff);
+        }
+        GlzType::Rgb24 => {
+            let pixels = colours.iter_mut().zip(row.as_chunks().0);
+            pixels.for_each(|(to, [b, g, r])| *to = u32::from_le_bytes([*b, *g, *r, 0]));
+        }
+        GlzType::Rgb32 | GlzType::Rgba => {
+            let pixels = colours.iter_mut().zip(row.as_chunks().0);
+            pixels.for_each(|(to, pixel)| *to = u32::from_le_bytes(*pixel) & 0x00ff_ffff);
+        }
     }
 }
 
@@ -79,14 +96,17 @@ impl Store {
         self.images.len()
     }
 
-    /// Drops images, oldest first, until `pixels` more fit into `most`. Gives the memory they had.
-    pub(super) fn make_room(&mut self, pixels: usize, most: usize) -> Vec<Vec<u32>> {
+    /// Drops images, oldest first, until `pixels` more fit into `most`. Gives memory for the colours of so many: that
+    /// of an image dropped, if one had hardly more.
+    pub(super) fn make_room(&mut self, pixels: usize, most: usize) -> Vec<u32> {
         let mut memory = Vec::new();
         while self.pixels + pixels > most {
             let Some(image) = self.images.pop_front() else { break };
             self.pixels -= image.colours.len();
             self.oldest += 1;
-            memory.push(image.colours);
+            if (pixels..=pixels + pixels / 8).contains(&image.colours.capacity()) {
+                memory = image.colours;
+            }
         }
         memory
     }
@@ -96,10 +116,9 @@ impl Store {
         self.images.push_back(image);
     }
 
-    /// The newest images, as many as there are in `of`, each with what belongs to it.
-    pub(super) fn newest<T>(&self, of: impl ExactSizeIterator<Item = T>) -> impl Iterator<Item = (&Stored, T)> {
-        let before = self.images.len().saturating_sub(of.len());
-        self.images.iter().skip(before).zip(of)
+    /// The image `distance` before the one that comes next; 1 is the newest.
+    pub(super) fn back(&self, distance: usize) -> Option<&Stored> {
+        self.images.get(self.images.len().checked_sub(distance)?)
     }
 
     /// The image whose number ends in these bits, if the window has it.

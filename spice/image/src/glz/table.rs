@@ -1,9 +1,4 @@
 //! Where units have been seen before: a hash table over all images of the window.
-//!
-//! Several images are encoded at the same time with one table. None waits for another: what one has just found, another may
-//! have replaced.
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bits of an offset in an image; a window has fewer pixels than this.
 const OFFSET_BITS: u32 = 25;
@@ -42,7 +37,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Table {
     /// Tag, image, offset, from the high bits down.
-    places: Vec<AtomicU64>,
+    places: Vec<u64>,
     bits: u32,
     max_bits: u32,
     /// How many places are taken.
@@ -53,59 +48,51 @@ impl Table {
     /// An empty table that grows to at most `1 << max_bits` places.
     pub(super) fn new(max_bits: u32) -> Self {
         Self {
-            places: empty(MIN_BITS),
+            places: vec![0; 1 << MIN_BITS],
             bits: MIN_BITS,
             max_bits,
             used: 0,
         }
     }
 
-    /// Makes room for so many more places to be taken. `key` gives the hash of what lies at a place.
-    pub(super) fn reserve(&mut self, places: usize, key: impl Fn(Place) -> Option<Key>) {
-        let mut bits = self.bits;
-        while bits < self.max_bits && self.used.saturating_add(places) >= (1 << bits) / LOAD {
-            bits = (bits + GROW_BITS).min(self.max_bits);
-        }
-        if bits == self.bits {
-            return;
-        }
-        self.bits = bits;
-        let before = std::mem::replace(&mut self.places, empty(bits));
-        let mut used = 0;
-        for entry in before.into_iter().map(AtomicU64::into_inner).filter(|entry| *entry != 0) {
-            let place = unpack(entry);
-            if let Some(key) = key(place) {
-                self.swap(key, place, false, &mut used);
-            }
-        }
-        self.used = used;
+    /// Whether it is so full that it should grow, and may.
+    pub(super) const fn is_crowded(&self) -> bool {
+        self.used >= self.places.len() / LOAD && self.bits < self.max_bits
     }
 
-    /// So many places more are taken: what [`Self::swap`] has counted.
-    pub(super) const fn taken(&mut self, places: usize) {
-        self.used = self.used.saturating_add(places);
+    /// Makes it larger. `key` gives the hash of what lies at a place.
+    pub(super) fn grow(&mut self, key: impl Fn(Place) -> Option<Key>) {
+        self.bits = (self.bits + GROW_BITS).min(self.max_bits);
+        self.used = 0;
+        let before = std::mem::replace(&mut self.places, vec![0; 1 << self.bits]);
+        for entry in before.into_iter().filter(|entry| *entry != 0) {
+            let place = unpack(entry);
+            if let Some(key) = key(place) {
+                self.swap(key, place, false);
+            }
+        }
+    }
+
+    /// The last place with this hash, if its units probably are the same.
+    pub(super) fn look(&self, key: Key) -> Option<Place> {
+        let entry = *self.places.get((key.0 >> (64 - self.bits)) as usize)?;
+        let tag = key.tag(self.bits) << (IMAGE_BITS + OFFSET_BITS);
+        ((entry ^ tag) >> (IMAGE_BITS + OFFSET_BITS) == 0).then(|| unpack(entry))
     }
 
     /// Remembers a place, and gives the one before if its units probably are the same. With `keep` a place in the same
-    /// image stays. Counts in `taken` if there was none.
-    #[inline]
-    pub(super) fn swap(&self, key: Key, place: Place, keep: bool, taken: &mut usize) -> Option<Place> {
+    /// image stays.
+    pub(super) fn swap(&mut self, key: Key, place: Place, keep: bool) -> Option<Place> {
         let tag = key.tag(self.bits) << (IMAGE_BITS + OFFSET_BITS);
-        let entry = self.places.get((key.0 >> (64 - self.bits)) as usize)?;
-        // An entry says all of it in one word, and whoever reads one compares what lies there.
-        let before = entry.load(Ordering::Relaxed);
-        *taken += usize::from(before == 0);
+        let entry = self.places.get_mut((key.0 >> (64 - self.bits)) as usize)?;
+        let before = *entry;
+        self.used += usize::from(before == 0);
         let found = ((before ^ tag) >> (IMAGE_BITS + OFFSET_BITS) == 0).then(|| unpack(before));
         if !(keep && found.is_some_and(|found| found.image == place.image & IMAGE_MASK)) {
-            let now = tag | (u64::from(place.image & IMAGE_MASK) << OFFSET_BITS) | place.offset as u64;
-            entry.store(now, Ordering::Relaxed);
+            *entry = tag | (u64::from(place.image & IMAGE_MASK) << OFFSET_BITS) | place.offset as u64;
         }
         found
     }
-}
-
-fn empty(bits: u32) -> Vec<AtomicU64> {
-    std::iter::repeat_with(AtomicU64::default).take(1 << bits).collect()
 }
 
 const fn unpack(entry: u64) -> Place {
@@ -127,29 +114,31 @@ mod tests {
             offset: (1 << OFFSET_BITS) - 1,
         };
         let key = Key(0x0123_4567_89ab_cdef);
-        let mut taken = 0;
-        assert_eq!(table.swap(key, place, false, &mut taken), None);
-        table.taken(taken);
-        let known = |at| (at == place).then_some(key);
-        for (places, bits) in [(1, MIN_BITS), ((1 << MIN_BITS) / LOAD, 14), (1 << 20, 16), (usize::MAX, 16)] {
-            table.reserve(places, known);
+        assert_eq!(table.swap(key, place, false), None);
+        for bits in [14, 16] {
+            table.used = table.places.len();
+            assert!(table.is_crowded());
+            table.grow(|at| (at == place).then_some(key));
+            assert_eq!(table.look(key), Some(place));
+            assert_eq!(table.swap(key, place, false), Some(place));
             assert_eq!((table.places.len(), table.used), (1 << bits, 1));
-            assert_eq!(table.swap(key, place, false, &mut taken), Some(place));
         }
-        assert_eq!(taken, 1);
+        table.used = table.places.len();
+        assert!(!table.is_crowded(), "it is as large as it may be");
         let other = Key(key.0 ^ (1 << 48));
-        assert_eq!(table.swap(other, place, false, &mut taken), None, "the same place, other units");
+        assert_eq!(table.look(other), None);
+        assert_eq!(table.swap(other, place, false), None, "the same place, other units");
     }
 
     #[test]
     fn a_place_in_the_same_image_is_kept_when_asked_for() {
-        let (table, mut taken) = (Table::new(MIN_BITS), 0);
-        let mut swap = |place, keep| table.swap(Key(77 << 40), place, keep, &mut taken);
+        let mut table = Table::new(MIN_BITS);
+        let key = Key(77 << 40);
         let at = |image, offset| Place { image, offset };
-        swap(at(IMAGE_MASK + 5, 1), false);
-        assert_eq!(swap(at(4, 2), true), Some(at(4, 1)));
-        assert_eq!(swap(at(4, 3), false), Some(at(4, 1)));
-        assert_eq!(swap(at(5, 4), true), Some(at(4, 3)));
-        assert_eq!(swap(at(5, 5), true), Some(at(5, 4)));
+        table.swap(key, at(IMAGE_MASK + 5, 1), false);
+        assert_eq!(table.swap(key, at(4, 2), true), Some(at(4, 1)));
+        assert_eq!(table.swap(key, at(4, 3), false), Some(at(4, 1)));
+        assert_eq!(table.swap(key, at(5, 4), true), Some(at(4, 3)));
+        assert_eq!(table.swap(key, at(5, 5), true), Some(at(5, 4)));
     }
 }
