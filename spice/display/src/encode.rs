@@ -543,6 +543,8 @@ fn point16(point: Point) -> Point16 {
 }
 
 #[cfg(test)]
+mod bands_tests;
+#[cfg(test)]
 mod codecs_tests;
 #[cfg(test)]
 mod tests;

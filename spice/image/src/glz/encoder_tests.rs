@@ -424,7 +424,7 @@ fn large_images_are_encoded_in_parts_that_refer_to_those_above_and_to_earlier_im
     assert!(half < raw * 6 / 10, "{half} of {raw}");
     // The rows are those of the part above it, another time.
     let part = height / 4;
-    let image = picture(width, height, |x, y| noise(x, y % part + 1 << 20));
+    let image = picture(width, height, |x, y| noise(x, (y % part) + (1 << 20)));
     let stream = dictionary.encode_bitmap(&image).unwrap();
     assert!(decoded(&mut window, &stream).bitmap.data == image.data);
 }
