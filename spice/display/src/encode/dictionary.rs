@@ -12,7 +12,7 @@ use caraway_image::glz::{Dictionary, GlzStream};
 use caraway_ports::drawing::Bitmap;
 
 /// Largest window in pixels that is made use of, whatever a client announces: one picture of 1920x1080 fits. With the
-/// memory a dictionary takes for each pixel, and its tables, a client costs 27 MiB at most.
+/// memory a dictionary takes for each pixel, and its tables, a client costs 21 MiB at most.
 pub const MAX_GLZ_WINDOW: u32 = 1 << 21;
 
 /// The dictionaries of one client, by the ids that its displays announce.

@@ -21,16 +21,18 @@ use crate::{
 /// The largest window that the format has offsets for, in pixels.
 pub const MAX_WINDOW_PIXELS: u32 = 1 << 25;
 
-/// As many places in the table of colours as the largest windows need: 8 MiB.
+/// Most places in a table of colours, as a power of two, for any window: 8 MiB.
 const COLOUR_BITS: u32 = 20;
+/// Of as many pixels of a window as this power of two has, one has a place in the table of colours.
+const SHARE_BITS: u32 = 2;
 /// Alpha has few values and long runs.
 const ALPHA_BITS: u32 = 16;
 /// Most parts of an image that are encoded at the same time. Each has tables of its own.
 const MOST_PARTS: usize = 4;
 /// Pixels of the smallest part: what it could repeat of those above is found by its tables only when it comes again.
 const PART_PIXELS: usize = 1 << 19;
-/// Places in the table of colours of any part but the first: 2 MiB.
-const PART_BITS: u32 = 18;
+/// The tables of colours of all parts but the first have fewer places by this power of two.
+const PART_BITS: u32 = 2;
 
 /// An encoded image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +84,9 @@ pub enum DictionaryError {
 ///
 /// All displays of a client that announce the same dictionary share one: whoever encodes holds the lock around it, and
 /// each display sends its images in the order of their numbers. It keeps its own copy of the pixels: at most six bytes
-/// for each pixel of the window, and 9 MiB of tables, 15 MiB with four processors or more. Large images are encoded in
-/// parts at the same time, on the threads of the [pool](crate::pool): how long a stream is depends on how many there are.
+/// for each pixel of the window. Its tables take two more, but at most 8 MiB; three quarters of it again with four
+/// processors or more; and 2 MiB for alpha. Large images are encoded in parts at the same time, on the threads of the
+/// [pool](crate::pool): how long a stream is depends on how many there are.
 #[derive(Debug)]
 pub struct Dictionary {
     window: usize,
@@ -120,7 +123,7 @@ impl Dictionary {
             next_id: state.next_id,
             frozen: false,
             store: Store::new(state.next_id),
-            colours: vec![Table::new(COLOUR_BITS)],
+            colours: vec![Table::new(colour_bits(state.window_pixels))],
             alpha: vec![Table::new(ALPHA_BITS)],
         })
     }
@@ -234,12 +237,13 @@ impl Dictionary {
             store: &self.store,
         };
         let units = rows_in_part * width as usize;
+        let bits = colour_bits(self.window_pixels()).saturating_sub(PART_BITS);
         match kind {
-            GlzType::Rgb16 => pass::<Colours16>(own, units, &mut self.colours, PART_BITS, &mut data),
-            GlzType::Rgb24 => pass::<Colours<RGB24>>(own, units, &mut self.colours, PART_BITS, &mut data),
-            GlzType::Rgb32 => pass::<Colours<RGB32>>(own, units, &mut self.colours, PART_BITS, &mut data),
+            GlzType::Rgb16 => pass::<Colours16>(own, units, &mut self.colours, bits, &mut data),
+            GlzType::Rgb24 => pass::<Colours<RGB24>>(own, units, &mut self.colours, bits, &mut data),
+            GlzType::Rgb32 => pass::<Colours<RGB32>>(own, units, &mut self.colours, bits, &mut data),
             GlzType::Rgba => {
-                pass::<Colours<RGBA>>(own, units, &mut self.colours, PART_BITS, &mut data);
+                pass::<Colours<RGBA>>(own, units, &mut self.colours, bits, &mut data);
                 pass::<Alpha>(own, units, &mut self.alpha, ALPHA_BITS, &mut data);
             }
         }
@@ -252,6 +256,12 @@ impl Dictionary {
             data,
         })
     }
+}
+
+/// Places in the table of colours for a window of so many pixels, as a power of two.
+const fn colour_bits(window: u32) -> u32 {
+    let bits = (u32::BITS - window.leading_zeros()).saturating_sub(SHARE_BITS + 1);
+    if bits > COLOUR_BITS { COLOUR_BITS } else { bits }
 }
 
 const RGB24: u8 = GlzType::Rgb24 as u8;
