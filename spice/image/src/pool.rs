@@ -1,6 +1,6 @@
 //! The threads that encode: one for each processor this process may use, shared by all that encode.
 
-use std::sync::OnceLock;
+use std::{num::NonZeroUsize, sync::OnceLock};
 
 use rayon::{
     ThreadPool, ThreadPoolBuilder,
@@ -29,8 +29,9 @@ fn pool() -> Option<&'static ThreadPool> {
 
 /// How many jobs are done at the same time.
 #[must_use]
-pub fn threads() -> usize {
-    pool().map_or(1, ThreadPool::current_num_threads)
+pub fn threads() -> NonZeroUsize {
+    let threads = pool().map_or(1, ThreadPool::current_num_threads);
+    NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Has the threads begin before there is something to do for them: that takes longer than a picture.

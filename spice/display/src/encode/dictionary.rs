@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use caraway_image::glz::{Dictionary, GlzStream};
+use caraway_image::{
+    glz::{Dictionary, GlzStream},
+    pool,
+};
 use caraway_ports::drawing::Bitmap;
 
 /// Largest window in pixels that is made use of, whatever a client announces: one picture of 1920x1080 fits. With the
@@ -103,7 +106,7 @@ impl SharedDictionary {
         let window = self.window()?;
         let dictionary = match &mut *dictionary {
             Some(dictionary) => dictionary,
-            none => none.insert(Dictionary::new(window).ok()?),
+            none => none.insert(Dictionary::new(window).ok()?.with_parts(pool::threads())),
         };
         dictionary.encode_bitmap(bitmap).ok()
     }

@@ -1,5 +1,7 @@
 //! What a server keeps of the images it has encoded.
 
+use std::num::NonZeroUsize;
+
 use caraway_ports::{
     display::Pixels,
     drawing::{Bitmap, BitmapFormat},
@@ -14,7 +16,7 @@ use super::{
     units::{Alpha, Colours, Colours16, Units},
 };
 use crate::{
-    pool::{each, threads},
+    pool::each,
     rows::{Rows, SourceError},
 };
 
@@ -28,7 +30,7 @@ const SHARE_BITS: u32 = 2;
 /// Alpha has few values and long runs.
 const ALPHA_BITS: u32 = 16;
 /// Most parts of an image that are encoded at the same time. Each has tables of its own.
-const MOST_PARTS: usize = 4;
+const MOST_PARTS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 /// Pixels of the smallest part: what it could repeat of those above is found by its tables only when it comes again.
 const PART_PIXELS: usize = 1 << 19;
 /// The tables of colours of all parts but the first have fewer places by this power of two.
@@ -84,14 +86,14 @@ pub enum DictionaryError {
 ///
 /// All displays of a client that announce the same dictionary share one: whoever encodes holds the lock around it, and
 /// each display sends its images in the order of their numbers. It keeps its own copy of the pixels: at most six bytes
-/// for each pixel of the window. Its tables take two more, but at most 8 MiB; three quarters of it again with four
-/// processors or more; and 2 MiB for alpha. Large images are encoded in parts at the same time, on the threads of the
-/// [pool](crate::pool): how long a stream is depends on how many there are.
+/// for each pixel of the window. Its tables take two more, but at most 8 MiB, and half a MiB for alpha; with parts up to
+/// three quarters of the former again, and as much for alpha for each.
 #[derive(Debug)]
 pub struct Dictionary {
     window: usize,
     next_id: u64,
     frozen: bool,
+    parts: NonZeroUsize,
     store: Store,
     /// The tables of each part.
     colours: Vec<Table>,
@@ -122,10 +124,19 @@ impl Dictionary {
             window: state.window_pixels as usize,
             next_id: state.next_id,
             frozen: false,
+            parts: NonZeroUsize::MIN,
             store: Store::new(state.next_id),
             colours: vec![Table::new(colour_bits(state.window_pixels))],
             alpha: vec![Table::new(ALPHA_BITS)],
         })
+    }
+
+    /// Has large images encoded in so many parts at the same time, four at most, on the threads of the [pool](crate::pool). A stream is
+    /// longer than one without parts by what a part could repeat of those above.
+    #[must_use]
+    pub fn with_parts(mut self, parts: NonZeroUsize) -> Self {
+        self.parts = parts.min(MOST_PARTS);
+        self
     }
 
     /// Ends encoding, for a migration: from now on every image is refused.
@@ -214,7 +225,7 @@ impl Dictionary {
         let pixels = width as usize * height as usize;
         let units = self.store.make_room(pixels, self.window);
         let win_head_dist = self.store.images() as u32;
-        let parts = (pixels / PART_PIXELS).clamp(1, threads().min(MOST_PARTS));
+        let parts = (pixels / PART_PIXELS).clamp(1, self.parts.get());
         let rows_in_part = (height as usize).div_ceil(parts);
         let image = Stored::new(kind, rows, rows_in_part, units);
 

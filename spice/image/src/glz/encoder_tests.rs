@@ -1,4 +1,4 @@
-use std::iter;
+use std::{iter, num::NonZeroUsize};
 
 use bytes::Bytes;
 use caraway_ports::{
@@ -397,10 +397,12 @@ proptest! {
     }
 }
 
+const FOUR: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+
 #[test]
 fn large_images_are_encoded_in_parts_that_refer_to_those_above_and_to_earlier_images() {
     let (width, height) = (1024, 2048);
-    let mut dictionary = Dictionary::new(1 << 23).unwrap();
+    let mut dictionary = Dictionary::new(1 << 23).unwrap().with_parts(FOUR);
     let mut window = window(1 << 23);
     let mut encode = |format, seed: u32| {
         // Half of each row is noise that was there in the image before, half is new.
@@ -432,7 +434,7 @@ fn large_images_are_encoded_in_parts_that_refer_to_those_above_and_to_earlier_im
 #[test]
 fn what_parts_of_large_images_have_shown_is_found_by_small_ones() {
     let (width, height) = (1024, 2048);
-    let mut dictionary = Dictionary::new(1 << 23).unwrap();
+    let mut dictionary = Dictionary::new(1 << 23).unwrap().with_parts(FOUR);
     let mut window = window(1 << 23);
     let image = picture(width, height, |x, y| noise(x / 32, y));
     decoded(&mut window, &dictionary.encode_bitmap(&image).unwrap());
