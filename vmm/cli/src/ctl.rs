@@ -47,6 +47,10 @@ pub(crate) fn ctl(args: &CtlArgs) -> anyhow::Result<u8> {
         Prepared::Command(command, arguments) => drop(vm.execute(command, &arguments)?),
         Prepared::Status { json } => status(&mut vm, json)?,
         Prepared::Clients { json } => clients::clients(&mut vm, json)?,
+        Prepared::QueryVideo => {
+            let reply = vm.execute("x-caraway-query-video", &json!({}))?;
+            output::print(format!("{}\n", one_line(text(&reply, "mode")?)))?;
+        }
         Prepared::Quit => quit::quit(vm)?,
         Prepared::Snapshot(directory) => snapshot::snapshot(&mut vm, &directory)?,
         Prepared::Screenshot(args) => screen::screenshot(&mut vm, args)?,
@@ -73,6 +77,7 @@ enum Prepared<'a> {
     Clients {
         json: bool,
     },
+    QueryVideo,
     Quit,
     /// An absolute path: the VM has another directory of its own.
     Snapshot(String),
@@ -95,6 +100,8 @@ impl<'a> Prepared<'a> {
         Ok(match command {
             CtlCommand::Status { json } => Self::Status { json: *json },
             CtlCommand::Clients { json } => Self::Clients { json: *json },
+            CtlCommand::Video { mode: None } => Self::QueryVideo,
+            CtlCommand::Video { mode: Some(mode) } => Self::Command("x-caraway-video", json!({"mode": mode})),
             CtlCommand::Pause => simple("stop"),
             CtlCommand::Resume => simple("cont"),
             CtlCommand::Reset => simple("system_reset"),

@@ -1,6 +1,6 @@
 //! What the server drives: one virtual machine, seen from its control socket.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, str::FromStr, sync::Arc};
 
 use caraway_ports::input::InputSink;
 use serde::Serialize;
@@ -103,6 +103,35 @@ pub struct SpiceInfo {
     pub mouse_mode: &'static str,
     /// The channels that are up.
     pub channels: Vec<ChannelInfo>,
+}
+
+/// What goes as video (`x-caraway-video`), as `spice.video` of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoMode {
+    /// Nothing.
+    Off,
+    /// Smooth pictures that follow each other in one place.
+    Filter,
+    /// All pictures that follow each other in one place.
+    All,
+}
+
+impl FromStr for VideoMode {
+    type Err = QmpError;
+
+    fn from_str(name: &str) -> Result<Self, QmpError> {
+        Ok(match name {
+            "off" => Self::Off,
+            "filter" => Self::Filter,
+            "all" => Self::All,
+            _ => {
+                return Err(QmpError::generic(format!(
+                    "Invalid parameter 'mode': {name:?} is none of off, filter, all"
+                )));
+            }
+        })
+    }
 }
 
 /// A client of the SPICE server and what is counted of it (`x-caraway-clients`).
@@ -274,6 +303,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Who is connected to it, and what is counted of them.
     fn clients(&self) -> Vec<ClientCounts>;
+
+    /// Which commands of the display devices may become video.
+    fn video(&self) -> VideoMode;
+
+    /// Changes that for all of them; streams that there are end.
+    fn set_video(&self, mode: VideoMode);
 
     /// What is measured.
     fn figures(&self) -> Figures;

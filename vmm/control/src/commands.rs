@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Backend, QmpError, RunState, Screen, Screenshot, encode_png, encode_ppm,
+    Backend, QmpError, RunState, Screen, Screenshot, VideoMode, encode_png, encode_ppm,
     input::{self, KeyValue, QmpInput},
     wire::{self, Request},
 };
@@ -36,11 +36,13 @@ pub(crate) const NAMES: &[&str] = &[
     "x-caraway-clients",
     "x-caraway-figures",
     "x-caraway-query-record-qxl",
+    "x-caraway-query-video",
     "x-caraway-record-qxl",
     "x-caraway-record-qxl-stop",
     "x-caraway-shot",
     "x-caraway-snapshot",
     "x-caraway-type",
+    "x-caraway-video",
     "x-caraway-wait",
 ];
 
@@ -53,6 +55,12 @@ struct NoArguments {}
 struct Capabilities {
     #[serde(default)]
     enable: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Video {
+    mode: String,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +182,19 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
         "x-caraway-clients" => {
             none(arguments)?;
             off_loop(backend, |backend| Ok(json!(backend.clients()))).await
+        }
+        "x-caraway-query-video" => {
+            none(arguments)?;
+            off_loop(backend, |backend| Ok(json!({"mode": backend.video()}))).await
+        }
+        "x-caraway-video" => {
+            let Video { mode } = wire::arguments(arguments)?;
+            let mode = mode.parse::<VideoMode>()?;
+            off_loop(backend, move |backend| {
+                backend.set_video(mode);
+                Ok(json!({}))
+            })
+            .await
         }
         "x-caraway-figures" => {
             none(arguments)?;

@@ -18,6 +18,7 @@ mod wire;
 
 pub use backend::{
     Backend, ChannelCounts, ChannelInfo, ClientCounts, Event, Figures, Recording, RunState, Snapshot, SpiceInfo,
+    VideoMode,
 };
 pub use error::{ErrorClass, QmpError};
 pub use screen::{Screen, Screenshot, encode_png, encode_ppm};

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     ChannelCounts, ClientCounts, Event, Figures, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo,
-    backend::Address, client::Client,
+    VideoMode, backend::Address, client::Client,
 };
 
 #[derive(Default)]
@@ -41,6 +41,7 @@ struct Machine {
     keyboard: Arc<Keyboard>,
     events: broadcast::Sender<Event>,
     recordings: Mutex<Vec<(u32, PathBuf)>>,
+    video: Mutex<VideoMode>,
 }
 
 impl Backend for Machine {
@@ -172,6 +173,14 @@ impl Backend for Machine {
         }]
     }
 
+    fn video(&self) -> VideoMode {
+        *self.video.lock().unwrap()
+    }
+
+    fn set_video(&self, mode: VideoMode) {
+        *self.video.lock().unwrap() = mode;
+    }
+
     fn figures(&self) -> Figures {
         Figures::default()
     }
@@ -197,6 +206,7 @@ impl Harness {
             keyboard: Arc::clone(&keyboard),
             events: broadcast::channel(16).0,
             recordings: Mutex::default(),
+            video: Mutex::new(VideoMode::Filter),
         });
         let _guard = runtime.enter();
         let listener = UnixListener::bind(folder.path().join("qmp.sock")).unwrap();
@@ -423,4 +433,28 @@ fn clients_are_told_with_all_that_is_counted_of_them() {
             }],
         }])
     );
+}
+
+#[test]
+fn what_goes_as_video_is_asked_and_changed() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    let mode = |client: &mut Client| client.execute("x-caraway-query-video", &json!({})).unwrap();
+    assert_eq!(mode(&mut client), json!({"mode": "filter"}));
+    for name in ["all", "off", "filter", "off"] {
+        let changed = client.execute("x-caraway-video", &json!({"mode": name})).unwrap();
+        assert_eq!((changed, mode(&mut client)), (json!({}), json!({"mode": name})));
+    }
+    for (arguments, expected) in [
+        (
+            json!({"mode": "Fast"}),
+            "Invalid parameter 'mode': \"Fast\" is none of off, filter, all",
+        ),
+        (json!({}), "Parameter 'mode' is missing"),
+        (json!({"mode": "all", "device": 0}), "Parameter 'device' is unexpected"),
+    ] {
+        let error = client.execute("x-caraway-video", &arguments).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    assert_eq!(mode(&mut client), json!({"mode": "off"}));
 }

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use caraway_config::Video;
 use caraway_control::keys;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+
+use crate::replay::parse_name;
 
 /// Longest time keys can be held, in milliseconds.
 const LONGEST_HOLD: i64 = 10_000;
@@ -48,6 +51,12 @@ pub(crate) enum CtlCommand {
     },
     WaitScreen(WaitArgs),
     RecordQxl(RecordArgs),
+    /// What goes to clients as video: print it, or change it for all displays, whose streams end
+    Video {
+        /// As spice.video of a configuration
+        #[arg(value_parser = |name: &str| parse_name(Video::NAMES, name))]
+        mode: Option<Video>,
+    },
     Qmp(QmpArgs),
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use caraway_control::{
     Backend, ClientCounts, Event, Figures, QmpError, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo,
+    VideoMode,
 };
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
@@ -183,6 +184,26 @@ impl Backend for VmBackend {
 
     fn clients(&self) -> Vec<ClientCounts> {
         self.clients.counts()
+    }
+
+    fn video(&self) -> VideoMode {
+        let mode = self.screens.first().map(|screen| screen.display.video());
+        match mode.unwrap_or_default() {
+            caraway_display::VideoMode::Off => VideoMode::Off,
+            caraway_display::VideoMode::Filter => VideoMode::Filter,
+            caraway_display::VideoMode::All => VideoMode::All,
+        }
+    }
+
+    fn set_video(&self, mode: VideoMode) {
+        let mode = match mode {
+            VideoMode::Off => caraway_display::VideoMode::Off,
+            VideoMode::Filter => caraway_display::VideoMode::Filter,
+            VideoMode::All => caraway_display::VideoMode::All,
+        };
+        for screen in &self.screens {
+            screen.display.set_video(mode);
+        }
     }
 
     fn figures(&self) -> Figures {

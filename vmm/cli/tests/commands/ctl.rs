@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fake::{FakeVm, agreeable, contrary},
-    program::{PROGRAM, World},
+    program::{Outcome, PROGRAM, World},
 };
 
 #[test]
@@ -159,6 +159,21 @@ fn clients_are_a_line_each_and_one_for_each_channel_or_json() {
     );
     let all: Value = serde_json::from_str(&world.caraway(&["ctl", "web", "clients", "--json"]).done()).unwrap();
     assert_eq!(all[0]["channels"][1]["waiting-pixels"], 640);
+}
+
+#[test]
+fn what_goes_as_video_is_printed_or_changed() {
+    let world = World::new();
+    let vm = FakeVm::start(&world, "web", agreeable);
+    assert_eq!(world.caraway(&["ctl", "web", "video"]).done(), "filter\n");
+    vm.requests();
+    assert_eq!(world.caraway(&["ctl", "web", "video", "all"]).done(), "");
+    assert_eq!(vm.requests(), [("x-caraway-video".to_owned(), json!({"mode": "all"}))]);
+    let Outcome { code, stderr, .. } = world.caraway(&["ctl", "web", "video", "fast"]);
+    assert!(
+        code == 2 && stderr.contains("'fast'") && stderr.contains("not one of"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -113,6 +113,7 @@ pub(crate) fn agreeable(command: &str, arguments: &Value) -> Option<Value> {
         "x-caraway-record-qxl-stop" => {
             json!({"recording": false, "filename": "/tmp/a.rec", "bytes": 1500, "events": 12})
         }
+        "x-caraway-query-video" => json!({"mode": "filter"}),
         "x-caraway-wait" => json!({"hash": hash}),
         _ => json!({}),
     }}))
