@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use caraway_image::{choice::Mode, pool};
 use caraway_ports::{
-    display::Head,
+    display::{Head, Pixels},
     drawing::{self, Bitmap, DrawOp, Drawable, ImageData, Rop, ScaleMode, SurfaceFormat},
     geometry::{Point, Rect},
 };
@@ -208,22 +208,9 @@ impl Encoder {
                 None => return self.encode(&Item::Draw(Arc::clone(&frame.drawable))),
             },
             Item::Pixels { surface, at, pixels } => {
+                // In one piece: what programs that take one picture and go are sent first, they take for all of it.
                 let mut messages = Outgoing::new();
-                let bitmap = bitmap_of(pixels);
-                let part = Part {
-                    bitmap: &bitmap,
-                    flags: ImageFlags::empty(),
-                    role: Role::Area,
-                    area: Rect::at(0, 0, pixels.width, pixels.height),
-                };
-                let told = Copy {
-                    surface: *surface,
-                    bbox: Rect::at(at.x, at.y, pixels.width, pixels.height),
-                    clip: &drawing::Clip::None,
-                    rop: Rop::PUT,
-                    scale: ScaleMode::Nearest,
-                };
-                self.copy(&mut messages, &told, &part)?;
+                self.message(&mut messages, |this| this.pixels(*surface, *at, pixels))?;
                 return Ok(messages);
             }
             Item::Draw(drawable) | Item::Photo(drawable) => {
@@ -259,6 +246,28 @@ impl Encoder {
         messages.push(ServerMessage::Draw(Box::new(draw)));
         messages.extend(self.images.palettes.commit());
         Ok(())
+    }
+
+    fn pixels(&mut self, surface: u32, at: Point, pixels: &Pixels) -> Result<Draw, EncodeError> {
+        let bbox = Rect::at(at.x, at.y, pixels.width, pixels.height);
+        let bitmap = bitmap_of(pixels);
+        let image = self.images.bitmap(&bitmap, ImageFlags::empty(), None, Role::Area)?;
+        let area = Rect::at(0, 0, pixels.width, pixels.height);
+        let source = Source {
+            image,
+            area,
+            scale: ScaleMode::Nearest,
+        };
+        Ok(Draw {
+            surface_id: surface,
+            bbox,
+            clip: drawing::Clip::None,
+            op: display::DrawOp::Copy {
+                source,
+                rop: Rop::PUT,
+                mask: Mask::default(),
+            },
+        })
     }
 
     /// Adds the messages that copy a part of a bitmap: one, or one for each band.

@@ -187,12 +187,12 @@ fn bands_outside_the_clip_are_not_sent() {
 }
 
 #[test]
-fn areas_of_the_canvas_have_bands_too() {
+fn an_area_of_the_canvas_is_one_image() {
     let mut client = Client::new();
     let item = Item::Pixels {
         surface: 0,
         at: Point::new(7, 9),
-        pixels: caraway_ports::display::Pixels {
+        pixels: Pixels {
             format: SurfaceFormat::Xrgb,
             width: SIDE,
             height: SIDE,
@@ -200,8 +200,6 @@ fn areas_of_the_canvas_have_bands_too() {
             data: picture(photo).data,
         },
     };
-    let shown = client.shown(&item);
-    assert_eq!(shown.len(), 8);
-    let around = shown.iter().fold(Rect::default(), |all, (bbox, ..)| all.union(bbox));
-    assert_eq!(around, Rect::at(7, 9, SIDE, SIDE));
+    let places: Vec<Rect> = client.shown(&item).into_iter().map(|(bbox, ..)| bbox).collect();
+    assert_eq!(places, [Rect::at(7, 9, SIDE, SIDE)]);
 }
