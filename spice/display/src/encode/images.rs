@@ -28,11 +28,11 @@ struct Prepared {
     ask: Ask,
     /// What tells it apart, if the client can keep it.
     content: Option<u128>,
-    looks: Looks,
 }
 
 /// Bands that could be one image.
-struct Together {
+struct Together<'b> {
+    bitmap: &'b Bitmap,
     area: Rect,
     flags: ImageFlags,
     content: Option<u128>,
@@ -134,8 +134,7 @@ impl Images {
     ) -> Result<Image, EncodeError> {
         let area = area.copied().unwrap_or_else(|| whole(bitmap));
         let prepared = self.prepared(bitmap, flags, &area, role)?;
-        let plan = self.codecs.plan(&prepared.cut, prepared.looks, prepared.ask);
-        let mut images = self.images(&[(prepared, plan)]);
+        let mut images = self.images(&[prepared], None)?;
         images.pop().ok_or(EncodeError::Bitmap {
             width: bitmap.width,
             height: bitmap.height,
@@ -154,40 +153,18 @@ impl Images {
         let this = &*self;
         let prepared = each(bands.iter().collect(), |band| this.prepared(bitmap, flags, band, role));
         let prepared: Vec<Prepared> = prepared.into_iter().collect::<Result<_, _>>()?;
-        let together = self.together(bands, &prepared);
+        let together = self.together(bitmap, bands, &prepared);
         if let Some(together) = &together
             && let Some(id) = together.content.and_then(|content| self.find(content))
         {
             let around = (together.area.width(), together.area.height());
             return Ok(vec![self.kept(id, together.flags, around)]);
         }
-        let mut planned = Vec::with_capacity(prepared.len());
-        for prepared in prepared {
-            let plan = self.codecs.plan(&prepared.cut, prepared.looks, prepared.ask);
-            planned.push((prepared, plan));
-        }
-        let is_new = |prepared: &Prepared| !prepared.content.is_some_and(|content| self.has(content));
-        if let Some(together) = together
-            && let Some((first, plan)) = planned.first()
-            && planned.iter().all(|(prepared, plan)| plan.is_glz() && is_new(prepared))
-        {
-            // GLZ has threads of its own, and finds more in one image than in several.
-            let (ask, looks) = (first.ask, first.looks);
-            let cut = self.cut(bitmap, &together.area)?;
-            let whole = Prepared {
-                cut,
-                flags: together.flags,
-                ask,
-                content: together.content,
-                looks,
-            };
-            return Ok(self.images(&[(whole, *plan)]));
-        }
-        Ok(self.images(&planned))
+        self.images(&prepared, together.as_ref())
     }
 
     /// Bands that could be one image: they are below each other, and alike.
-    fn together(&self, bands: &[Rect], prepared: &[Prepared]) -> Option<Together> {
+    fn together<'b>(&self, bitmap: &'b Bitmap, bands: &[Rect], prepared: &[Prepared]) -> Option<Together<'b>> {
         let first = prepared.first().filter(|_| prepared.len() > 1)?;
         let alike = prepared
             .iter()
@@ -199,6 +176,7 @@ impl Images {
         let contents: Option<Vec<[u8; 16]>> = prepared.iter().map(|one| Some(one.content?.to_le_bytes())).collect();
         let key = self.cache.as_ref().map_or(0, PixmapCache::key);
         (alike && below).then(|| Together {
+            bitmap,
             area: bands.iter().fold(Rect::default(), |all, band| all.union(band)),
             flags: first.flags,
             content: contents.map(|contents| XxHash3_128::oneshot_with_seed(key, contents.as_flattened())),
@@ -239,7 +217,6 @@ impl Images {
         };
         Ok(Prepared {
             content: self.content(&cut, flags, role),
-            looks: self.codecs.looks(&cut),
             cut,
             flags,
             ask,
@@ -270,36 +247,52 @@ impl Images {
         })
     }
 
-    /// What was prepared as images of the wire: those that the client has are named, the others encoded.
-    fn images(&mut self, planned: &[(Prepared, Plan)]) -> Vec<Image> {
-        let mut known = Vec::with_capacity(planned.len());
-        for (prepared, _) in planned {
+    /// What was prepared as images of the wire: those that the client has are named, the others encoded. If GLZ is for all of
+    /// them, and they could be one image, they are.
+    fn images(&mut self, prepared: &[Prepared], together: Option<&Together<'_>>) -> Result<Vec<Image>, EncodeError> {
+        let mut known = Vec::with_capacity(prepared.len());
+        for prepared in prepared {
             known.push(prepared.content.and_then(|content| self.find(content)));
         }
-        let missing = planned.iter().zip(&known).filter(|(_, known)| known.is_none());
-        let missing: Vec<(&Bitmap, Plan)> = missing.map(|((prepared, plan), _)| (&prepared.cut, *plan)).collect();
+        let missing = prepared.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let missing: Vec<&Prepared> = missing.map(|(prepared, _)| prepared).collect();
         if let Some(cache) = self.cache.as_mut().filter(|_| !missing.is_empty()) {
             cache.encodes();
         }
-        let mut streams = self.codecs.encode(missing).into_iter();
-        let mut images = Vec::with_capacity(planned.len());
-        for ((prepared, _), known) in planned.iter().zip(known) {
+        let codecs = &self.codecs;
+        let looks = each(missing.clone(), |prepared| codecs.looks(&prepared.cut));
+        let codecs = &mut self.codecs;
+        let plan = |(prepared, looks): (&&Prepared, Looks)| codecs.plan(&prepared.cut, looks, prepared.ask);
+        let plans: Vec<Plan> = missing.iter().zip(looks).map(plan).collect();
+        if let (Some(together), Some(first), Some(plan)) = (together, missing.first(), plans.first())
+            && missing.len() == prepared.len()
+            && plans.iter().all(Plan::is_glz)
+        {
+            // GLZ has threads of its own, and finds more in one image than in several.
+            let whole = Prepared {
+                cut: self.cut(together.bitmap, &together.area)?,
+                flags: together.flags,
+                ask: first.ask,
+                content: together.content,
+            };
+            let stream = self.codecs.encode(vec![(&whole.cut, *plan)]).pop().flatten();
+            return Ok(vec![self.encoded(&whole, stream)]);
+        }
+        let asked = missing.iter().zip(plans).map(|(prepared, plan)| (&prepared.cut, plan));
+        let mut streams = self.codecs.encode(asked.collect()).into_iter();
+        let mut images = Vec::with_capacity(prepared.len());
+        for (prepared, known) in prepared.iter().zip(known) {
             images.push(match known {
                 Some(id) => self.kept(id, prepared.flags, (prepared.cut.width, prepared.cut.height)),
                 None => self.encoded(prepared, streams.next().flatten()),
             });
         }
-        images
+        Ok(images)
     }
 
     /// The name of what the client has, to be used now.
     fn find(&mut self, content: u128) -> Option<u64> {
         self.cache.as_mut()?.find(content)
-    }
-
-    /// Whether the client has an image.
-    fn has(&self, content: u128) -> bool {
-        self.cache.as_ref().is_some_and(|cache| cache.has(content))
     }
 
     /// An image that the client has.

@@ -145,11 +145,6 @@ impl PixmapCache {
         self.message.has_encoded = true;
     }
 
-    /// Whether the client has an image, or will have it; it may be another display's affair.
-    pub(super) fn has(&self, content: Content) -> bool {
-        lock(&self.cache).entries.contains_key(&content)
-    }
-
     /// The id under which the client has an image, to be used in the message.
     pub(super) fn find(&mut self, content: Content) -> Option<u64> {
         let Self {
