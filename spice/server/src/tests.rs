@@ -1,5 +1,6 @@
 //! The server on in-memory streams, spoken to through the client half of the protocol crate.
 
+mod bad_input;
 mod deadlines;
 mod images;
 

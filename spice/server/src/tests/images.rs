@@ -12,7 +12,7 @@ use super::*;
 const SIDE: u32 = 64;
 
 /// A picture of few colours: no photograph.
-fn picture(number: u8) -> DisplayCommand {
+pub(super) fn picture(number: u8) -> DisplayCommand {
     let pixels = (0..SIDE * SIDE).flat_map(|at| {
         let shade = (at.wrapping_mul(0x9e37_79b1) >> 29) as u8 * 30;
         [shade, number, 0, 0]
@@ -60,7 +60,7 @@ fn glz_id(stream: &[u8]) -> u64 {
 
 impl Fixture {
     /// A display channel that has announced a dictionary and shown its first picture.
-    async fn display_channel(&self, id: u8, session: u32, window: i32) -> Client {
+    pub(super) async fn display_channel(&self, id: u8, session: u32, window: i32) -> Client {
         let channel = self.try_link(ChannelType::Display, id, session, "").await;
         let mut channel = channel.expect("the link is accepted");
         channel
@@ -80,7 +80,7 @@ impl Fixture {
 
 impl Client {
     /// The data of the next image of its picture's size.
-    async fn image(&mut self) -> SentData {
+    pub(super) async fn image(&mut self) -> SentData {
         self.until(|message: ServerMessage| match message {
             ServerMessage::Draw(draw) => match draw.op {
                 Sent::Copy { source, .. } if source.image.width == SIDE => Some(source.image.data),
