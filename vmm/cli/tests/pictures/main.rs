@@ -2,6 +2,8 @@
 //! the reference server had played them, pixel by pixel.
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers are tests too.
 
+mod damaged;
+
 use std::{
     fs::{self, File},
     io::BufReader,
