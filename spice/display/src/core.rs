@@ -1,11 +1,12 @@
 //! The display: canvas, cursor, monitors, and the viewers that follow them.
 
+mod ahead;
 mod deliver;
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -78,6 +79,8 @@ impl Default for ViewerCaps {
 /// One display device as its viewers see it. Commands come from one thread, viewers from any.
 pub struct Display {
     state: Mutex<State>,
+    /// The canvas is back.
+    is_back: Condvar,
     clock: Clock,
     /// Held while the source is told, so that it hears of changes in their order.
     told: Mutex<Told>,
@@ -114,6 +117,8 @@ impl std::fmt::Debug for Told {
 #[derive(Debug)]
 struct State {
     canvas: Canvas,
+    /// Somebody draws on the canvas, and what stands in its place is nothing.
+    is_away: bool,
     cursor: CursorState,
     heads: Vec<Head>,
     max_heads: u16,
@@ -165,6 +170,7 @@ impl Display {
     pub fn with_clock(limits: Limits, clock: Clock) -> Arc<Self> {
         let mut state = State {
             canvas: Canvas::new(limits),
+            is_away: false,
             cursor: CursorState::default(),
             heads: Vec::new(),
             max_heads: 1,
@@ -177,6 +183,7 @@ impl Display {
         state.blank();
         Arc::new(Self {
             state: Mutex::new(state),
+            is_back: Condvar::new(),
             clock,
             told: Mutex::default(),
             changes: AtomicU64::new(0),
@@ -347,8 +354,23 @@ impl Display {
             .map_or(BLANK, |area| (area.width(), area.height()))
     }
 
+    /// The state, with its canvas.
     fn lock(&self) -> MutexGuard<'_, State> {
+        let state = self.lock_without_canvas();
+        self.is_back
+            .wait_while(state, |state| state.is_away)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state for what needs no canvas.
+    fn lock_without_canvas(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Counts a command that could not be drawn.
+    fn drop_command(&self, error: &DrawError) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        debug!(%error, "drawing command dropped");
     }
 
     fn draw(&self, drawable: Box<Drawable>) {
@@ -364,13 +386,13 @@ impl Display {
             }
             _ => None,
         };
+        if matches!(look, Look::Plain) && split.is_none() && state.is_sure(&drawable) {
+            self.changes.fetch_add(1, Ordering::AcqRel);
+            return self.draw_ahead(state, &Arc::from(drawable));
+        }
         let touched = match state.canvas.draw(&drawable) {
             Ok(drawn) => drawn.bbox,
-            Err(error) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                log_drop(&error);
-                return;
-            }
+            Err(error) => return self.drop_command(&error),
         };
         if touched.is_empty() {
             return;
@@ -522,10 +544,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn log_drop(error: &DrawError) {
-    debug!(%error, "drawing command dropped");
-}
-
 impl State {
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
@@ -675,7 +693,15 @@ impl Viewer {
     /// The next step to send; `None` until the waker is called.
     #[must_use]
     pub fn next(&self) -> Option<Item> {
-        let mut state = self.display.lock();
+        let mut state = self.display.lock_without_canvas();
+        if state.is_away {
+            let scene = &mut state.viewers.get_mut(&self.id)?.scene;
+            if let Some(item) = scene.next_without_canvas() {
+                return Some(item);
+            }
+            drop(state);
+            state = self.display.lock();
+        }
         let State { canvas, viewers, .. } = &mut *state;
         viewers.get_mut(&self.id)?.scene.next(canvas)
     }
@@ -683,14 +709,14 @@ impl Viewer {
     /// Whether photographs copied to the screen may lose something from now on ([`Item::Photo`]). Nothing a viewer is sent
     /// is drawn from what was lost.
     pub fn set_lossy(&self, allowed: bool) {
-        if let Some(viewer) = self.display.lock().viewers.get_mut(&self.id) {
+        if let Some(viewer) = self.display.lock_without_canvas().viewers.get_mut(&self.id) {
             viewer.scene.lossy.allowed = allowed;
         }
     }
 
     /// Says how much the viewer is given at a time from now on.
     pub fn set_pace(&self, pace: Pace) {
-        if let Some(viewer) = self.display.lock().viewers.get_mut(&self.id) {
+        if let Some(viewer) = self.display.lock_without_canvas().viewers.get_mut(&self.id) {
             viewer.scene.pace = pace;
         }
     }
@@ -698,7 +724,7 @@ impl Viewer {
     /// Whether the viewer's screen may have lost something.
     #[must_use]
     pub fn has_lost(&self) -> bool {
-        let state = self.display.lock();
+        let state = self.display.lock_without_canvas();
         let viewer = state.viewers.get(&self.id);
         viewer.is_some_and(|viewer| viewer.scene.lossy.is_any())
     }
@@ -708,7 +734,7 @@ impl Viewer {
     /// something is drawn.
     pub fn tick(&self) -> Option<Duration> {
         let now = (self.display.clock)();
-        let mut state = self.display.lock();
+        let mut state = self.display.lock_without_canvas();
         let mut wakers = Vec::new();
         if state.expire(now) {
             let others = state.viewers.iter().filter(|(id, _)| **id != self.id);
@@ -726,7 +752,7 @@ impl Viewer {
 
     /// The viewer cannot be shown video any more.
     pub fn refuse_streams(&self) {
-        let mut state = self.display.lock();
+        let mut state = self.display.lock_without_canvas();
         if let Some(viewer) = state.viewers.get_mut(&self.id) {
             viewer.caps.streams = false;
             let shown: Vec<Arc<Stream>> = viewer.scene.streams().map(Arc::clone).collect();
@@ -739,7 +765,7 @@ impl Viewer {
     /// What waits for it, and what became of the rest.
     #[must_use]
     pub fn figures(&self) -> ViewerFigures {
-        let state = self.display.lock();
+        let state = self.display.lock_without_canvas();
         let viewer = state.viewers.get(&self.id);
         viewer.map(|viewer| viewer.scene.figures()).unwrap_or_default()
     }
@@ -757,7 +783,7 @@ impl Viewer {
 
 impl Drop for Viewer {
     fn drop(&mut self) {
-        self.display.lock().viewers.remove(&self.id);
+        self.display.lock_without_canvas().viewers.remove(&self.id);
         self.display.tell_source();
     }
 }
@@ -786,7 +812,7 @@ impl CursorViewer {
     /// The next message to send; `None` until the waker is called.
     #[must_use]
     pub fn next(&self) -> Option<CursorItem> {
-        let mut state = self.display.lock();
+        let mut state = self.display.lock_without_canvas();
         let State { cursor, cursors, .. } = &mut *state;
         cursors.get_mut(&self.id)?.scene.next(cursor)
     }
@@ -794,6 +820,6 @@ impl CursorViewer {
 
 impl Drop for CursorViewer {
     fn drop(&mut self) {
-        self.display.lock().cursors.remove(&self.id);
+        self.display.lock_without_canvas().cursors.remove(&self.id);
     }
 }

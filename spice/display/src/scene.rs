@@ -177,6 +177,20 @@ impl Scene {
         }
     }
 
+    /// The next step, if it is one that nothing has to be read for.
+    pub(crate) fn next_without_canvas(&mut self) -> Option<Item> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
+            }
+            if self.is_turn_of_damage() {
+                return None;
+            }
+            let item = self.pop()?;
+            self.shown.steps(item, self.sized, &mut self.ready);
+        }
+    }
+
     /// Takes a step out of the queue.
     fn pop(&mut self) -> Option<Item> {
         let item = self.queue.pop_front()?;
