@@ -268,7 +268,7 @@ impl Display {
         }
     }
 
-    /// Adds a cursor channel; [`CursorItem::Init`] comes first.
+    /// Adds a cursor channel; [`CursorItem::Init`](crate::CursorItem::Init) comes first.
     #[must_use]
     pub fn attach_cursor(self: &Arc<Self>, waker: Waker) -> CursorViewer {
         let mut state = self.lock();
