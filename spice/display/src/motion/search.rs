@@ -9,7 +9,6 @@ use std::{
     ops::Range,
 };
 
-use caraway_image::pool;
 use caraway_ports::geometry::{Point, Rect};
 use twox_hash::XxHash3_128;
 
@@ -28,9 +27,6 @@ const LOOKED_AT: i32 = 128;
 /// About so many rows of each part are looked for, of twice as many at most: enough for votes, and others would say the
 /// same.
 const SAMPLED_ROWS: u32 = 128;
-
-/// The parts of areas with so many pixels are looked at by several threads.
-const LARGE: u64 = 1 << 19;
 
 /// How far outside the change something may have been before.
 const MARGIN: i32 = 256;
@@ -101,7 +97,8 @@ fn scrolled(pair: &Pair<'_>, area: &Rect) -> Option<Displacement> {
     let width = i32::try_from(area.width()).ok()?;
     let strips = STRIPS.min(width / NARROWEST).max(1);
     let each = (area.height() / SAMPLED_ROWS).max(1);
-    let displacements = |strip: i32| {
+    let mut votes = HashMap::new();
+    for strip in 0..strips {
         let edge = |at: i32| area.left + width / strips * at;
         let middle = i32::midpoint(edge(strip), edge(strip + 1));
         let half = (width / strips).min(LOOKED_AT) / 2;
@@ -118,25 +115,13 @@ fn scrolled(pair: &Pair<'_>, area: &Rect) -> Option<Displacement> {
                 note(&mut before, hash, y);
             }
         }
-        let mut found = Vec::new();
         for (hash, seen) in wanted {
             if let (Seen::Once(to), Some(Seen::Once(from))) = (seen, before.get(&hash))
                 && to != *from
             {
-                found.push((0, from - to));
+                *votes.entry((0, from - to)).or_default() += 1;
             }
         }
-        found
-    };
-    let strips: Vec<i32> = (0..strips).collect();
-    let found: Vec<Vec<Displacement>> = if area.area() < LARGE {
-        strips.into_iter().map(displacements).collect()
-    } else {
-        pool::each(strips, displacements)
-    };
-    let mut votes = HashMap::new();
-    for displacement in found.into_iter().flatten() {
-        *votes.entry(displacement).or_default() += 1;
     }
     elected(&votes)
 }
