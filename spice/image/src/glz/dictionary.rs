@@ -279,25 +279,25 @@ const RGB24: u8 = GlzType::Rgb24 as u8;
 const RGB32: u8 = GlzType::Rgb32 as u8;
 const RGBA: u8 = GlzType::Rgba as u8;
 
-/// Adds a pass over an image to `out`, in parts of so many units. There is a table for each part there was so far; new ones
-/// have at most `1 << bits` places.
+/// Adds a pass over an image to `out`, in parts of so many units. Each part has a table of its own; new ones have at most
+/// `1 << bits` places. An image in one piece has the first table, and is told what the others know.
 fn pass<U: Units>(own: Own<'_>, part: usize, tables: &mut Vec<Table>, bits: u32, out: &mut Vec<u8>) {
     let units = U::of(own.image).len();
     let parts = units.div_ceil(part.max(1));
-    let Some((first, others)) = tables.split_first_mut().filter(|_| parts < 2) else {
-        while tables.len() < parts {
-            tables.push(Table::new(bits));
+    if parts < 2 {
+        if let Some((first, others)) = tables.split_first_mut() {
+            Pass::<U>::new(own, units, first, others).run(0, out);
         }
-        // The last one is told of all units to the end.
-        let jobs = tables.iter_mut().take(parts).zip((0..units).step_by(part));
-        let streams = each(jobs.collect(), |(table, start): (&mut Table, usize)| {
-            let mut stream = Vec::with_capacity(part / 8);
-            let end = units.min(start + part);
-            Pass::<U>::new(own, end, table, &[]).run(start, &mut stream);
-            stream
-        });
-        streams.iter().for_each(|stream| out.extend_from_slice(stream));
         return;
-    };
-    Pass::<U>::new(own, units, first, others).run(0, out);
+    }
+    while tables.len() < parts {
+        tables.push(Table::new(bits));
+    }
+    let jobs = tables.iter_mut().zip((0..units).step_by(part));
+    let streams = each(jobs.collect(), |(table, start): (&mut Table, usize)| {
+        let mut stream = Vec::with_capacity(part / 8);
+        Pass::<U>::new(own, units.min(start + part), table, &[]).run(start, &mut stream);
+        stream
+    });
+    streams.iter().for_each(|stream| out.extend_from_slice(stream));
 }
