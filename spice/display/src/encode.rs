@@ -25,7 +25,7 @@ use caraway_ports::{
 };
 use caraway_protocol::{
     display::{
-        self, AlphaFlags, Brush, Draw, DrawText, ImageFlags, Line, Mask, MonitorsConfig, ServerMessage, Source,
+        self, AlphaFlags, Brush, Draw, DrawText, Image, ImageFlags, Line, Mask, MonitorsConfig, ServerMessage, Source,
         StreamReport, Stroke, SurfaceCreate, SurfaceFlags, Text,
     },
     wire::Point16,
@@ -46,7 +46,7 @@ pub use self::{
     pixmaps::{PixmapCache, Pixmaps},
     rate::Verdict,
 };
-use crate::{adapt::adapted, item::Item};
+use crate::{adapt::adapted, item::Item, part::Unscaled};
 
 /// Messages for one step, in order.
 pub type Outgoing = Vec<ServerMessage>;
@@ -252,22 +252,8 @@ impl Encoder {
         let bbox = Rect::at(at.x, at.y, pixels.width, pixels.height);
         let bitmap = bitmap_of(pixels);
         let image = self.images.bitmap(&bitmap, ImageFlags::empty(), None, Role::Area)?;
-        let area = Rect::at(0, 0, pixels.width, pixels.height);
-        let source = Source {
-            image,
-            area,
-            scale: ScaleMode::Nearest,
-        };
-        Ok(Draw {
-            surface_id: surface,
-            bbox,
-            clip: drawing::Clip::None,
-            op: display::DrawOp::Copy {
-                source,
-                rop: Rop::PUT,
-                mask: Mask::default(),
-            },
-        })
+        let clip = drawing::Clip::None;
+        Ok(whole_copy(surface, bbox, clip, Rop::PUT, ScaleMode::Nearest, image))
     }
 
     /// Adds the messages that copy a part of a bitmap: one, or one for each band.
@@ -297,22 +283,8 @@ impl Encoder {
         let serial = self.serial.wrapping_add(messages.len() as u64);
         messages.extend(self.images.commit(serial, images.len()));
         for (image, (bbox, clip)) in images.into_iter().zip(places) {
-            let area = Rect::at(0, 0, image.width, image.height);
-            let source = Source {
-                image,
-                area,
-                scale: told.scale,
-            };
-            messages.push(ServerMessage::Draw(Box::new(Draw {
-                surface_id: told.surface,
-                bbox,
-                clip,
-                op: display::DrawOp::Copy {
-                    source,
-                    rop: told.rop,
-                    mask: Mask::default(),
-                },
-            })));
+            let draw = whole_copy(told.surface, bbox, clip, told.rop, told.scale, image);
+            messages.push(ServerMessage::Draw(Box::new(draw)));
         }
         messages.extend(self.images.palettes.commit());
         Ok(())
@@ -499,32 +471,36 @@ struct Copy<'a> {
 
 /// The copy that a command is, if it may be made piece by piece.
 fn plain_copy(drawable: &Drawable, role: Role) -> Option<(Copy<'_>, Part<'_>)> {
-    let DrawOp::Copy { source, rop, mask } = &drawable.op else {
-        return None;
-    };
-    let ImageData::Bitmap(bitmap) = &source.image.data else {
-        return None;
-    };
-    let (area, bbox) = (source.area, drawable.bbox);
-    let is_inside = Rect::at(0, 0, bitmap.width, bitmap.height).contains(&area);
-    let same_size = (area.width(), area.height()) == (bbox.width(), bbox.height());
-    if mask.bitmap.is_some() || !is_inside || !same_size || area.is_empty() || !may_cut(&drawable.clip) {
-        return None;
-    }
+    let Unscaled { source, bitmap, rop } = Unscaled::of(drawable).filter(|_| may_cut(&drawable.clip))?;
     let told = Copy {
         surface: drawable.surface,
-        bbox,
+        bbox: drawable.bbox,
         clip: &drawable.clip,
-        rop: *rop,
+        rop,
         scale: source.scale,
     };
     let part = Part {
         bitmap,
         flags: image_flags(&source.image),
         role,
-        area,
+        area: source.area,
     };
     Some((told, part))
+}
+
+/// The copy of a whole image to a box of its size.
+fn whole_copy(surface_id: u32, bbox: Rect, clip: drawing::Clip, rop: Rop, scale: ScaleMode, image: Image) -> Draw {
+    let area = Rect::at(0, 0, image.width, image.height);
+    Draw {
+        surface_id,
+        bbox,
+        clip,
+        op: display::DrawOp::Copy {
+            source: Source { image, area, scale },
+            rop,
+            mask: Mask::default(),
+        },
+    }
 }
 
 fn monitors(heads: &[Head], max: u16) -> MonitorsConfig {

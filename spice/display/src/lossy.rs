@@ -100,7 +100,7 @@ impl Lossy {
 
     /// How a command is sent.
     pub(crate) fn way(&self, drawable: &Drawable) -> Way {
-        if self.is_any() && self.is_read_by(drawable) {
+        if self.is_read_by(drawable) {
             Way::Picture
         } else if self.allowed && may_lose(drawable) {
             Way::Photo
@@ -127,7 +127,8 @@ impl Lossy {
         }
     }
 
-    fn is_read_by(&self, drawable: &Drawable) -> bool {
+    /// Whether a command reads what may have been lost: it goes as a picture then.
+    pub(crate) fn is_read_by(&self, drawable: &Drawable) -> bool {
         let Drawable { surface, bbox, op, .. } = drawable;
         let own = self.lost.get(surface);
         let overlaps = |area: &Rect| own.is_some_and(|lost| lost.overlaps(area));

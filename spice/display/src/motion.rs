@@ -16,14 +16,14 @@ use std::sync::Arc;
 
 use caraway_canvas::{Canvas, clip_parts};
 use caraway_ports::{
-    drawing::{BitmapFormat, Clip, DrawOp, Drawable, Image, ImageData, Source, SurfaceFormat},
+    drawing::{BitmapFormat, Clip, DrawOp, Drawable, Image, ImageData, Mask, Source, SurfaceFormat},
     geometry::Rect,
 };
 
 use self::compare::{Move, Pair};
 use crate::{
     client::is_put,
-    part::{cut, packed},
+    part::{Unscaled, cut, packed},
 };
 
 /// The surface that is the screen.
@@ -52,17 +52,9 @@ pub(crate) struct Split {
 /// Looks at a command that is not drawn yet. `None` if it should stay what it is: it is none of a framebuffer, or little
 /// would be saved. Images that the guest names are not cut: they come again. `moves` is whether moves are looked for.
 pub(crate) fn split(drawable: &Drawable, canvas: &Canvas, moves: bool) -> Option<Split> {
-    let DrawOp::Copy { source, rop, mask } = &drawable.op else {
-        return None;
-    };
-    let ImageData::Bitmap(bitmap) = &source.image.data else {
-        return None;
-    };
-    let bbox = drawable.bbox;
-    let (whole, image) = (Rect::at(0, 0, bitmap.width, bitmap.height), &source.image);
-    let same_size = (source.area.width(), source.area.height()) == (bbox.width(), bbox.height());
-    let plain = is_put(*rop) && mask.bitmap.is_none() && same_size && whole.contains(&source.area);
-    if drawable.surface != SCREEN || image.cache || !plain || bbox.area() < LEAST {
+    let Unscaled { source, bitmap, rop } = Unscaled::of(drawable)?;
+    let (bbox, image) = (drawable.bbox, &source.image);
+    if drawable.surface != SCREEN || image.cache || !is_put(rop) || bbox.area() < LEAST {
         return None;
     }
     let view = canvas.view(SCREEN)?;
@@ -124,8 +116,8 @@ pub(crate) fn split(drawable: &Drawable, canvas: &Canvas, moves: bool) -> Option
     }
     let copy = |source: Source| DrawOp::Copy {
         source,
-        rop: *rop,
-        mask: mask.clone(),
+        rop,
+        mask: Mask::default(),
     };
     for area in rest {
         let part = packed(&cut(bitmap, &area.translate(offset.0, offset.1))?)?;

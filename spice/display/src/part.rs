@@ -1,6 +1,39 @@
 //! Parts of bitmaps.
 
-use caraway_ports::{drawing::Bitmap, geometry::Rect};
+use std::sync::Arc;
+
+use caraway_ports::{
+    drawing::{Bitmap, DrawOp, Drawable, ImageData, Rop, Source},
+    geometry::Rect,
+};
+
+/// The copy of a part of a bitmap that is as large as the box, without a mask: every pixel of the box comes from its own of
+/// the part.
+pub(crate) struct Unscaled<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) bitmap: &'a Arc<Bitmap>,
+    pub(crate) rop: Rop,
+}
+
+impl<'a> Unscaled<'a> {
+    /// What a command is, if it is such a copy.
+    pub(crate) fn of(drawable: &'a Drawable) -> Option<Self> {
+        let DrawOp::Copy { source, rop, mask } = &drawable.op else {
+            return None;
+        };
+        let ImageData::Bitmap(bitmap) = &source.image.data else {
+            return None;
+        };
+        let (area, bbox) = (source.area, drawable.bbox);
+        let same_size = (area.width(), area.height()) == (bbox.width(), bbox.height());
+        let is_inside = Rect::at(0, 0, bitmap.width, bitmap.height).contains(&area);
+        (mask.bitmap.is_none() && same_size && is_inside && !area.is_empty()).then_some(Self {
+            source,
+            bitmap,
+            rop: *rop,
+        })
+    }
+}
 
 /// The part `area` of a bitmap, on the same memory; `None` outside it, and for pixels of less than a byte.
 pub(crate) fn cut(bitmap: &Bitmap, area: &Rect) -> Option<Bitmap> {

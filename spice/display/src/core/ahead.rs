@@ -8,15 +8,12 @@ use std::sync::{Arc, MutexGuard};
 
 use caraway_canvas::{Canvas, Limits};
 use caraway_image::bitmap::BitmapReader;
-use caraway_ports::{
-    drawing::{Clip, DrawOp, Drawable, ImageData},
-    geometry::Rect,
-};
+use caraway_ports::drawing::{Clip, Drawable};
 
 use super::{Display, State, Waker};
 use crate::{
     client::{takes_command, takes_surface},
-    lossy::Way,
+    part::Unscaled,
 };
 
 /// Fewest pixels of such a picture: others are drawn sooner than somebody looks.
@@ -80,25 +77,17 @@ impl State {
         else {
             return false;
         };
+        let Some(Unscaled { bitmap, .. }) = Unscaled::of(drawable) else {
+            return false;
+        };
         let bbox = drawable.bbox;
-        let DrawOp::Copy { source, mask, .. } = &drawable.op else {
-            return false;
-        };
-        let ImageData::Bitmap(bitmap) = &source.image.data else {
-            return false;
-        };
-        let whole = Rect::at(0, 0, bitmap.width, bitmap.height);
-        let same_size = (source.area.width(), source.area.height()) == (bbox.width(), bbox.height());
-        let is_plain = mask.bitmap.is_none() && drawable.clip == Clip::None && same_size;
-        let is_inside = area.contains(&bbox) && whole.contains(&source.area);
         bbox.area() >= LEAST
-            && is_plain
-            && is_inside
+            && drawable.clip == Clip::None
+            && area.contains(&bbox)
             && BitmapReader::new(bitmap).is_ok()
             && self.viewers.values().all(|viewer| {
                 !takes_surface(format, viewer.caps)
-                    || (takes_command(drawable, &self.canvas, viewer.caps)
-                        && viewer.scene.lossy.way(drawable) != Way::Picture)
+                    || (takes_command(drawable, &self.canvas, viewer.caps) && !viewer.scene.lossy.is_read_by(drawable))
             })
     }
 }
@@ -113,7 +102,8 @@ mod tests {
     use bytes::Bytes;
     use caraway_ports::{
         display::{DisplayCommand, DisplaySink, SurfaceSpec},
-        drawing::{Bitmap, BitmapFormat, ScaleMode, SurfaceFormat},
+        drawing::{Bitmap, BitmapFormat, DrawOp, ImageData, ScaleMode, SurfaceFormat},
+        geometry::Rect,
     };
 
     use super::*;
