@@ -34,11 +34,10 @@ pub fn threads() -> NonZeroUsize {
     NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Has the threads begin before there is something to do for them: that takes longer than a picture.
+/// Has the threads begin, if they have not, before there is something to do for them: that may take longer than a picture.
+/// Does not wait for them.
 pub fn start() {
-    if let Some(pool) = pool() {
-        pool.broadcast(|_| ());
-    }
+    pool();
 }
 
 /// The processors that this process may use, as far as there is a thread for each.
