@@ -74,7 +74,11 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        let membership = Dictionaries::default().join(1, 1 << 22).unwrap();
+        Self::with_window(1 << 22)
+    }
+
+    fn with_window(window: i32) -> Self {
+        let membership = Dictionaries::default().join(1, window).unwrap();
         let config = EncoderConfig {
             dictionary: Some(membership.dictionary()),
             ..EncoderConfig::default()
@@ -139,6 +143,13 @@ fn a_picture_that_glz_is_for_is_one_image_and_is_known_as_one() {
     assert_eq!(client.codecs(picture(text)), ["glz"]);
     assert_eq!(client.codecs(picture(text)), ["cache"]);
     assert_eq!(client.codecs(picture(|x, y| text(x, y + 1))), ["glz"], "another one");
+}
+
+#[test]
+fn a_picture_that_is_too_large_for_the_dictionary_is_not_in_its_bands() {
+    let mut client = Client::with_window((SIDE * SIDE) as i32);
+    assert_eq!(client.codecs(picture(text)), ["glz"; 8]);
+    assert_eq!(client.codecs(picture(text)), ["cache"; 8]);
 }
 
 #[test]

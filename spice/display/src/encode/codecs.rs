@@ -155,6 +155,12 @@ impl Codecs {
         matches!(self.settings.mode, Mode::AutoGlz | Mode::AutoLz)
     }
 
+    /// Whether the dictionary has room for an image of so many pixels.
+    pub(super) fn has_room(&self, pixels: u64) -> bool {
+        let window = self.dictionary.as_ref().and_then(SharedDictionary::window);
+        window.is_some_and(|window| pixels < u64::from(window))
+    }
+
     /// The codec that a bitmap should go through.
     pub(super) fn plan(&mut self, bitmap: &Bitmap, looks: Looks, ask: Ask) -> Plan {
         let (kind, choice) = self.choose(bitmap, looks, ask);

@@ -267,6 +267,7 @@ impl Images {
         if let (Some(together), Some(first), Some(plan)) = (together, missing.first(), plans.first())
             && missing.len() == prepared.len()
             && plans.iter().all(Plan::is_glz)
+            && self.codecs.has_room(together.area.area())
         {
             // GLZ has threads of its own, and finds more in one image than in several.
             let whole = Prepared {
