@@ -6,6 +6,8 @@ pub mod bitmap;
 pub mod choice;
 pub mod color;
 pub mod glz;
+#[cfg(feature = "h264")]
+pub mod h264;
 pub mod jpeg;
 mod limits;
 pub mod lz;
