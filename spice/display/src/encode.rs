@@ -6,12 +6,15 @@ mod codecs;
 mod counts;
 mod cursor;
 mod dictionary;
+#[cfg_attr(not(feature = "h264"), path = "encode/no_h264.rs")]
+mod h264;
 mod images;
 mod kept;
 mod measure;
 mod palettes;
 mod pixmaps;
 mod rate;
+mod stream_codecs;
 mod tools;
 mod video;
 
@@ -26,7 +29,7 @@ use caraway_ports::{
 use caraway_protocol::{
     display::{
         self, AlphaFlags, Brush, Draw, DrawText, Image, ImageFlags, Line, Mask, MonitorsConfig, ServerMessage, Source,
-        StreamReport, Stroke, SurfaceCreate, SurfaceFlags, Text,
+        StreamReport, Stroke, SurfaceCreate, SurfaceFlags, Text, VideoCodec,
     },
     wire::Point16,
 };
@@ -36,7 +39,7 @@ use self::{
     bands::{bands, clip_of, may_cut},
     codecs::{Codecs, Role},
     images::{Images, image_flags},
-    video::Streams,
+    video::{Encoded, Streams},
 };
 pub use self::{
     codecs::{EncoderConfig, ImageSettings},
@@ -45,6 +48,7 @@ pub use self::{
     dictionary::{Dictionaries, MAX_GLZ_WINDOW, Membership, SharedDictionary},
     pixmaps::{PixmapCache, Pixmaps},
     rate::Verdict,
+    stream_codecs::StreamCodecs,
 };
 use crate::{adapt::adapted, item::Item, part::Unscaled};
 
@@ -94,7 +98,7 @@ impl Encoder {
         Self {
             surfaces: BTreeMap::new(),
             source: Role::Source,
-            streams: Streams::new(config.stream_reports),
+            streams: Streams::new(config.stream_reports, config.stream_codecs.clone()),
             images: Images::new(Codecs::new(config), cache),
             serial: 1,
         }
@@ -113,6 +117,14 @@ impl Encoder {
     /// Takes up what the link to the client was measured to deliver, in bits a second.
     pub const fn set_delivery(&mut self, bits_per_second: Option<u64>) {
         self.images.codecs.measure.delivery = bits_per_second;
+        self.streams.delivery = bits_per_second;
+    }
+
+    /// Takes up the order in which the client wants codecs of streams, as it may say at any time: those it does not name come
+    /// last, those there are no encoders for are passed over. A stream that this gives another codec begins anew with its
+    /// next frame.
+    pub fn prefer_stream_codecs(&mut self, order: &[VideoCodec]) {
+        self.streams.prefer(order);
     }
 
     /// Takes up how long the last call of [`Encoder::encode`] took: what codecs cost is part of the choice among them.
@@ -191,22 +203,24 @@ impl Encoder {
             Item::Mark => ServerMessage::Mark,
             Item::Monitors { heads, max } => ServerMessage::MonitorsConfig(monitors(heads, *max)),
             Item::CreateStream { stream, dest, clip } => return Ok(self.streams.create(stream, *dest, clip)),
-            Item::ClipStream { id, clip } => ServerMessage::StreamClip {
-                id: *id,
-                clip: drawing::Clip::Rects(clip.clone().into()),
-            },
-            Item::DestroyStream(stream) => {
-                self.streams.destroy(stream);
-                ServerMessage::StreamDestroy(stream.id)
-            }
-            Item::Frame(frame) => match self.streams.frame(frame) {
-                Some(message) => {
-                    self.images.codecs.sent.add(Codec::Mjpeg);
-                    message
+            Item::ClipStream { id, clip } => return Ok(self.streams.clip(*id, clip).into_iter().collect()),
+            Item::DestroyStream(stream) => return Ok(self.streams.destroy(stream).into_iter().collect()),
+            Item::Frame(frame) => {
+                let (mut messages, encoded) = self.streams.frame(frame);
+                match encoded {
+                    Encoded::Frame(message, codec) => {
+                        self.images.codecs.sent.add(codec);
+                        messages.push(message);
+                    }
+                    Encoded::LeftOut => {}
+                    // What cannot be a frame is an image like others.
+                    Encoded::Image => {
+                        self.serial = self.serial.wrapping_add(messages.len() as u64);
+                        messages.extend(self.encode(&Item::Draw(Arc::clone(&frame.drawable)))?);
+                    }
                 }
-                // What cannot be a frame is an image like others.
-                None => return self.encode(&Item::Draw(Arc::clone(&frame.drawable))),
-            },
+                return Ok(messages);
+            }
             Item::Pixels { surface, at, pixels } => {
                 // In one piece: what programs that take one picture and go are sent first, they take for all of it.
                 let mut messages = Outgoing::new();

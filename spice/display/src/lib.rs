@@ -33,7 +33,7 @@ pub use caraway_image::choice::{Mode, Switch};
 pub use cursor::CursorItem;
 pub use encode::{
     Codec, CursorEncoder, Dictionaries, EncodeError, Encoder, EncoderConfig, ImageCounts, ImageSettings,
-    MAX_GLZ_WINDOW, Membership, Outgoing, PixmapCache, Pixmaps, SharedDictionary, Verdict,
+    MAX_GLZ_WINDOW, Membership, Outgoing, PixmapCache, Pixmaps, SharedDictionary, StreamCodecs, Verdict,
 };
 pub use figures::ViewerFigures;
 pub use item::Item;

@@ -30,7 +30,11 @@ fn common_caps() -> Caps {
 fn channel_caps(kind: ChannelType) -> Caps {
     match kind {
         ChannelType::Main => Caps::of(&[MainCap::NameAndUuid, MainCap::AgentConnectedTokens]),
-        ChannelType::Display => Caps::of(&[DisplayCap::MonitorsConfig, DisplayCap::PrefCompression]),
+        ChannelType::Display => Caps::of(&[
+            DisplayCap::MonitorsConfig,
+            DisplayCap::PrefCompression,
+            DisplayCap::PrefVideoCodecType,
+        ]),
         ChannelType::Inputs => Caps::of(&[InputsCap::KeyScancode]),
         _ => Caps::none(),
     }

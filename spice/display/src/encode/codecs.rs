@@ -15,6 +15,7 @@ use super::{
     counts::{Codec, ImageCounts},
     dictionary::{SharedDictionary, lock},
     measure::{Kind, Measure, Work},
+    stream_codecs::StreamCodecs,
     tools::Tools,
 };
 
@@ -54,6 +55,8 @@ pub struct EncoderConfig {
     pub dictionary: Option<SharedDictionary>,
     /// The client reports on streams.
     pub stream_reports: bool,
+    /// What it decodes streams in.
+    pub stream_codecs: StreamCodecs,
     /// Where images are counted.
     pub sent: Arc<ImageCounts>,
 }

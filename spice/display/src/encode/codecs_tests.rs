@@ -314,7 +314,7 @@ fn images_are_counted_by_what_they_were_sent_with() {
         encoder.encode(&item).unwrap();
     }
     let counts = Codec::ALL.map(|codec| sent.get(codec));
-    assert_eq!(counts, [1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(counts, [1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
 }
 
 #[test]

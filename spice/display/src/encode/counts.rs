@@ -31,11 +31,13 @@ pub enum Codec {
     JpegAlpha,
     /// A frame of a stream, in JPEG.
     Mjpeg,
+    /// A frame of a stream, in H.264.
+    H264,
 }
 
 impl Codec {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Bitmap,
         Self::Cached,
         Self::Quic,
@@ -47,7 +49,14 @@ impl Codec {
         Self::Jpeg,
         Self::JpegAlpha,
         Self::Mjpeg,
+        Self::H264,
     ];
+
+    /// Whether it is one of frames of streams.
+    #[must_use]
+    pub const fn is_video(self) -> bool {
+        matches!(self, Self::Mjpeg | Self::H264)
+    }
 
     /// As it is called in reports.
     #[must_use]
@@ -64,6 +73,7 @@ impl Codec {
             Self::Jpeg => "jpeg",
             Self::JpegAlpha => "jpeg-alpha",
             Self::Mjpeg => "mjpeg",
+            Self::H264 => "h264",
         }
     }
 }

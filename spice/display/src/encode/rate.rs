@@ -7,8 +7,17 @@ use caraway_protocol::display::StreamReport;
 /// The qualities there are, the reference's but for the worst ones, which nobody wants to look at.
 const QUALITIES: [u8; 6] = [30, 40, 50, 60, 70, 80];
 
-/// Where a stream begins.
+/// Where a stream of JPEG begins.
 const FIRST: usize = 3;
+
+/// Rates in bits a second there are of a codec that holds one. Each is twice the one before: a change costs a frame that
+/// needs no other.
+const BIT_RATES: [u32; 7] = [
+    312_500, 625_000, 1_250_000, 2_500_000, 5_000_000, 10_000_000, 20_000_000,
+];
+
+/// Where a stream with a rate begins, if the link has room for that: 10 Mbit/s, the reference's figure.
+const FIRST_BIT_RATE: usize = 5;
 
 /// So long everything has to go well before frames become better.
 const CALM: Duration = Duration::from_secs(1);
@@ -23,7 +32,7 @@ pub enum Verdict {
     Fine,
     /// Frames came too late by so much: they have to be shown later from now on.
     Late(Duration),
-    /// The client cannot decode them.
+    /// The client can decode none: it has said so of the last codec that was left.
     Useless,
 }
 
@@ -31,6 +40,8 @@ pub enum Verdict {
 #[derive(Debug)]
 pub(super) struct Rate {
     step: usize,
+    /// The best step it may come to.
+    best: usize,
     /// How long it went well.
     calm: Duration,
     /// The last report had frames that were dropped.
@@ -41,9 +52,11 @@ pub(super) struct Rate {
 }
 
 impl Default for Rate {
+    /// That of JPEG.
     fn default() -> Self {
         Self {
             step: FIRST,
+            best: QUALITIES.len() - 1,
             calm: Duration::ZERO,
             dropping: false,
             late_at: None,
@@ -57,6 +70,24 @@ impl Rate {
         QUALITIES.get(self.step).copied().unwrap_or(50)
     }
 
+    /// The rate of a codec that holds one.
+    pub(super) fn of_bits() -> Self {
+        Self {
+            step: FIRST_BIT_RATE,
+            best: FIRST_BIT_RATE,
+            ..Self::default()
+        }
+    }
+
+    /// Bits a second for the next frame, where there is room for so many.
+    pub(super) fn bits_per_second(&mut self, room: u64) -> u32 {
+        let largest = |room| BIT_RATES.iter().rposition(|rate| u64::from(*rate) <= room).unwrap_or(0);
+        self.step = self.step.min(largest(room));
+        // It is not to become better for a moment only.
+        self.best = largest(room / 4 * 3);
+        BIT_RATES.get(self.step).copied().unwrap_or(BIT_RATES[0])
+    }
+
     /// A frame took so long to encode and to write, and the guest draws one every `period`.
     pub(super) fn frame(&mut self, took: Duration, period: Duration) {
         if took > period * 2 {
@@ -65,7 +96,7 @@ impl Rate {
             self.worse(1);
         } else if took * 2 < period && !self.dropping {
             self.calm += period;
-            if self.calm >= CALM && self.step + 1 < QUALITIES.len() {
+            if self.calm >= CALM && self.step < self.best {
                 self.step += 1;
                 self.calm = Duration::ZERO;
             }
@@ -137,6 +168,28 @@ mod tests {
         assert_eq!(rate.quality(), 30);
         (0..200).for_each(|_| rate.frame(PERIOD * 2 / 3, PERIOD));
         assert_eq!(rate.quality(), 30, "a link that is busy is not filled");
+    }
+
+    #[test]
+    fn a_rate_of_bits_stays_within_the_room_there_is_and_does_not_go_back_and_forth() {
+        let (mut rate, plenty) = (Rate::of_bits(), u64::MAX);
+        let calm = |rate: &mut Rate| (0..30).for_each(|_| rate.frame(Duration::ZERO, PERIOD));
+        assert_eq!(rate.bits_per_second(plenty), 10_000_000);
+        calm(&mut rate);
+        assert_eq!(rate.bits_per_second(plenty), 20_000_000);
+        assert_eq!(rate.bits_per_second(5_500_000), 5_000_000);
+        calm(&mut rate);
+        assert_eq!(rate.bits_per_second(10_500_000), 5_000_000, "the room was not there");
+        calm(&mut rate);
+        assert_eq!(rate.bits_per_second(10_500_000), 5_000_000, "nor is it by far");
+        assert_eq!(rate.bits_per_second(14_000_000), 5_000_000);
+        calm(&mut rate);
+        assert_eq!(rate.bits_per_second(10_500_000), 10_000_000);
+        rate.frame(PERIOD, PERIOD);
+        assert_eq!(rate.bits_per_second(plenty), 5_000_000);
+        assert_eq!(rate.report(&report(3, 50), 500), Verdict::Fine);
+        assert_eq!(rate.bits_per_second(plenty), 2_500_000);
+        assert_eq!(rate.bits_per_second(0), 312_500);
     }
 
     #[test]

@@ -55,5 +55,6 @@ const fn image_name(codec: Codec) -> &'static str {
         Codec::Jpeg => "images-jpeg",
         Codec::JpegAlpha => "images-jpeg-alpha",
         Codec::Mjpeg => "frames-mjpeg",
+        Codec::H264 => "frames-h264",
     }
 }

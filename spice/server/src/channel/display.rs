@@ -7,14 +7,14 @@ use std::{
 
 use caraway_display::{
     Display, Encoder, EncoderConfig, ImageCounts, ImageSettings, Item, Membership, Mode, Outgoing, PixmapCache,
-    Verdict, Viewer, ViewerCaps,
+    StreamCodecs, Verdict, Viewer, ViewerCaps,
 };
 use caraway_ports::display::CLIENT_CAPABILITY_BYTES;
 use caraway_protocol::{
     Message,
     caps::{Caps, DisplayCap},
     common::ServerCommon,
-    display::{ClientMessage, ImageCompression, Init, ServerMessage, StreamReport},
+    display::{ClientMessage, ImageCompression, Init, ServerMessage, StreamReport, VideoCodec},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -73,6 +73,7 @@ impl Images<'_> {
             has_lz4: caps.has(DisplayCap::Lz4Compression),
             dictionary: membership.map(Membership::dictionary),
             stream_reports: caps.has(DisplayCap::StreamReport),
+            stream_codecs: stream_codecs(caps),
             sent: Arc::clone(&self.sent),
         };
         Encoder::new(config, cache)
@@ -93,6 +94,7 @@ where
     let feed = Arc::new(Feed::new());
     let (init, has_init) = oneshot::channel::<Init>();
     let (wish, mut wished) = watch::channel(images.settings.mode);
+    let (order, mut ordered) = watch::channel(Vec::<VideoCodec>::new());
     let (tell, mut told) = mpsc::channel(REPORTS);
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
@@ -162,6 +164,9 @@ where
                 viewer.set_lossy(encoder.may_lose());
                 viewer.set_pace(now.1);
             }
+            if ordered.has_changed().unwrap_or(false) {
+                encoder.prefer_stream_codecs(&ordered.borrow_and_update());
+            }
             while let Ok(report) = told.try_recv() {
                 heed(&report, &mut encoder, &viewer, images.session);
             }
@@ -229,6 +234,7 @@ where
                         wish.send_replace(mode);
                     }
                 }
+                ClientMessage::PreferredVideoCodecs(codecs) => drop(order.send_replace(codecs)),
                 // More than are read at a time say nothing new.
                 ClientMessage::StreamReport(report) => drop(tell.try_send(report)),
                 other => debug!(message = other.name(), "ignored"),
@@ -248,7 +254,7 @@ fn heed(report: &StreamReport, encoder: &mut Encoder, viewer: &Viewer, session: 
         Verdict::Fine => {}
         Verdict::Late(by) => session.raise_latency(by),
         Verdict::Useless => {
-            debug!(stream = report.stream_id, "the client cannot decode video");
+            debug!(stream = report.stream_id, "the client cannot decode any video");
             viewer.refuse_streams();
         }
     }
@@ -293,11 +299,20 @@ fn viewer_caps(caps: &Caps) -> ViewerCaps {
         composite: caps.has(DisplayCap::Composite),
         a8_surface: caps.has(DisplayCap::A8Surface),
         monitors: caps.has(DisplayCap::MonitorsConfig),
-        // A client that says nothing of codecs knows the first one.
-        streams: caps.has(DisplayCap::CodecMjpeg) || !caps.has(DisplayCap::MultiCodec),
+        streams: !stream_codecs(caps).is_empty(),
         sized_streams: caps.has(DisplayCap::SizedStream),
         all: caps_for_guest(caps),
     }
+}
+
+/// What a client is shown video in. One that says nothing of codecs knows the first there was.
+fn stream_codecs(caps: &Caps) -> StreamCodecs {
+    let says = caps.has(DisplayCap::MultiCodec);
+    StreamCodecs::of(|codec| match codec {
+        VideoCodec::Mjpeg => caps.has(DisplayCap::CodecMjpeg) || !says,
+        VideoCodec::H264 => caps.has(DisplayCap::CodecH264) && says,
+        _ => false,
+    })
 }
 
 /// Capability i is bit i%8 of byte i/8; what is past the end no guest can be told of.
