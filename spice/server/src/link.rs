@@ -32,6 +32,7 @@ fn channel_caps(kind: ChannelType) -> Caps {
         ChannelType::Main => Caps::of(&[MainCap::NameAndUuid, MainCap::AgentConnectedTokens]),
         ChannelType::Display => Caps::of(&[
             DisplayCap::MonitorsConfig,
+            DisplayCap::StreamReport,
             DisplayCap::PrefCompression,
             DisplayCap::PrefVideoCodecType,
         ]),

@@ -145,7 +145,7 @@ impl Streams {
             stream.told = told.clone();
             stream.rate = coder.rate();
             stream.coder = Some(coder);
-            stream.answerable = 1;
+            stream.answerable = 1 + u64::from(self.reports);
             messages.push(ServerMessage::StreamCreate(told));
             if self.reports {
                 messages.push(ServerMessage::StreamActivateReport(StreamActivateReport {
