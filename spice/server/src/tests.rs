@@ -3,6 +3,7 @@
 mod bad_input;
 mod deadlines;
 mod images;
+mod video;
 
 use std::{
     sync::{
