@@ -44,8 +44,10 @@ def output(command: list[str], seconds: float = SECONDS * 5) -> str:
 
 
 def build(*arguments: str, package: str = "caraway-cli", program: str = "caraway") -> Path:
-    """Builds a program of a package; its path. `--release` builds what users run."""
-    command = ["cargo", "build", "--package", package, "--message-format=json-render-diagnostics", *arguments]
+    """Builds a program of a package; its path. `--release` builds what users run, without it everything is in it."""
+    features = [] if "--release" in arguments else ["--features", "h264"]
+    command = ["cargo", "build", "--package", package, *features, "--message-format=json-render-diagnostics"]
+    command += arguments
     done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)
     expect(done.returncode == 0, f"cargo build failed with exit code {done.returncode}")
     for line in done.stdout.splitlines():

@@ -18,7 +18,9 @@ LOOK_SECONDS = 0.02
 class Watcher:
     """`client.py drive` on a port, given one step at a time. To be used with `with`."""
 
-    def __init__(self, name: str, port: str, *arguments: str, seconds: float) -> None:
+    def __init__(
+        self, name: str, port: str, *arguments: str, seconds: float, environment: dict[str, str] | None = None
+    ) -> None:
         self.name = name
         self._seconds = seconds
         self._errors = tempfile.TemporaryFile()
@@ -26,6 +28,7 @@ class Watcher:
             [str(CLIENT), "drive", "--port", port, "--connect-seconds", f"{seconds:g}", "--seconds", f"{seconds:g}",
              *arguments, "--script", "-"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
+            env={**os.environ, **(environment or {})},
         )  # fmt: skip
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()

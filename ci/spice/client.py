@@ -13,7 +13,7 @@
 A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
 motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
 wait-equal (file, out), wait-blank, screenshot (out), save (out), marks (width, height), console, wait-text (text, lines),
-mouse-mode, monitors (count), cursor, traffic, settle (quiet); those that wait take `seconds`.
+mouse-mode, monitors (count), cursor, traffic, settle (quiet), prefer-video (codecs); those that wait take `seconds`.
 Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
 """
 
@@ -120,6 +120,9 @@ class Steps:
         """Waits until the server has told of `count` monitors on this display."""
         self._client.wait_until(lambda: len(self._client.monitors()) == count, seconds, f"{count} monitors")
         return {"monitors": self._client.monitors()}
+
+    def do_prefer_video(self, codecs: list[int]) -> None:
+        self._client.prefer_video(codecs)
 
     def do_screenshot(self, out: str) -> dict:
         seen = self._client.picture()

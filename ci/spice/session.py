@@ -306,6 +306,11 @@ class Client:
         # To introspection this is no method, though it takes a channel.
         SpiceClientGLib.DisplayChannel.display_channel_change_preferred_compression(self._channels["display"], mode)
 
+    def prefer_video(self, codecs: list[int]) -> None:
+        """Asks the server for codecs of video (SpiceVideoCodecType), the one that is wanted most first."""
+        display = SpiceClientGLib.DisplayChannel
+        display.display_channel_change_preferred_video_codec_types(self._channels["display"], codecs)
+
     def traffic(self) -> int:
         """Bytes that the display and cursor channels have received."""
         channels = [self._channels[name] for name in ("display", "cursor") if name in self._channels]
