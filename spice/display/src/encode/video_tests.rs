@@ -136,10 +136,6 @@ impl Client {
     }
 }
 
-fn all() -> Streams {
-    Streams::new(false, StreamCodecs::of(|_| true))
-}
-
 #[test]
 fn reports_on_streams_that_are_not_there_mean_nothing() {
     let mut streams = Streams::new(true, StreamCodecs::default());
@@ -186,6 +182,10 @@ fn a_client_is_told_nothing_of_a_stream_that_there_is_no_codec_for() {
 #[cfg(feature = "h264")]
 mod with_h264 {
     use super::*;
+
+    fn all() -> Streams {
+        Streams::new(false, StreamCodecs::of(|_| true))
+    }
 
     fn begin(streams: &mut Streams, client: &mut Client, stream: &Stream) {
         client.take(streams.create(stream, Rect::at(0, 0, stream.width, stream.height), &[]));
