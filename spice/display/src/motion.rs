@@ -78,20 +78,21 @@ pub(crate) fn split(drawable: &Drawable, canvas: &Canvas, moves: bool) -> Option
         source.area.top.checked_sub(bbox.top)?,
     );
     let pair = Pair::new(view, bitmap, offset, significant);
-    let changed = |area: &Rect| match pair.is_new(area) {
+    let new: Vec<bool> = areas.iter().map(|area| pair.is_new(area)).collect();
+    let changed = |(area, is_new): (&Rect, &bool)| match is_new {
         true => vec![*area],
         false => pair.changed(area, None),
     };
-    let mut changed: Vec<Vec<Rect>> = areas.iter().map(changed).collect();
+    let mut changed: Vec<Vec<Rect>> = areas.iter().zip(&new).map(changed).collect();
     let mut moved = None;
     // One of the parts may move. What it reads is as it was, for it goes first.
     let largest = changed
         .iter_mut()
-        .zip(&areas)
+        .zip(areas.iter().zip(new))
         .max_by_key(|(changed, _)| pixels(changed));
     if moves
-        && let Some((changed, area)) = largest
-        && let Some((found, left)) = motion(&pair, area, changed)
+        && let Some((changed, (area, is_new))) = largest
+        && let Some((found, left)) = motion(&pair, area, changed, is_new)
     {
         *changed = left;
         moved = Some(found);
@@ -154,13 +155,13 @@ pub(crate) fn split(drawable: &Drawable, canvas: &Canvas, moves: bool) -> Option
 }
 
 /// What of an area moves, and what is still to be copied then; `None` unless that is at most half of what has changed.
-fn motion(pair: &Pair<'_>, area: &Rect, changed: &[Rect]) -> Option<(Move, Vec<Rect>)> {
+fn motion(pair: &Pair<'_>, area: &Rect, changed: &[Rect], is_new: bool) -> Option<(Move, Vec<Rect>)> {
     let before = pixels(changed);
     if before < LEAST {
         return None;
     }
     let around = changed.iter().fold(Rect::default(), |all, rect| all.union(rect));
-    let found = search::motion(pair, &around).filter(|found| found.to.area() >= LEAST)?;
+    let found = search::motion(pair, &around, is_new).filter(|found| found.to.area() >= LEAST)?;
     let left = pair.changed(area, Some(&found));
     (pixels(&left) <= before / 2).then_some((found, left))
 }

@@ -52,9 +52,10 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 /// A displacement: what was at a place plus it is at the place now.
 type Displacement = (i32, i32);
 
-/// The move that most of the new picture in `area` is, if there is one.
-pub(super) fn motion(pair: &Pair<'_>, area: &Rect) -> Option<Move> {
-    let displacement = scrolled(pair, area).or_else(|| displaced(pair, area))?;
+/// The move that most of the new picture in `area` is, if there is one. `is_new` is whether hardly anything of it is in its
+/// place already.
+pub(super) fn motion(pair: &Pair<'_>, area: &Rect, is_new: bool) -> Option<Move> {
+    let displacement = scrolled(pair, area, is_new).or_else(|| displaced(pair, area))?;
     moved_part(pair, area, displacement)
 }
 
@@ -93,12 +94,17 @@ fn rows_around(pair: &Pair<'_>, area: &Rect) -> Range<i32> {
 }
 
 /// By how much something has scrolled up or down.
-fn scrolled(pair: &Pair<'_>, area: &Rect) -> Option<Displacement> {
+fn scrolled(pair: &Pair<'_>, area: &Rect, is_new: bool) -> Option<Displacement> {
     let width = i32::try_from(area.width()).ok()?;
     let strips = STRIPS.min(width / NARROWEST).max(1);
     let each = (area.height() / SAMPLED_ROWS).max(1);
     let mut votes = HashMap::new();
-    for strip in 0..strips {
+    // From the middle on. Nothing stays beside what is new all over: what the first two do not tell, no other does.
+    let order = (0..strips).map(|at| (strips - 1) / 2 + if at % 2 == 0 { -at / 2 } else { at / 2 + 1 });
+    for (looked, strip) in order.enumerate() {
+        if is_new && looked == 2 && votes.is_empty() {
+            break;
+        }
         let edge = |at: i32| area.left + width / strips * at;
         let middle = i32::midpoint(edge(strip), edge(strip + 1));
         let half = (width / strips).min(LOOKED_AT) / 2;
