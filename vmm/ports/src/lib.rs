@@ -11,3 +11,4 @@ pub mod drawing;
 pub mod geometry;
 pub mod input;
 pub mod layout;
+pub mod port;
