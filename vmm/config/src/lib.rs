@@ -15,8 +15,8 @@ mod units;
 pub use error::ConfigError;
 pub use load::{load, parse, schema};
 pub use spec::{
-    Boot, Compression, Control, Disk, Display, DisplayAdvanced, Kernel, Listen, Located, OnReboot, Origin, Serial,
-    Spice, Ticket, Use, Video, VmSpec,
+    Agent, Boot, Clipboard, Compression, Control, Disk, Display, DisplayAdvanced, Kernel, Listen, Located, OnReboot,
+    Origin, Serial, Spice, Ticket, Use, Video, VmSpec,
 };
 
 #[cfg(test)]

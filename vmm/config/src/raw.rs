@@ -38,6 +38,9 @@ pub(crate) struct RawVm {
     /// The SPICE server.
     #[serde(default)]
     pub(crate) spice: RawSpice,
+    /// The guest's agent.
+    #[serde(default)]
+    pub(crate) agent: RawAgent,
     /// The serial console.
     #[serde(default)]
     pub(crate) serial: RawSerial,
@@ -164,6 +167,17 @@ pub(crate) struct RawTicket {
     /// An environment variable that holds it.
     #[schemars(with = "Option<String>")]
     pub(crate) env: Option<Spanned<String>>,
+}
+
+/// The guest's agent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAgent {
+    /// Which way the clipboard goes: "both", "to-guest", "to-client", "off". Default: "both".
+    #[schemars(with = "Option<String>")]
+    pub(crate) clipboard: Option<Spanned<String>>,
+    /// Whether clients may send files to the guest. Default: true.
+    pub(crate) file_transfer: Option<bool>,
 }
 
 /// The serial console.

@@ -13,8 +13,8 @@ use crate::{
     load::line_of,
     raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawTicket, RawVm},
     spec::{
-        Boot, Compression, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket,
-        Use, Video, VmSpec,
+        Agent, Boot, Clipboard, Compression, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial,
+        Spice, Ticket, Use, Video, VmSpec,
     },
     units::{format_size, parse_duration, parse_rate, parse_resolution, parse_size},
 };
@@ -94,6 +94,16 @@ pub(crate) fn resolve(raw: RawVm, file: &Path, text: Option<&str>) -> Result<VmS
         disks: disks(&context, &raw.disk)?,
         display: display(&context, &raw.display)?,
         spice: spice(&context, &raw.spice)?,
+        agent: Agent {
+            clipboard: named(
+                &context,
+                "agent.clipboard",
+                raw.agent.clipboard.as_ref(),
+                Clipboard::NAMES,
+            )?
+            .unwrap_or(Clipboard::Both),
+            file_transfer: raw.agent.file_transfer.unwrap_or(true),
+        },
         serial: Serial {
             log: raw.serial.log.as_ref().map(|path| context.path(path)),
         },

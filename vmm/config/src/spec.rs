@@ -73,6 +73,8 @@ pub struct VmSpec {
     pub display: Display,
     /// The SPICE server.
     pub spice: Spice,
+    /// What the guest's agent and clients may do.
+    pub agent: Agent,
     /// The serial console.
     pub serial: Serial,
     /// The control socket.
@@ -288,6 +290,48 @@ impl Video {
     pub const NAMES: &[(&str, Self)] = &[("filter", Self::Filter), ("all", Self::All), ("off", Self::Off)];
 }
 
+/// What the guest's agent and clients may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Agent {
+    /// Which way the clipboard goes.
+    pub clipboard: Clipboard,
+    /// Whether clients may send files to the guest.
+    pub file_transfer: bool,
+}
+
+/// Which way the clipboard goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clipboard {
+    /// Both ways.
+    Both,
+    /// What clients copy may be pasted in the guest.
+    ToGuest,
+    /// What is copied in the guest may be pasted by clients.
+    ToClient,
+    /// No way.
+    Off,
+}
+
+impl Clipboard {
+    /// How configurations name them.
+    pub const NAMES: &[(&str, Self)] = &[
+        ("both", Self::Both),
+        ("to-guest", Self::ToGuest),
+        ("to-client", Self::ToClient),
+        ("off", Self::Off),
+    ];
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            clipboard: Clipboard::Both,
+            file_transfer: true,
+        }
+    }
+}
+
 /// The serial console.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Serial {
@@ -344,6 +388,7 @@ impl VmSpec {
                 client_rate: None,
                 total_rate: None,
             },
+            agent: Agent::default(),
             serial: Serial { log: None },
             control: Control { socket: None },
         }

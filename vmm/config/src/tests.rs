@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
 
-use crate::{Compression, Listen, OnReboot, Use, Video, load, parse, schema};
+use crate::{Agent, Clipboard, Compression, Listen, OnReboot, Use, Video, load, parse, schema};
 
 struct Folder(tempfile::TempDir);
 
@@ -152,6 +152,27 @@ fn images_are_compressed_as_the_names_say_and_other_names_are_refused() {
     ] {
         assert!(folder.message(&text(wrong)).starts_with("DIR/vm.toml:4: "), "{wrong}");
     }
+}
+
+#[test]
+fn the_clipboard_goes_the_ways_that_are_said() {
+    let folder = Folder::new();
+    let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[agent]\n{keys}\n");
+    let agent = |keys: &str| load(&folder.config(&text(keys)), &[]).unwrap().agent;
+    assert_eq!(agent(""), Agent::default());
+    assert!(!agent("file_transfer = false").file_transfer);
+    for (name, meant) in [
+        ("both", Clipboard::Both),
+        ("to-guest", Clipboard::ToGuest),
+        ("to-client", Clipboard::ToClient),
+        ("off", Clipboard::Off),
+    ] {
+        assert_eq!(agent(&format!("clipboard = {name:?}")).clipboard, meant);
+    }
+    assert_eq!(
+        folder.message(&text("clipboard = \"to_guest\"")),
+        "DIR/vm.toml:4: agent.clipboard: \"to_guest\" is not one of \"both\", \"to-guest\", \"to-client\", \"off\""
+    );
 }
 
 #[test]
