@@ -13,7 +13,9 @@
 A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
 motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
 wait-equal (file, out), wait-blank, screenshot (out), save (out), marks (width, height), console, wait-text (text, lines),
-mouse-mode, monitors (count), cursor, traffic, settle (quiet), prefer-video (codecs); those that wait take `seconds`.
+mouse-mode, monitors (count), cursor, traffic, settle (quiet), prefer-video (codecs), agent (connected, can), copy (text or
+file, type, selection), drop (selection), offered (type, selection), paste (type, selection, out), asked, want-monitor
+(number, x, y, width, height), want-mouse-mode (client), send-file (file); those that wait take `seconds`.
 Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
 """
 
@@ -31,6 +33,9 @@ from debian import kernel  # noqa: E402
 from spice import console, picture, programs, session  # noqa: E402
 
 SECONDS = 30.0
+
+# VDAgentClipboardType.
+UTF8_TEXT = 1
 
 
 class Steps:
@@ -150,6 +155,41 @@ class Steps:
         except session.ClientError as error:
             shown = "\n".join(line for line in last if line)
             raise session.ClientError(f"{error}; the console shows:\n{shown}") from error
+
+    def do_agent(self, connected: bool = True, can: list[int] = (), seconds: float = SECONDS) -> None:
+        self._client.agent.wait_connected(connected, seconds)
+        for bit in can:
+            self._client.agent.wait_can(bit, seconds)
+
+    def do_copy(self, text: str = "", file: str = "", type: int = UTF8_TEXT, selection: int = 0) -> None:
+        self._client.agent.copy(selection, type, Path(file).read_bytes() if file else text.encode())
+
+    def do_drop(self, selection: int = 0) -> None:
+        self._client.agent.drop(selection)
+
+    def do_offered(self, type: int = UTF8_TEXT, selection: int = 0, seconds: float = SECONDS) -> None:
+        self._client.agent.wait_offer(selection, type, seconds)
+
+    def do_paste(
+        self, type: int = UTF8_TEXT, selection: int = 0, out: str | None = None, seconds: float = SECONDS
+    ) -> dict:
+        data = self._client.agent.paste(selection, type, seconds)
+        if out is None:
+            return {"text": data.decode()}
+        Path(out).write_bytes(data)
+        return {"bytes": len(data)}
+
+    def do_asked(self) -> dict:
+        return {"asked": self._client.agent.asked}
+
+    def do_want_monitor(self, number: int = 0, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> None:
+        self._client.agent.want_monitor(number, x, y, width, height)
+
+    def do_want_mouse_mode(self, client: bool) -> None:
+        self._client.agent.want_mouse_mode(client)
+
+    def do_send_file(self, file: str, seconds: float = SECONDS) -> dict:
+        return {"seconds": self._client.agent.send_file(file, seconds)}
 
     def do_mouse_mode(self) -> dict:
         return {"mouse_mode": self._client.mouse_mode()}

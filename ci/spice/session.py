@@ -12,7 +12,7 @@ import gi
 gi.require_version("SpiceClientGLib", "2.0")
 from gi.repository import GLib, GObject, SpiceClientGLib  # noqa: E402
 
-from . import keys  # noqa: E402
+from . import agent, keys  # noqa: E402
 from .picture import Picture, from_rows  # noqa: E402
 
 # SpiceSurfaceFmt: bits for picture.from_rows.
@@ -138,7 +138,9 @@ class Client:
             return
         self._channels[name] = channel
         _on(channel, "channel-event", self._channel_event, name)
-        if name == "display":
+        if name == "main":
+            self.agent = agent.Agent(self, channel)
+        elif name == "display":
             _on(channel, "display-mark", self._marked)
             _on(channel, "display-invalidate", self._changed)
             _on(channel, "display-primary-create", self._changed)

@@ -35,7 +35,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Listener, RateLimits, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Server, ServerConfig};
 use clap::Parser;
 use serde::Deserialize;
 
@@ -259,6 +259,8 @@ fn main() -> Result<()> {
         images,
         rates: RateLimits::default(),
         input: Arc::new(NoInput),
+        agent: None,
+        agent_policy: AgentPolicy::default(),
         observer: None,
     });
     let listener = runtime.block_on(Listener::tcp(([127, 0, 0, 1], 0).into()))?;

@@ -16,7 +16,7 @@ use caraway_base::{
     memory::SharedMemory,
 };
 use caraway_pci::function::{BarKind, BarSpec, EXPANSION_ROM, PciFunction, PciIdentity, PciInterrupts};
-use caraway_ports::display::{Audience, DisplaySink, DisplaySource};
+use caraway_ports::display::{Audience, DisplaySink, DisplaySource, WantedHead};
 use caraway_vga::{Vga, VgaArgs};
 use vmm_sys_util::{
     epoll::{ControlOperation, Epoll, EpollEvent, EventSet},
@@ -521,6 +521,23 @@ impl DisplaySource for Qxl {
         if self.shared.core.front().mode == Mode::Vga {
             self.shared.refresh();
         }
+    }
+
+    fn takes_monitors(&self) -> bool {
+        Self::takes_monitors(self)
+    }
+
+    fn request_monitors(&self, heads: &[WantedHead]) {
+        let heads: Vec<ClientHead> = heads
+            .iter()
+            .map(|head| ClientHead {
+                x: head.x,
+                y: head.y,
+                width: head.width,
+                height: head.height,
+            })
+            .collect();
+        Self::request_monitors(self, &heads);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use caraway_canvas::Limits;
-use caraway_ports::display::{Audience, DisplaySource};
+use caraway_ports::display::{Audience, DisplaySource, WantedHead};
 
 use crate::{Display, ViewerCaps};
 
@@ -15,6 +15,7 @@ use crate::{Display, ViewerCaps};
 struct Source {
     heard: Mutex<Vec<Audience>>,
     refreshed: AtomicUsize,
+    wanted: Mutex<Vec<WantedHead>>,
 }
 
 impl DisplaySource for Source {
@@ -25,6 +26,36 @@ impl DisplaySource for Source {
     fn refresh(&self) {
         self.refreshed.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn takes_monitors(&self) -> bool {
+        true
+    }
+
+    fn request_monitors(&self, heads: &[WantedHead]) {
+        self.wanted.lock().unwrap().extend(heads);
+    }
+}
+
+#[test]
+fn the_device_is_asked_for_monitors_while_it_is_there() {
+    let display = Display::new(Limits::default());
+    let head = WantedHead {
+        x: 0,
+        y: 0,
+        width: 1366,
+        height: 768,
+    };
+    display.request_monitors(&[head]);
+    assert!(!display.takes_monitors());
+    let source = Arc::new(Source::default());
+    let listener: Arc<dyn DisplaySource> = source.clone();
+    display.set_source(Arc::downgrade(&listener));
+    display.request_monitors(&[head]);
+    assert!(display.takes_monitors());
+    assert_eq!(*source.wanted.lock().unwrap(), [head]);
+    drop((source, listener));
+    display.request_monitors(&[head]);
+    assert!(!display.takes_monitors());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use caraway_canvas::{Canvas, DrawError, Limits};
 use caraway_ports::{
     display::{
         Audience, CLIENT_CAPABILITY_BYTES, CursorCommand, CursorState, DisplayCommand, DisplaySink, DisplaySource,
-        Head, Pixels, SurfaceSpec,
+        Head, Pixels, SurfaceSpec, WantedHead,
     },
     drawing::{Bitmap, Drawable, SurfaceFormat},
     geometry::{Point, Rect},
@@ -204,10 +204,26 @@ impl Display {
 
     /// Has the device bring the picture up to date with what the guest has written to its memory. May wait a little.
     pub fn refresh(&self) {
-        let source = lock(&self.told).source.clone();
-        if let Some(source) = source.and_then(|source| source.upgrade()) {
+        if let Some(source) = self.source() {
             source.refresh();
         }
+    }
+
+    /// Whether the guest's driver takes requests for monitors.
+    #[must_use]
+    pub fn takes_monitors(&self) -> bool {
+        self.source().is_some_and(|source| source.takes_monitors())
+    }
+
+    /// Asks the guest's driver for monitors.
+    pub fn request_monitors(&self, heads: &[WantedHead]) {
+        if let Some(source) = self.source() {
+            source.request_monitors(heads);
+        }
+    }
+
+    fn source(&self) -> Option<Arc<dyn DisplaySource>> {
+        lock(&self.told).source.as_ref()?.upgrade()
     }
 
     /// Looks without being a client: the picture is kept up to date while this lives.

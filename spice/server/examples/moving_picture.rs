@@ -18,7 +18,7 @@ use caraway_ports::{
     geometry::{Point, Rect},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Listener, RateLimits, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Server, ServerConfig};
 
 const SIZE: (u32, u32) = (640, 480);
 const SQUARE: u32 = 48;
@@ -134,6 +134,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         input: Arc::clone(&square) as Arc<dyn InputSink>,
+        agent: None,
+        agent_policy: AgentPolicy::default(),
         observer: None,
     });
     let listener = Listener::tcp(address).await?;

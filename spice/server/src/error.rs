@@ -33,6 +33,12 @@ pub enum ServeError {
     /// The link was refused with this code.
     #[error("link refused: {0:?}")]
     Refused(LinkCode),
+    /// The client broke the protocol of the agent.
+    #[error("agent protocol violation")]
+    Agent(#[from] crate::AgentFault),
+    /// It kept the other clients from the agent.
+    #[error("the client kept others from the agent")]
+    KeptAgent,
     /// The picture could not be put into messages.
     #[error("encoding failed")]
     Encode(#[from] caraway_display::EncodeError),

@@ -5,6 +5,7 @@
 //! and no VM. A broken client loses its own connection and nothing else.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod channel;
 mod clock;
 mod delivery;
@@ -21,6 +22,7 @@ mod session;
 mod socket;
 mod transport;
 
+pub use agent::{AgentFault, AgentPolicy};
 use clock::MediaClock;
 pub use error::ServeError;
 pub use figures::{ChannelFigures, ClientFigures};

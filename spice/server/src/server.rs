@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use caraway_display::{Display, ImageCounts, ImageSettings};
-use caraway_ports::input::InputSink;
+use caraway_ports::{display::WantedHead, input::InputSink, port::HostPort};
 use caraway_protocol::{
     channel::{ChannelId, ChannelType},
     header::{FrameDecoder, FrameEncoder, Limits},
     link::LinkCode,
+    main_channel::AgentMonitor,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
@@ -16,7 +17,8 @@ use tokio::{
 use tracing::{Instrument, debug, info_span};
 
 use crate::{
-    Channel, ClientFigures, MediaClock, Observer, Peer, ServeError,
+    AgentPolicy, Channel, ClientFigures, MediaClock, Observer, Peer, ServeError,
+    agent::AgentHub,
     channel::{self, Io},
     flow::Flow,
     key::KeyHandle,
@@ -47,6 +49,10 @@ pub struct ServerConfig {
     pub rates: RateLimits,
     /// Keyboard and mouse.
     pub input: Arc<dyn InputSink>,
+    /// The port of the guest's agent, if the machine has one.
+    pub agent: Option<HostPort>,
+    /// What the agent and its clients may do.
+    pub agent_policy: AgentPolicy,
     /// Who is told about connections.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -77,6 +83,7 @@ pub struct Server {
     half_open: Arc<Semaphore>,
     images_sent: Arc<ImageCounts>,
     pub(crate) clock: MediaClock,
+    pub(crate) agent: Arc<AgentHub>,
 }
 
 impl std::fmt::Debug for Server {
@@ -90,8 +97,9 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// A server without listeners. Its ticket key is made in the background.
     #[must_use]
-    pub fn new(config: ServerConfig) -> Arc<Self> {
+    pub fn new(mut config: ServerConfig) -> Arc<Self> {
         let RateLimits { client, total } = config.rates;
+        let agent = AgentHub::new(config.agent.take(), config.agent_policy);
         Arc::new(Self {
             config,
             keys: KeyHandle::spawn(),
@@ -99,7 +107,46 @@ impl Server {
             half_open: Arc::new(Semaphore::new(MAX_HALF_OPEN)),
             images_sent: Arc::default(),
             clock: MediaClock::start(),
+            agent: Arc::new(agent),
         })
+    }
+
+    /// Serves the guest's agent, for as long as this is polled: what it says with no client there is taken, too.
+    pub async fn serve_agent(self: &Arc<Self>) {
+        self.agent.run().await;
+    }
+
+    /// Takes up whether the drivers of all displays take which monitors a client wants.
+    pub(crate) fn ask_drivers(&self) {
+        let mut displays = self.config.displays.iter();
+        let takes = displays.len() > 0 && displays.all(|display| display.takes_monitors());
+        self.agent.set_driver_takes(takes);
+    }
+
+    /// Asks the drivers for the monitors that a client wants: one display for all of them, or each for one.
+    pub(crate) fn request_monitors(&self, monitors: &[AgentMonitor]) {
+        let heads: Vec<WantedHead> = monitors
+            .iter()
+            .map(|monitor| WantedHead {
+                x: u32::try_from(monitor.x).unwrap_or(0),
+                y: u32::try_from(monitor.y).unwrap_or(0),
+                width: monitor.width,
+                height: monitor.height,
+            })
+            .collect();
+        match self.config.displays.as_slice() {
+            [one] => one.request_monitors(&heads),
+            several => several
+                .iter()
+                .zip(heads.chunks(1))
+                .for_each(|(display, head)| display.request_monitors(head)),
+        }
+    }
+
+    /// Whether the guest's agent is there.
+    #[must_use]
+    pub fn has_agent(&self) -> bool {
+        self.agent.is_connected()
     }
 
     /// Clients connected.
@@ -289,7 +336,7 @@ impl Server {
                     channel::display::run(io, display, images).await
                 }
                 (ChannelType::Cursor, Some(display)) => channel::cursor::run(io, display, session.keeps_shapes()).await,
-                (ChannelType::Inputs, _) => channel::inputs::run(io, &self.config.input).await,
+                (ChannelType::Inputs, _) => channel::inputs::run(io, &self.config.input, &self.agent).await,
                 _ => Err(ServeError::Refused(LinkCode::ChannelNotAvailable)),
             }
         };

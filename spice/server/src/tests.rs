@@ -1,5 +1,6 @@
 //! The server on in-memory streams, spoken to through the client half of the protocol crate.
 
+mod agent;
 mod bad_input;
 mod deadlines;
 mod images;
@@ -21,6 +22,7 @@ use caraway_ports::{
     drawing::{Brush, Clip, DrawOp, Drawable, Mask, Rop, SurfaceFormat},
     geometry::{Point, Rect},
     input::{Button, InputEvent, InputSink, LedListener, Leds, Scancode},
+    port::HostPort,
 };
 use caraway_protocol::{
     Message, Progress,
@@ -41,7 +43,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Peer, RateLimits, Server, ServerConfig};
+use crate::{AgentPolicy, Peer, RateLimits, Server, ServerConfig};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -111,6 +113,10 @@ fn fixture(ticket: Option<&str>) -> Fixture {
 }
 
 fn fixture_of(ticket: Option<&str>, displays: &[Arc<Display>]) -> Fixture {
+    fixture_with(ticket, displays, None)
+}
+
+fn fixture_with(ticket: Option<&str>, displays: &[Arc<Display>], agent: Option<HostPort>) -> Fixture {
     let keyboard = Arc::new(Keyboard::default());
     let server = Server::new(ServerConfig {
         name: "test".to_owned(),
@@ -120,6 +126,8 @@ fn fixture_of(ticket: Option<&str>, displays: &[Arc<Display>]) -> Fixture {
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         input: keyboard.clone(),
+        agent,
+        agent_policy: AgentPolicy::default(),
         observer: None,
     });
     Fixture {

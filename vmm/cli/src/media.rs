@@ -1,7 +1,8 @@
-//! What a configuration says of pictures, in the words of the SPICE server.
+//! What a configuration says of pictures and of the agent, in the words of the SPICE server.
 
-use caraway_config::{Compression, Use, Video};
+use caraway_config::{Agent, Clipboard, Compression, Use, Video};
 use caraway_display::{ImageSettings, Mode, Switch, VideoMode};
+use caraway_server::AgentPolicy;
 
 /// What images are compressed with.
 pub(crate) const fn images(compression: Compression, jpeg: Use, zlib: Use) -> ImageSettings {
@@ -33,5 +34,14 @@ pub(crate) const fn video(configured: Video) -> VideoMode {
         Video::Off => VideoMode::Off,
         Video::Filter => VideoMode::Filter,
         Video::All => VideoMode::All,
+    }
+}
+
+/// What the agent and its clients may do.
+pub(crate) const fn agent(configured: Agent) -> AgentPolicy {
+    AgentPolicy {
+        clipboard_to_guest: matches!(configured.clipboard, Clipboard::Both | Clipboard::ToGuest),
+        clipboard_to_client: matches!(configured.clipboard, Clipboard::Both | Clipboard::ToClient),
+        file_transfer: configured.file_transfer,
     }
 }

@@ -22,7 +22,7 @@ use caraway_ports::{
     display::{DisplayCommand, DisplaySink as _},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Channel, Observer, Peer, RateLimits, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Channel, Observer, Peer, RateLimits, Server, ServerConfig};
 use caraway_trace::{Player, TraceError, TraceReader};
 use tokio::runtime::Runtime;
 
@@ -166,6 +166,8 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         images: media::images(args.compression, args.jpeg, args.zlib),
         rates: RateLimits::default(),
         input: Arc::new(Nobody),
+        agent: None,
+        agent_policy: AgentPolicy::default(),
         observer: Some(shown.clone()),
     });
     serve_spice(&runtime, &socket, server)?;

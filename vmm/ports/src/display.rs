@@ -186,6 +186,19 @@ pub struct Audience {
     pub clients: Option<[u8; CLIENT_CAPABILITY_BYTES]>,
 }
 
+/// A monitor as a client wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedHead {
+    /// Left edge in the arrangement of all heads.
+    pub x: u32,
+    /// Top edge.
+    pub y: u32,
+    /// Pixels across; 0 = off.
+    pub width: u32,
+    /// Rows; 0 = off.
+    pub height: u32,
+}
+
 /// A display device as its viewer sees it. A guest may show a picture by writing to memory instead of by commands; such a
 /// picture is brought to the viewer at a steady rate while somebody looks, and when it is asked for.
 pub trait DisplaySource: Send + Sync {
@@ -194,6 +207,12 @@ pub trait DisplaySource: Send + Sync {
 
     /// Brings the canvas up to date with the guest's memory; waits for that, but not for long. Not for async tasks.
     fn refresh(&self);
+
+    /// Whether the guest's driver would act on [`DisplaySource::request_monitors`]; if not, its agent may.
+    fn takes_monitors(&self) -> bool;
+
+    /// Asks the guest for monitors as a client wants them, if its driver takes such requests. Does not block.
+    fn request_monitors(&self, heads: &[WantedHead]);
 }
 
 /// A viewer of one display device. All calls come from the display worker of that device, or from a thread that holds

@@ -36,7 +36,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Listener, RateLimits, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Server, ServerConfig};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Builder;
 
@@ -85,6 +85,8 @@ fn main() -> Result<()> {
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         input: Arc::new(NoInput),
+        agent: None,
+        agent_policy: AgentPolicy::default(),
         observer: None,
     });
     let listener = runtime.block_on(Listener::tcp(([127, 0, 0, 1], port).into()))?;

@@ -4,7 +4,9 @@ mod agent;
 mod client;
 mod server;
 
-pub use agent::{AGENT_DATA_MAX, AgentHeader, Tokens};
+pub use agent::{
+    AGENT_DATA_MAX, AgentCaps, AgentHeader, AgentKind, AgentMonitor, CLIENT_PORT, ChunkHeader, SERVER_PORT, Tokens,
+};
 pub use client::{ClientMessage, client_id};
 pub use server::{DstInfo, Init, ServerMessage, server_id};
 

@@ -24,7 +24,10 @@ use tokio::{
 use tracing::debug;
 
 use super::{Common, Io, common, start_acks};
-use crate::ServeError;
+use crate::{
+    ServeError,
+    agent::{AgentHub, AgentMouse},
+};
 
 /// After a client set its lock keys the lights are sent again, so that both agree.
 const RESYNC: Duration = Duration::from_secs(2);
@@ -149,6 +152,45 @@ impl Held {
     }
 }
 
+/// The pointer as this client moves it, in client mode.
+struct Pointer {
+    agent: Arc<AgentHub>,
+    mouse: AgentMouse,
+}
+
+impl Pointer {
+    fn moved(&mut self, x: u32, y: u32, display: u8) {
+        (self.mouse.x, self.mouse.y, self.mouse.display) = (x, y, display);
+        // Positions have no meaning in server mode.
+        let _ = self.agent.point(&self.mouse);
+    }
+
+    /// A button goes down or up. `None` in server mode, where it is the mouse's.
+    fn button(&mut self, button: MouseButton, down: bool) -> Option<()> {
+        let bit = 1u32.checked_shl(u8::from(button).into()).unwrap_or(0);
+        let is_wheel = matches!(button, MouseButton::Up | MouseButton::Down);
+        if is_wheel && down {
+            // A step is a press and a release; the press counts.
+            let buttons = self.mouse.buttons | bit;
+            self.agent.point(&AgentMouse { buttons, ..self.mouse })?;
+        } else if down {
+            self.mouse.buttons |= bit;
+        } else {
+            self.mouse.buttons &= !bit;
+        }
+        self.agent.point(&self.mouse)
+    }
+}
+
+impl Drop for Pointer {
+    fn drop(&mut self) {
+        if self.mouse.buttons != 0 {
+            self.mouse.buttons = 0;
+            let _ = self.agent.point(&self.mouse);
+        }
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         for code in std::mem::take(&mut self.keys) {
@@ -160,7 +202,7 @@ impl Drop for Held {
     }
 }
 
-pub(crate) async fn run<S>(io: Io<S>, sink: &Arc<dyn InputSink>) -> Result<(), ServeError>
+pub(crate) async fn run<S>(io: Io<S>, sink: &Arc<dyn InputSink>, agent: &Arc<AgentHub>) -> Result<(), ServeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -179,6 +221,10 @@ where
         sink: Arc::clone(sink),
         keys: BTreeSet::new(),
         buttons: BTreeSet::new(),
+    };
+    let mut pointer = Pointer {
+        agent: Arc::clone(agent),
+        mouse: AgentMouse::default(),
     };
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
@@ -247,9 +293,13 @@ where
                     resync_at = Some(tokio::time::Instant::now() + RESYNC);
                 }
                 message @ (ClientMessage::MouseMotion { .. } | ClientMessage::MousePosition { .. }) => {
-                    // Positions have no meaning in server mode, but they are acknowledged all the same.
-                    if let ClientMessage::MouseMotion { dx, dy, .. } = message {
-                        held.sink.send(InputEvent::Motion { dx, dy });
+                    // Acknowledged also where they have no meaning.
+                    match message {
+                        ClientMessage::MouseMotion { dx, dy, .. } if !agent.is_client_mode() => {
+                            held.sink.send(InputEvent::Motion { dx, dy });
+                        }
+                        ClientMessage::MousePosition { x, y, display_id, .. } => pointer.moved(x, y, display_id),
+                        _ => {}
                     }
                     motions += 1;
                     if motions == MOTION_ACK_BUNCH {
@@ -257,8 +307,18 @@ where
                         owed.motion_ack();
                     }
                 }
-                ClientMessage::MousePress { button, .. } => held.button(button, true),
-                ClientMessage::MouseRelease { button, .. } => held.button(button, false),
+                ClientMessage::MousePress { button, .. } => {
+                    pointer
+                        .button(button, true)
+                        .unwrap_or_else(|| held.button(button, true));
+                }
+                ClientMessage::MouseRelease { button, .. } => {
+                    let is_mouses = pointer.button(button, false).is_none();
+                    // One that went down in server mode, too.
+                    if is_mouses || !held.buttons.is_empty() {
+                        held.button(button, false);
+                    }
+                }
                 other => debug!(message = other.name(), "ignored"),
             }
         }

@@ -9,21 +9,18 @@ use caraway_protocol::{
     Message,
     caps::MainCap,
     common::{Ping, Pong, ServerCommon},
-    main_channel::{ClientMessage, Init, MouseMode, MouseModes, ServerMessage},
+    main_channel::{ClientMessage, Init, ServerMessage},
     ping::{PingTracker, bit_rate},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
-    time::Instant,
+    time::{Instant, Interval, MissedTickBehavior},
 };
 use tracing::debug;
 
 use super::{Common, Io, common, start_acks};
-use crate::{ServeError, Server, session::Session};
-
-/// Agent messages a client may send before it is given more: the reference's figure.
-const AGENT_TOKENS: u32 = 10;
+use crate::{ServeError, Server, agent::Mouse, session::Session};
 
 /// Payload of the ping that measures the bit rate, in bytes: the reference's figure.
 const RATE_PING_BYTES: u32 = 256_000;
@@ -46,6 +43,10 @@ const DEAD_AFTER_IN_TEST: Duration = Duration::from_secs(300);
 
 /// How often to look.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How often it is asked whether the guest's driver takes which monitors a client wants: it does once it is loaded, and
+/// nobody says so.
+const ASK: Duration = Duration::from_secs(1);
 
 /// Whether the client is still there.
 #[derive(Debug)]
@@ -132,6 +133,13 @@ impl Pulse {
     }
 }
 
+/// Ticks, the first one when so long has gone by.
+fn every(period: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 pub(crate) async fn run<S>(server: &Arc<Server>, io: Io<S>, session: &Arc<Session>) -> Result<(), ServeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -147,9 +155,13 @@ where
     let pulse = Pulse::new();
     let mut latency = session.latency();
     let first = *latency.borrow_and_update();
+    let mut mouse = server.agent.mouse();
+    let first_mouse = *mouse.borrow_and_update();
     // No capability says so. The client for browsers (spice-html5) keeps none, and does not take a name either; all others
     // do both.
     session.set_keeps_shapes(caps.has(MainCap::NameAndUuid));
+    server.ask_drivers();
+    let (agent, joined) = server.agent.join(session.id, caps.has(MainCap::AgentConnectedTokens));
     let writer = async {
         pulse.writing(true);
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
@@ -157,10 +169,10 @@ where
             .send(&ServerMessage::Init(Init {
                 session_id: session.id,
                 display_channels_hint: u32::try_from(server.config.displays.len()).unwrap_or(1),
-                supported_mouse_modes: MouseModes::SERVER,
-                current_mouse_mode: MouseMode::Server,
-                agent_connected: 0,
-                agent_tokens: AGENT_TOKENS,
+                supported_mouse_modes: first_mouse.supported,
+                current_mouse_mode: first_mouse.current,
+                agent_connected: u32::from(joined.is_connected),
+                agent_tokens: joined.tokens,
                 multi_media_time: server.clock.behind(first),
                 ram_hint: 0,
             }))
@@ -174,6 +186,7 @@ where
             let ping = pulse.ping(padding);
             sender.send(&ServerMessage::Common(ServerCommon::Ping(ping))).await?;
         }
+        let (mut pings, mut asks) = (every(PING_EVERY), every(ASK));
         loop {
             pulse.writing(false);
             let message = tokio::select! {
@@ -181,11 +194,20 @@ where
                     Some(message) => message,
                     None => return Ok::<(), ServeError>(()),
                 },
+                message = agent.next() => message,
+                Ok(()) = mouse.changed() => {
+                    let Mouse { supported, current } = *mouse.borrow_and_update();
+                    ServerMessage::MouseMode { supported, current }
+                }
                 Ok(()) = latency.changed() => {
                     let behind = server.clock.behind(*latency.borrow_and_update());
                     ServerMessage::MultiMediaTime(behind)
                 }
-                () = tokio::time::sleep(PING_EVERY) => ServerMessage::Common(ServerCommon::Ping(pulse.ping(0))),
+                _ = pings.tick() => ServerMessage::Common(ServerCommon::Ping(pulse.ping(0))),
+                _ = asks.tick() => {
+                    server.ask_drivers();
+                    continue;
+                }
             };
             pulse.writing(true);
             sender.send(&message).await?;
@@ -203,10 +225,24 @@ where
                     continue;
                 }
                 ClientMessage::AttachChannels => ServerMessage::ChannelsList(server.channels()),
-                // Only the mode in force is supported; a request for another is ignored, as the protocol says.
-                ClientMessage::MouseModeRequest(_) => continue,
-                // There is no agent: what is sent to one is dropped.
-                ClientMessage::AgentStart(_) | ClientMessage::AgentData(_) | ClientMessage::AgentToken(_) => continue,
+                ClientMessage::MouseModeRequest(mode) => {
+                    server.agent.ask_mouse_mode(mode);
+                    continue;
+                }
+                ClientMessage::AgentStart(tokens) => {
+                    agent.start(tokens);
+                    continue;
+                }
+                ClientMessage::AgentToken(tokens) => {
+                    agent.grant(tokens);
+                    continue;
+                }
+                ClientMessage::AgentData(bytes) => {
+                    if let Some(monitors) = agent.data(bytes)? {
+                        server.request_monitors(&monitors);
+                    }
+                    continue;
+                }
                 other => {
                     debug!(message = other.name(), "ignored");
                     continue;
@@ -222,5 +258,6 @@ where
         result = writer => result,
         result = reader => result,
         gone = pulse.stops() => Err(gone),
+        () = agent.cut() => Err(ServeError::KeptAgent),
     }
 }

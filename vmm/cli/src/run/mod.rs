@@ -142,6 +142,8 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
                 total: spec.spice.total_rate,
             },
             input,
+            agent: None,
+            agent_policy: media::agent(spec.agent),
             observer: Some(Arc::clone(&clients) as Arc<dyn Observer>),
         });
         clients.follow(&server);

@@ -14,7 +14,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Listener, RateLimits, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Server, ServerConfig};
 
 pub(crate) const WIDTH: u32 = 1024;
 pub(crate) const HEIGHT: u32 = 768;
@@ -77,6 +77,8 @@ impl Screen {
             images: ImageSettings::default(),
             rates,
             input: Arc::clone(&keyboard) as Arc<dyn InputSink>,
+            agent: None,
+            agent_policy: AgentPolicy::default(),
             observer: None,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
