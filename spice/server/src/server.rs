@@ -335,7 +335,9 @@ impl Server {
                     };
                     channel::display::run(io, display, images).await
                 }
-                (ChannelType::Cursor, Some(display)) => channel::cursor::run(io, display, session.keeps_shapes()).await,
+                (ChannelType::Cursor, Some(display)) => {
+                    channel::cursor::run(io, display, session.keeps_shapes(), &self.agent).await
+                }
                 (ChannelType::Inputs, _) => channel::inputs::run(io, &self.config.input, &self.agent).await,
                 _ => Err(ServeError::Refused(LinkCode::ChannelNotAvailable)),
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caraway_display::{CursorEncoder, Display};
+use caraway_display::{CursorEncoder, CursorItem, Display};
 use caraway_protocol::{
     Message,
     cursor::{ClientMessage, ServerMessage},
@@ -14,10 +14,35 @@ use tokio::{
 use tracing::debug;
 
 use super::{Common, Io, common, start_acks};
-use crate::ServeError;
+use crate::{ServeError, agent::AgentHub};
+
+/// What a client sees of the pointer that it does not see anyway.
+#[derive(Debug, Default)]
+struct Seen {
+    visible: bool,
+}
+
+impl Seen {
+    /// Whether the client is told. In client mode it is where the client has it, unless it comes into sight.
+    fn tells(&mut self, item: &CursorItem, is_client_mode: bool) -> bool {
+        let was_visible = self.visible;
+        match item {
+            CursorItem::Init { visible, .. } | CursorItem::Set { visible, .. } => self.visible = *visible,
+            CursorItem::Move(_) => self.visible = true,
+            CursorItem::Hide | CursorItem::Reset => self.visible = false,
+            CursorItem::Trail { .. } => {}
+        }
+        !(is_client_mode && was_visible && matches!(item, CursorItem::Move(_)))
+    }
+}
 
 /// `keeps` is whether the client keeps shapes.
-pub(crate) async fn run<S>(io: Io<S>, display: &Arc<Display>, keeps: bool) -> Result<(), ServeError>
+pub(crate) async fn run<S>(
+    io: Io<S>,
+    display: &Arc<Display>,
+    keeps: bool,
+    agent: &Arc<AgentHub>,
+) -> Result<(), ServeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -34,8 +59,12 @@ where
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
         let mut encoder = CursorEncoder::new(keeps);
+        let mut seen = Seen::default();
         loop {
             while let Some(item) = viewer.next() {
+                if !seen.tells(&item, agent.is_client_mode()) {
+                    continue;
+                }
                 for message in encoder.encode(&item) {
                     sender.send(&message).await?;
                 }
@@ -59,5 +88,22 @@ where
     tokio::select! {
         result = writer => result,
         result = reader => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use caraway_ports::geometry::Point;
+
+    use super::*;
+
+    #[test]
+    fn moves_are_told_in_server_mode_and_when_the_pointer_comes_into_sight() {
+        let mut seen = Seen::default();
+        let item = CursorItem::Move(Point::new(1, 2));
+        assert!(seen.tells(&item, true), "it was hidden");
+        assert!(!seen.tells(&item, true) && seen.tells(&item, false));
+        assert!(seen.tells(&CursorItem::Hide, true) && seen.tells(&item, true) && !seen.tells(&item, true));
+        assert!(seen.tells(&CursorItem::Reset, true) && seen.tells(&item, true));
     }
 }
