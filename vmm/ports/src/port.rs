@@ -169,9 +169,10 @@ impl HostPort {
     }
 
     /// Who is told when there is something to read, room to write, or another connection; and now, as there may be.
-    pub fn set_waker(&self, waker: &PortWaker) {
-        self.0.lock().host = Some(Arc::clone(waker));
-        waker();
+    pub fn set_waker(&self, waker: PortWaker) {
+        let now = Arc::clone(&waker);
+        self.0.lock().host = Some(waker);
+        now();
     }
 }
 
@@ -275,11 +276,12 @@ impl DevicePort {
 
     /// Who is told when there is something to read, room to write again, the host has hung up, or another device has let
     /// go; and now, as it may have been.
-    pub fn set_waker(&self, waker: &PortWaker) {
+    pub fn set_waker(&self, waker: PortWaker) {
+        let now = Arc::clone(&waker);
         if let Some(place) = self.shared.lock().devices.get_mut(self.place) {
-            *place = Some(Arc::clone(waker));
+            *place = Some(waker);
         }
-        waker();
+        now();
     }
 }
 
@@ -372,8 +374,8 @@ mod tests {
     fn a_side_without_room_is_woken_when_there_is_some() {
         let (host, device) = port();
         let ((host_waker, host_woken), (device_waker, device_woken)) = (counted(), counted());
-        host.set_waker(&host_waker);
-        device.set_waker(&device_waker);
+        host.set_waker(host_waker);
+        device.set_waker(device_waker);
         let woken = || {
             (
                 host_woken.swap(0, Ordering::Relaxed),
@@ -400,7 +402,7 @@ mod tests {
         let (host, first) = port();
         let second = first.twin();
         let (waker, woken) = counted();
-        second.set_waker(&waker);
+        second.set_waker(waker);
         assert!(first.open() && !second.open() && second.is_taken() && !first.is_taken());
         assert_eq!(
             (

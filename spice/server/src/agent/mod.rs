@@ -213,7 +213,7 @@ impl AgentHub {
         if let Some(port) = &port {
             let waker = Arc::clone(&poked);
             let waker: PortWaker = Arc::new(move || waker.notify_one());
-            port.set_waker(&waker);
+            port.set_waker(waker);
         }
         Self {
             port,

@@ -74,7 +74,7 @@ fn agent_fixture() -> (Fixture, Agent) {
     let woken = Arc::<Notify>::default();
     let waker = Arc::clone(&woken);
     let waker: PortWaker = Arc::new(move || waker.notify_one());
-    device.set_waker(&waker);
+    device.set_waker(waker);
     let displays = [Display::new(CanvasLimits::default())];
     let fixture = fixture_with(None, &displays, Some(host));
     let server = Arc::clone(&fixture.server);
