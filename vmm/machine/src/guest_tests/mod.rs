@@ -9,6 +9,7 @@ mod endings;
 mod interrupts;
 mod pause;
 mod snapshot;
+mod vdiport;
 
 use std::{
     fs::File,

@@ -28,12 +28,12 @@ const COUNT: u32 = SCRATCH + 8;
 const XMM: u32 = SCRATCH + 16;
 
 /// What was taken from a machine.
-struct Taken {
+pub(super) struct Taken {
     records: Vec<Record>,
     memories: Vec<(String, Vec<u8>)>,
 }
 
-fn save(running: &Running) -> Taken {
+pub(super) fn save(running: &Running) -> Taken {
     let saved = running.handle.save(|saved| Taken {
         records: saved.records,
         memories: saved
@@ -50,7 +50,7 @@ fn save(running: &Running) -> Taken {
 }
 
 /// A builder with the records and the memory of another machine.
-fn restored(spec: MachineSpec, taken: &Taken, probe: &Arc<Probe>) -> MachineBuilder {
+pub(super) fn restored(spec: MachineSpec, taken: &Taken, probe: &Arc<Probe>) -> MachineBuilder {
     let mut builder = MachineBuilder::incoming(spec, Records::new(taken.records.clone())).unwrap();
     builder.add_ports("probe", PROBE_PORT, 8, probe.clone()).unwrap();
     let files = builder.ram_files();
@@ -63,7 +63,7 @@ fn restored(spec: MachineSpec, taken: &Taken, probe: &Arc<Probe>) -> MachineBuil
     builder
 }
 
-fn spec_of(kernel: &Arc<[u8]>) -> MachineSpec {
+pub(super) fn spec_of(kernel: &Arc<[u8]>) -> MachineSpec {
     MachineSpec {
         debug_exit: true,
         ..MachineSpec::new(Kernel::Bytes(kernel.clone()), 16 << 20)
