@@ -170,9 +170,8 @@ impl HostPort {
 
     /// Who is told when there is something to read, room to write, or another connection; and now, as there may be.
     pub fn set_waker(&self, waker: PortWaker) {
-        let now = Arc::clone(&waker);
-        self.0.lock().host = Some(waker);
-        now();
+        self.0.lock().host = Some(Arc::clone(&waker));
+        wake([waker]);
     }
 }
 
@@ -203,9 +202,13 @@ impl DevicePort {
         state.to_guest.clear();
         state.owner = Some(self.place);
         state.number += 1;
-        let waker = state.host.clone();
+        // The other devices cannot have it now.
+        let devices = state.devices.iter().enumerate();
+        let others = devices.filter(|(place, _)| *place != self.place);
+        let wakers: Vec<_> = others.filter_map(|(_, waker)| waker.clone()).collect();
+        let host = state.host.clone();
         drop(state);
-        wake(waker);
+        wake(wakers.into_iter().chain(host));
         true
     }
 
@@ -274,14 +277,13 @@ impl DevicePort {
         }
     }
 
-    /// Who is told when there is something to read, room to write again, the host has hung up, or another device has let
-    /// go; and now, as it may have been.
+    /// Who is told when there is something to read, room to write again, the host has hung up, or another device has taken
+    /// the port or let go; and now, as it may have been.
     pub fn set_waker(&self, waker: PortWaker) {
-        let now = Arc::clone(&waker);
         if let Some(place) = self.shared.lock().devices.get_mut(self.place) {
-            *place = Some(waker);
+            *place = Some(Arc::clone(&waker));
         }
-        now();
+        wake([waker]);
     }
 }
 
@@ -404,6 +406,7 @@ mod tests {
         let (waker, woken) = counted();
         second.set_waker(waker);
         assert!(first.open() && !second.open() && second.is_taken() && !first.is_taken());
+        assert_eq!(woken.load(Ordering::Relaxed), 2, "set, and taken by the first");
         assert_eq!(
             (
                 second.write(b"no"),
