@@ -67,4 +67,8 @@ pub trait VirtioDevice: Send + Debug {
     /// The queues, once the device has stopped: then nothing of it touches memory or interrupts any more. Waits for at
     /// most `patience`, or for as long as it takes.
     fn reclaim(&mut self, patience: Option<Duration>) -> Option<Vec<VirtQueue>>;
+
+    /// The driver has reset the device, or the machine was reset: what the device has besides its queues begins anew.
+    /// Called only while the device does not work.
+    fn reset(&mut self) {}
 }

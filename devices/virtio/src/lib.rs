@@ -1,4 +1,4 @@
-//! virtio 1.2 over PCI: transport, queues and the block device.
+//! virtio 1.2 over PCI: transport, queues, the block device and the console device with named ports.
 //!
 //! [`VirtioPci`] is the PCI function of any virtio device: registers, features, status, interrupts, doorbells. A device
 //! type is a [`VirtioDevice`]; queues, memory and interrupt are moved into it when the driver is ready, and come back when
@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod block;
+mod console;
 mod device;
 mod interrupt;
 mod memory;
@@ -22,6 +23,7 @@ mod test_support;
 
 pub use self::{
     block::{Block, BlockError},
+    console::{Console, ConsoleError, ConsolePortState, ConsolePorts, ConsoleState},
     device::{Activation, EVENT_IDX, RING_FEATURES, VERSION_1, VirtioDevice, VirtioIdentity},
     interrupt::{Interrupt, NO_VECTOR},
     memory::{DeviceMemory, MemoryAccess},

@@ -10,7 +10,7 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use vmm_sys_util::{
@@ -18,7 +18,7 @@ use vmm_sys_util::{
     eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd},
 };
 
-use crate::{Activation, Chain, DeviceMemory, QueueError, VirtQueue};
+use crate::{Activation, Chain, DeviceMemory, Interrupt, MemoryAccess, QueueError, VirtQueue};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,21 @@ impl StopFlag {
     }
 }
 
+/// What a device does with its queues, when it does more than to serve each request by itself.
+pub(crate) trait Service: Send + 'static {
+    /// The driver is ready; these features were negotiated.
+    fn begin(&mut self, features: u64);
+
+    /// Called at first with all queues, then whenever something has woken the thread: a kick, [`Worker::waker`] or the
+    /// deadline. `ready` has the positions of the queues that were kicked.
+    fn serve(&mut self, queues: &mut [VirtQueue], ready: &[usize], around: &Around<'_>) -> Result<(), QueueError>;
+
+    /// When it is to be called though nothing else wakes the thread.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+}
+
 /// What a device does with a request.
 pub(crate) trait Handler: Send + 'static {
     /// The driver is ready; these features were negotiated.
@@ -50,6 +65,47 @@ pub(crate) trait Handler: Send + 'static {
 
     /// Serves one request. May be called again for a request it has already worked on.
     fn handle(&mut self, chain: &Chain, memory: &DeviceMemory, stop: &StopFlag) -> Result<Handled, QueueError>;
+}
+
+impl<H: Handler> Service for H {
+    fn begin(&mut self, features: u64) {
+        self.start(features);
+    }
+
+    fn serve(&mut self, queues: &mut [VirtQueue], ready: &[usize], around: &Around<'_>) -> Result<(), QueueError> {
+        for position in ready {
+            let Some(queue) = queues.get_mut(*position) else {
+                continue;
+            };
+            serve_queue(queue, around, |chain| {
+                let handled = self.handle(chain, around.memory, around.stop)?;
+                Ok(match (handled, around.memory.access()) {
+                    (Handled::Done { written }, Some(access)) => Step::Done(access, written),
+                    _ => Step::Wait,
+                })
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What a device works with besides its queues.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around<'a> {
+    pub(crate) memory: &'a DeviceMemory,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) stop: &'a StopFlag,
+}
+
+/// What became of a chain at the head of a queue.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
+    /// It is done, and given back to the driver before the gate to memory can close; so many bytes were written.
+    Done(MemoryAccess<'a>, u32),
+    /// It is put back. What it waits for wakes the thread.
+    Wait,
+    /// It is put back until the other queues had their turn.
+    Again,
 }
 
 /// Controls the thread.
@@ -65,13 +121,13 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts the thread, which waits for an activation.
-    pub(crate) fn spawn(name: String, handler: impl Handler) -> io::Result<Self> {
+    pub(crate) fn spawn(name: String, service: impl Service) -> io::Result<Self> {
         let (start, activations) = mpsc::channel();
         let (give_back, stopped) = mpsc::channel();
         let wake = Arc::new(EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?);
         let stop = StopFlag::default();
         let mut body = Body {
-            handler,
+            service,
             stop: stop.clone(),
             wake: Arc::clone(&wake),
             warned: false,
@@ -90,6 +146,11 @@ impl Worker {
             wake,
             thread: Some(thread),
         })
+    }
+
+    /// Has the service called.
+    pub(crate) fn waker(&self) -> Arc<EventFd> {
+        Arc::clone(&self.wake)
     }
 
     pub(crate) fn activate(&self, activation: Activation) {
@@ -132,14 +193,14 @@ impl Drop for Worker {
 /// The wake event in the epoll set; queues have their position.
 const WAKE: u64 = u64::MAX;
 
-struct Body<H> {
-    handler: H,
+struct Body<S> {
+    service: S,
     stop: StopFlag,
     wake: Arc<EventFd>,
     warned: bool,
 }
 
-impl<H: Handler> Body<H> {
+impl<S: Service> Body<S> {
     /// Serves until told to stop; the queues.
     fn serve(&mut self, activation: Activation) -> Vec<VirtQueue> {
         let Activation {
@@ -148,7 +209,7 @@ impl<H: Handler> Body<H> {
             interrupt,
             features,
         } = activation;
-        self.handler.start(features);
+        self.service.begin(features);
         let epoll = match self.watch(&queues) {
             Ok(epoll) => epoll,
             Err(error) => {
@@ -157,24 +218,24 @@ impl<H: Handler> Body<H> {
                 return queues;
             }
         };
+        let stop = self.stop.clone();
+        let around = Around {
+            memory: &memory,
+            interrupt: &interrupt,
+            stop: &stop,
+        };
         let mut broken = false;
         let mut ready: Vec<usize> = (0..queues.len()).collect();
         let mut events = vec![EpollEvent::default(); queues.len() + 1];
-        while !self.stop.is_set() {
-            for position in ready.drain(..) {
-                let Some(queue) = queues.get_mut(position).filter(|_| !broken) else {
-                    continue;
-                };
-                let served = serve_queue(queue, &mut self.handler, &memory, &self.stop, &|index| {
-                    interrupt.used(index);
-                });
-                if let Err(error) = served {
-                    broken = true;
-                    self.report(&error);
-                    interrupt.needs_reset();
-                }
+        while !stop.is_set() {
+            if !broken && let Err(error) = self.service.serve(&mut queues, &ready, &around) {
+                broken = true;
+                self.report(&error);
+                interrupt.needs_reset();
             }
-            let count = match epoll.wait(-1, &mut events) {
+            ready.clear();
+            let deadline = self.service.deadline().filter(|_| !broken);
+            let count = match epoll.wait(deadline.map_or(-1, milliseconds_until), &mut events) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
@@ -219,14 +280,23 @@ impl<H: Handler> Body<H> {
     }
 }
 
-/// Serves what is in a queue, at most its size in requests: then the others get their turn.
-fn serve_queue(
+/// The time that is left, as epoll takes it; not less, or the wait would be begun again for nothing.
+fn milliseconds_until(deadline: Instant) -> i32 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    i32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+}
+
+/// Serves what is in a queue, at most its size in chains: then the others get their turn.
+pub(crate) fn serve_queue<'a>(
     queue: &mut VirtQueue,
-    handler: &mut impl Handler,
-    memory: &DeviceMemory,
-    stop: &StopFlag,
-    used: &dyn Fn(u16),
+    around: &Around<'a>,
+    mut step: impl FnMut(&Chain) -> Result<Step<'a>, QueueError>,
 ) -> Result<(), QueueError> {
+    let &Around {
+        memory,
+        interrupt,
+        stop,
+    } = around;
     let mut budget = queue.size();
     // A driver that keeps changing its mind about what is available goes round here without a request.
     for _ in 0..queue.size() {
@@ -242,16 +312,22 @@ fn serve_queue(
             let Some(chain) = next? else {
                 break;
             };
-            let handled = handler.handle(&chain, memory, stop)?;
-            let (Handled::Done { written }, Some(access)) = (handled, memory.access()) else {
-                queue.put_back();
-                return Ok(());
+            let (access, written) = match step(&chain)? {
+                Step::Done(access, written) => (access, written),
+                Step::Wait => {
+                    queue.put_back();
+                    return Ok(());
+                }
+                Step::Again => {
+                    queue.put_back();
+                    return come_back(queue);
+                }
             };
             queue.complete(&access, &chain, written)?;
             let wanted = queue.wants_interrupt(&access)?;
             drop(access);
             if wanted {
-                used(queue.index());
+                interrupt.used(queue.index());
             }
             if stop.is_set() {
                 return Ok(());

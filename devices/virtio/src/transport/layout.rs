@@ -18,8 +18,9 @@ const BAR_SIZE: u64 = 0x4000;
 /// Bytes from one queue's doorbell to the next.
 pub(super) const NOTIFY_MULTIPLIER: u64 = 4;
 
-/// Doorbells there is room for.
-pub(super) const MAX_QUEUES: usize = 64;
+/// Queues a device type may have: those of a console with 32 ports, the most there are. All of them, and a vector more, fit
+/// in the doorbells' page and in the MSI-X table's.
+pub(super) const MAX_QUEUES: usize = 66;
 
 /// The window capability is listed first, so it is where the first capability always is.
 pub(super) const WINDOW_START: usize = 0x40;

@@ -225,6 +225,7 @@ impl VirtioPci {
 
     fn finish_reset(&self, inner: &mut Inner) {
         inner.work = Work::Idle;
+        inner.device.reset();
         inner.registers = Registers::new(&self.sizes);
         self.interrupt.reset();
     }

@@ -1,5 +1,5 @@
-//! What the transport saves. The bus saves config space and the MSI-X table; the device types here have no state of
-//! their own beyond their queues.
+//! What the transport saves. The bus saves config space and the MSI-X table; a device type with more state than its queues
+//! has a record of its own.
 
 use caraway_base::{
     memory::GuestRam,

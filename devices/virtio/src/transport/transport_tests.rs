@@ -665,12 +665,12 @@ fn a_device_with_impossible_queues_is_refused() {
         }
     }
 
-    for sizes in [vec![0], vec![100], vec![8, 3], vec![8; 65]] {
+    for sizes in [vec![0], vec![100], vec![8, 3], vec![8; 67]] {
         let refused = VirtioPci::new(Box::new(Odd(sizes)), ram());
         assert!(matches!(refused, Err(CreateError::Queues { .. })));
     }
     assert_eq!(
-        VirtioPci::new(Box::new(Odd(vec![8; 64])), ram()).unwrap().bars().len(),
+        VirtioPci::new(Box::new(Odd(vec![8; 66])), ram()).unwrap().bars().len(),
         2
     );
 }
