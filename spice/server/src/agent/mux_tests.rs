@@ -1,4 +1,5 @@
-use caraway_protocol::main_channel::{CLIENT_PORT, ChunkHeader, SERVER_PORT};
+use caraway_protocol::main_channel::{AGENT_DATA_MAX, AgentHeader, CLIENT_PORT, ChunkHeader, SERVER_PORT};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -175,6 +176,13 @@ fn clients_are_told_when_an_agent_comes_and_goes() {
     bench.mux.closed();
     bench.mux.closed();
     assert_eq!(bench.all(A), [ServerMessage::AgentDisconnected(0)]);
+    // One that does not listen is told how it is in the end.
+    (0..1000).for_each(|_| {
+        bench.mux.opened();
+        bench.mux.closed();
+    });
+    assert!(bench.all(A).is_empty());
+    assert_eq!(bench.all(B), [ServerMessage::AgentDisconnected(0)]);
     assert!(bench.mux.leave(A).is_ok() && bench.server_said().is_empty());
 }
 
@@ -564,4 +572,117 @@ fn without_an_agent_the_server_stands_in_where_the_driver_takes_monitors() {
     assert!(bench.all(A).is_empty());
     bench.mux.closed();
     assert_eq!(bench.all(A), [ServerMessage::AgentDisconnected(0)]);
+}
+
+/// What may happen.
+#[derive(Clone, Debug)]
+enum Event {
+    Opened,
+    Closed,
+    Driver(bool),
+    Join(u32, bool),
+    Leave(u32),
+    Start(u32, u32),
+    /// A message of a client, and where it is cut; it may say to be longer than it is.
+    Says(u32, u32, Vec<u8>, usize, u32),
+    Client(u32, Vec<u8>),
+    Agent(u32, u32, Vec<u8>),
+    Guest(Vec<u8>),
+    Taken(u32, usize),
+    Written(usize),
+    Later,
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let id = 1..4u32;
+    let bytes = || proptest::collection::vec(prop_oneof![0..3u8, any::<u8>()], 0..60);
+    prop_oneof![
+        1 => Just(Event::Opened),
+        1 => Just(Event::Closed),
+        1 => any::<bool>().prop_map(Event::Driver),
+        3 => (id.clone(), any::<bool>()).prop_map(|(id, tokens)| Event::Join(id, tokens)),
+        1 => id.clone().prop_map(Event::Leave),
+        4 => (id.clone(), prop_oneof![0..40u32, Just(u32::MAX)]).prop_map(|(id, tokens)| Event::Start(id, tokens)),
+        9 => (id.clone(), 0..18u32, bytes(), 1..90usize, prop_oneof![3 => Just(0), 1 => any::<u32>()])
+            .prop_map(|(id, kind, body, cut, more)| Event::Says(id, kind, body, cut, more)),
+        1 => (id.clone(), bytes()).prop_map(|(id, bytes)| Event::Client(id, bytes)),
+        9 => (1..3u32, 0..18u32, bytes()).prop_map(|(port, kind, body)| Event::Agent(port, kind, body)),
+        1 => bytes().prop_map(Event::Guest),
+        6 => (id, 0..30usize).prop_map(|(id, count)| Event::Taken(id, count)),
+        6 => (0..5000usize).prop_map(Event::Written),
+        1 => Just(Event::Later),
+    ]
+}
+
+proptest! {
+    /// Whatever comes, what is kept is bounded, and what a client is sent and the agent is written has its form.
+    #[test]
+    fn whatever_comes_is_taken(events in proptest::collection::vec(events(), 0..200)) {
+        let mut mux = Mux::new(AgentPolicy::default());
+        let mut now = Duration::ZERO;
+        // What was written to the agent since it came.
+        let mut written = Vec::new();
+        for event in events {
+            match event {
+                Event::Opened => {
+                    mux.opened();
+                    written.clear();
+                }
+                Event::Closed => {
+                    mux.closed();
+                    written.clear();
+                }
+                Event::Driver(takes) => mux.set_driver_takes(takes),
+                Event::Join(id, tokens) => drop(mux.join(id, tokens)),
+                Event::Leave(id) => drop(mux.leave(id)),
+                Event::Start(id, tokens) => mux.start(id, tokens),
+                Event::Says(id, kind, body, cut, more) => {
+                    let mut whole = message(kind.into(), &body);
+                    let size = (body.len() as u32).saturating_add(more);
+                    whole[16..20].copy_from_slice(&size.to_le_bytes());
+                    for part in whole.chunks(cut) {
+                        if mux.data(id, Bytes::copy_from_slice(part)).is_err() {
+                            drop(mux.leave(id));
+                            break;
+                        }
+                    }
+                }
+                Event::Client(id, bytes) => drop(mux.data(id, bytes.into())),
+                Event::Agent(port, kind, body) if mux.is_open() && mux.reads() => {
+                    if mux.read(&chunk(port, &message(kind.into(), &body))).is_err() {
+                        mux.closed();
+                    }
+                }
+                Event::Guest(bytes) if mux.is_open() && mux.reads() => {
+                    if mux.read(&bytes).is_err() {
+                        mux.closed();
+                    }
+                }
+                Event::Agent(..) | Event::Guest(_) => {}
+                Event::Taken(id, count) => (0..count).for_each(|_| drop(mux.next(id))),
+                Event::Written(count) => {
+                    let bytes = mux.writes();
+                    let count = count.min(bytes.len());
+                    written.extend_from_slice(&bytes[..count]);
+                    mux.wrote(count);
+                }
+                Event::Later => {
+                    now += PATIENCE;
+                    drop(mux.stalled(now));
+                }
+            }
+            for client in mux.shared.clients.values() {
+                // The last ones that the agent sent before it was not read any more, and what the server adds.
+                prop_assert!(client.out.len() <= client.waiting + 2, "{:?}", client.out);
+                prop_assert!(client.waiting <= MOST_WAITING + 70, "{} wait", client.waiting);
+                prop_assert!(client.pieces.len() <= TOKENS as usize, "{} pieces", client.pieces.len());
+            }
+        }
+        let mut rest = &written[..];
+        while let Some((header, data)) = rest.split_first_chunk() {
+            let header = ChunkHeader::decode(*header);
+            prop_assert!(matches!(header.port, CLIENT_PORT | SERVER_PORT) && header.size as usize <= AGENT_DATA_MAX);
+            rest = data.get(header.size as usize..).unwrap_or_default();
+        }
+    }
 }
