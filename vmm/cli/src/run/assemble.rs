@@ -13,13 +13,17 @@ use caraway_canvas::Limits;
 use caraway_config::{ConfigError, Disk, Kernel, Located, OnReboot, VmSpec};
 use caraway_display::Display;
 use caraway_machine::{
-    self as machine, BootFile, BuildError, MachineBuilder, MachineSpec, SerialSpec, Signals,
+    self as machine, BootFile, BuildError, EventSet, MachineBuilder, MachineSpec, Next, SerialSpec, Signals,
     boot::{BootVideo, LinearScreen},
 };
 use caraway_migration::{Fact, Snapshot};
-use caraway_ports::display::{DisplaySink, DisplaySource};
+use caraway_ports::{
+    display::{DisplaySink, DisplaySource},
+    port::{DevicePort, HostPort, port},
+};
 use caraway_qxl::{OptionRom, Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
+use caraway_vdiport::{VdiPort, VdiPortArgs};
 use caraway_virtio::{Block, VirtioPci};
 
 use super::{
@@ -35,6 +39,10 @@ static DEMO_GUEST: &[u8] = include_bytes!(env!("DEMO_GUEST"));
 /// PCI device numbers of the first display, and of the further ones, which are functions of one.
 const DISPLAY_SLOT: u8 = 1;
 const FURTHER_DISPLAYS_SLOT: u8 = 2;
+/// PCI device number of the VDIPort.
+const VDIPORT_SLOT: u8 = 3;
+/// Name of its memory in a saved machine.
+const VDIPORT_MEMORY: &str = "vdiport";
 /// Bytes of the largest VGA BIOS.
 const OPTION_ROM_MAX: u64 = 64 << 10;
 /// PCI device number of the first disk; the others follow.
@@ -53,6 +61,8 @@ pub(super) struct Environment<'a> {
 pub(super) struct Assembled {
     pub(super) builder: MachineBuilder,
     pub(super) screens: Vec<Screen>,
+    /// The host's side of the agent's port.
+    pub(super) agent: HostPort,
     /// What machine it is, for those who restore it.
     pub(super) facts: Vec<Fact>,
 }
@@ -69,7 +79,7 @@ pub(super) fn on_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
-/// Sets up the machine and plugs in its disks and its displays.
+/// Sets up the machine and plugs in its disks, its displays and the agent's port.
 pub(super) fn assemble(spec: &VmSpec, environment: Environment<'_>) -> Result<Assembled, Failure> {
     let images = spec.disks.iter().map(open_image).collect::<Result<Vec<_>, _>>()?;
     let facts = incoming::describe(spec, &images);
@@ -85,12 +95,15 @@ pub(super) fn assemble(spec: &VmSpec, environment: Environment<'_>) -> Result<As
     let screens = (0..spec.display.devices)
         .map(|index| plug_display(&mut builder, spec, index, saved.as_mut()))
         .collect::<Result<_, _>>()?;
+    let (agent, port) = port();
+    plug_vdiport(&mut builder, spec, port, saved.as_mut())?;
     if let Some(saved) = saved {
         incoming::finish(saved, &builder)?;
     }
     Ok(Assembled {
         builder,
         screens,
+        agent,
         facts,
     })
 }
@@ -262,6 +275,41 @@ impl BootVideo for FirstScreen {
             size: memory.size,
         })
     }
+}
+
+/// Plugs the VDIPort in, which every machine has.
+fn plug_vdiport(
+    builder: &mut MachineBuilder,
+    spec: &VmSpec,
+    port: DevicePort,
+    saved: Option<&mut Snapshot>,
+) -> Result<(), Failure> {
+    let place = pci_place(VDIPORT_SLOT, 0);
+    let device = match saved {
+        None => VdiPort::new(port).context("cannot make the VDIPort")?,
+        Some(saved) => {
+            let memory = incoming::memory(saved, VDIPORT_MEMORY, caraway_vdiport::BAR_SIZE)?;
+            builder
+                .restore(&place, VdiPortArgs { port, memory })
+                .map_err(|error| Failure::of_build(error, spec))?
+        }
+    };
+    let device = Arc::new(device);
+    let attended = Arc::clone(&device);
+    let attend = Box::new(move |_| {
+        attended.attend();
+        Next::Keep
+    });
+    builder
+        .register_event(Arc::clone(device.wake()) as _, EventSet::IN, attend)
+        .context("cannot watch the VDIPort")?;
+    builder.add_memory(VDIPORT_MEMORY, device.memory().clone());
+    builder.add_record(place, device.clone());
+    builder
+        .add_pci(VDIPORT_SLOT, device.clone())
+        .map_err(|error| Failure::of_build(error, spec))?;
+    builder.add_lifecycle(device);
+    Ok(())
 }
 
 /// Reads the VGA BIOS a configuration names.

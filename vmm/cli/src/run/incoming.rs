@@ -95,9 +95,10 @@ pub(super) fn display(
     })
 }
 
-fn memory(snapshot: &mut Snapshot, name: &str, size: u64) -> Result<SharedMemory, Failure> {
-    let memory = SharedMemory::allocate(name, size).context("cannot make the display")?;
-    let file = MemoryFile::of(name, memory.region()).context("cannot make the display")?;
+/// A memory of a device, with its contents.
+pub(super) fn memory(snapshot: &mut Snapshot, name: &str, size: u64) -> Result<SharedMemory, Failure> {
+    let memory = SharedMemory::allocate(name, size).context("cannot make a device")?;
+    let file = MemoryFile::of(name, memory.region()).context("cannot make a device")?;
     snapshot.load(&file)?;
     Ok(memory)
 }

@@ -23,6 +23,7 @@ use anyhow::Context as _;
 use caraway_config::{ConfigError, VmSpec};
 use caraway_control::server as control;
 use caraway_machine::{Ending, Machine, Signals};
+use caraway_ports::port::HostPort;
 use caraway_server::{Listener, Observer, RateLimits, Server, ServerConfig};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
@@ -79,6 +80,8 @@ struct Running {
     closing: oneshot::Sender<()>,
     control: JoinHandle<io::Result<()>>,
     screens: Vec<Screen>,
+    /// Nobody serves the agent yet: what it says waits here.
+    _agent: HostPort,
     _sockets: Sockets,
     /// Removes the VM's folder and frees its name last: fields go in this order, and sockets of the next VM of this name
     /// must not be taken for those of this one.
@@ -108,6 +111,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     let Assembled {
         builder,
         screens,
+        agent,
         facts,
     } = assemble::assemble(&spec, environment)?;
     let input = builder.input();
@@ -169,6 +173,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         closing,
         control,
         screens,
+        _agent: agent,
         _sockets: sockets,
         _run_dir: run_dir,
     })
