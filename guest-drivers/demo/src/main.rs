@@ -1,17 +1,22 @@
 //! The guest of the built-in demo VM.
 //!
 //! Draws its scene with QXL commands and, with the same operations, into memory of its own; reads keyboard and mouse;
-//! takes commands on the serial port. The checksum it prints is that of its own memory, never of the device's.
+//! is a small agent on the VDIPort; takes commands on the serial port. The checksum it prints is that of its own memory,
+//! never of the device's.
 
 #![no_std]
 #![no_main]
 
+mod agent;
+
+use agent::Agent;
 use caraway_demo::screen::Screen;
 use caraway_demo_scene::{Raster, Scene, TICKS_PER_SECOND};
 use caraway_guest_rt::input::{Input, InputEvent};
 use caraway_guest_rt::once::TakeOnce;
 use caraway_guest_rt::qxl::{EVENT_DISPLAY, QxlError};
 use caraway_guest_rt::serial::LineReader;
+use caraway_guest_rt::vdiport::VdiPortError;
 use caraway_guest_rt::{cpu, irq, power, print, serial};
 
 /// Ticks between two looks at the power button.
@@ -60,10 +65,23 @@ fn without_display() -> ! {
     }
 }
 
+/// The agent, if there is a port for it.
+fn open_agent() -> Option<Agent> {
+    match Agent::open() {
+        Ok(agent) => Some(agent),
+        Err(VdiPortError::NotFound) => None,
+        Err(error) => {
+            print!("demo: no agent: {error}\n");
+            None
+        }
+    }
+}
+
 struct Demo {
     scene: Scene,
     screen: Screen,
     input: Input,
+    agent: Option<Agent>,
     packets: u32,
     line: LineReader,
     stepped: u64,
@@ -77,6 +95,7 @@ impl Demo {
             scene: Scene::new(),
             screen,
             input: Input::init(),
+            agent: open_agent(),
             packets: 0,
             line: LineReader::new(),
             stepped: now,
@@ -95,9 +114,19 @@ impl Demo {
             Err(error) => self.recover(error),
         }
         loop {
-            cpu::wait(cpu::EVENT_TICK | cpu::EVENT_KEYBOARD | cpu::EVENT_MOUSE | cpu::EVENT_SERIAL | EVENT_DISPLAY);
+            cpu::wait(
+                cpu::EVENT_TICK
+                    | cpu::EVENT_KEYBOARD
+                    | cpu::EVENT_MOUSE
+                    | cpu::EVENT_SERIAL
+                    | cpu::EVENT_VDIPORT
+                    | EVENT_DISPLAY,
+            );
             self.screen.collect();
             self.read_input();
+            if let Some(agent) = &mut self.agent {
+                agent.attend();
+            }
             self.read_serial();
             let now = cpu::ticks();
             if now != self.stepped {
@@ -170,6 +199,7 @@ impl Demo {
                  go      move again\n\
                  video on, video off  have the video play or leave its place empty\n\
                  frames  how many frames of the video were drawn\n\
+                 agent   the connection of the agent, and its clipboard\n\
                  redraw  reset the display device and draw everything anew\n\
                  reset   restart the machine\n\
                  quit    switch the machine off\n"
@@ -197,6 +227,10 @@ impl Demo {
                 }
             }
             "frames" => print!("frames {}\n", self.scene.state().frames),
+            "agent" => match &self.agent {
+                Some(agent) => agent.print_state(),
+                None => print!("agent none\n"),
+            },
             "redraw" => {
                 if self.redraw() {
                     print!("redrawn\n");

@@ -11,14 +11,21 @@ pub const EVENT_KEYBOARD: u32 = 2;
 pub const EVENT_MOUSE: u32 = 4;
 /// The first serial port has interrupted.
 pub const EVENT_SERIAL: u32 = 8;
+/// The VDIPort has interrupted.
+pub const EVENT_VDIPORT: u32 = 1 << VDIPORT_SHIFT;
 /// Pending bits of the first QXL device appear as events from this bit on.
 pub const EVENT_QXL_SHIFT: u32 = 8;
 /// QXL devices the interrupt entry looks at.
 pub const QXL_DEVICES: usize = 4;
 /// Pending bits of a QXL device; those of the next one follow.
 const QXL_BITS: u32 = 6;
+const VDIPORT_SHIFT: u32 = 4;
+/// Devices of PCI lines the interrupt entry looks at: QXL devices, then the VDIPort.
+const PCI_SOURCES: usize = QXL_DEVICES + 1;
+/// In the port of a source: UPDATE_IRQ is 32 bits wide, not 8.
+const WIDE_PORT: u32 = 1 << 16;
 
-// Shared with ring0.s, which sets bits, counts ticks and reads where the QXL device is.
+// Shared with ring0.s, which sets bits, counts ticks and reads where devices of PCI lines are.
 
 /// Events that have not been taken yet.
 // SAFETY: the runtime's own name, used by ring0.s only.
@@ -37,30 +44,36 @@ static GUEST_PCI_ECHOES: AtomicU64 = AtomicU64::new(0);
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 static GUEST_PCI_UNCLAIMED: AtomicU64 = AtomicU64::new(0);
-/// The QXL devices that are looked at.
+/// The devices that are looked at.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
-static GUEST_QXL: [QxlEntry; QXL_DEVICES] = [const { QxlEntry::new() }; QXL_DEVICES];
+static GUEST_PCI_SOURCES: [PciSource; PCI_SOURCES] = [const { PciSource::new() }; PCI_SOURCES];
 
-/// Where the interrupt entry finds a QXL device. ring0.s knows this layout.
+/// Where the interrupt entry finds a device. ring0.s knows this layout.
 #[derive(Debug)]
 #[repr(C)]
-struct QxlEntry {
+struct PciSource {
     /// Address of int_pending; 0 while there is no device.
     pending: AtomicU64,
-    /// Number of the UPDATE_IRQ port.
+    /// Number of the UPDATE_IRQ port, and [`WIDE_PORT`] if it is.
     port: AtomicU32,
     /// Event bit of pending bit 0.
     shift: AtomicU32,
 }
 
-impl QxlEntry {
+impl PciSource {
     const fn new() -> Self {
         Self {
             pending: AtomicU64::new(0),
             port: AtomicU32::new(0),
-            shift: AtomicU32::new(EVENT_QXL_SHIFT),
+            shift: AtomicU32::new(0),
         }
+    }
+
+    fn attach(&self, pending: u64, port: u32, shift: u32) {
+        self.port.store(port, Ordering::Release);
+        self.shift.store(shift, Ordering::Release);
+        self.pending.store(pending, Ordering::Release);
     }
 }
 
@@ -226,9 +239,14 @@ pub fn halt() -> ! {
 /// Has the interrupt entry collect and acknowledge the interrupts of QXL device number `device`. 0 for `pending` stops
 /// that.
 pub(crate) fn attach_qxl(device: usize, pending: u64, update_irq_port: u16) {
-    if let Some(entry) = GUEST_QXL.get(device) {
-        entry.port.store(update_irq_port.into(), Ordering::Release);
-        entry.shift.store(qxl_shift(device), Ordering::Release);
-        entry.pending.store(pending, Ordering::Release);
+    if let Some(source) = GUEST_PCI_SOURCES.get(device).filter(|_| device < QXL_DEVICES) {
+        source.attach(pending, update_irq_port.into(), qxl_shift(device));
+    }
+}
+
+/// As [`attach_qxl`], for the VDIPort.
+pub(crate) fn attach_vdiport(pending: u64, update_irq_port: u16) {
+    if let Some(source) = GUEST_PCI_SOURCES.get(QXL_DEVICES) {
+        source.attach(pending, u32::from(update_irq_port) | WIDE_PORT, VDIPORT_SHIFT);
     }
 }

@@ -9,6 +9,7 @@
 
 #![no_std]
 
+mod bar;
 pub mod boot;
 pub mod cpu;
 pub mod input;
@@ -22,6 +23,7 @@ pub mod qxl;
 pub mod real_mode;
 mod report;
 pub mod serial;
+pub mod vdiport;
 
 core::arch::global_asm!(include_str!("ring0.s"), include_str!("real_mode.s"), options(raw));
 

@@ -26,7 +26,8 @@
 .set COMMAND_LINE_LIMIT, 1023
 .set SERVICES,    9
 .set PORT_OPERATIONS, 6
-.set QXL_DEVICES, 4
+.set PCI_SOURCES, 5
+.set WIDE_PORT, 0x10000
 
 # ---- PVH note: owner "Xen", type 18 (32-bit physical entry). Some loaders read eight bytes of descriptor.
 .section .note.pvh, "a", @note
@@ -285,12 +286,12 @@ ring0_interrupt:
     add rsp, 16
     iretq
 
-    # PCI lines are level-triggered and shared: take the pending bits of every QXL device and have it drop the line
-    # (write to its UPDATE_IRQ port) before the end of interrupt.
+    # PCI lines are level-triggered and shared: take the pending bits of every device there and have it drop the
+    # line (write to its UPDATE_IRQ port) before the end of interrupt.
 3:  push rsi
     push rdi
     inc qword ptr [rip + GUEST_PCI_INTERRUPTS]
-    lea rsi, [rip + GUEST_QXL]
+    lea rsi, [rip + GUEST_PCI_SOURCES]
     xor edi, edi                    # what any of them had pending
 5:  mov rcx, [rsi]
     test rcx, rcx
@@ -301,10 +302,14 @@ ring0_interrupt:
     mov ecx, [rsi + 12]
     shl edx, cl
     lock or dword ptr [rip + GUEST_EVENTS], edx
-    movzx edx, word ptr [rsi + 8]
+    mov edx, [rsi + 8]
+    test edx, WIDE_PORT
+    jnz 8f
     out dx, al
+    jmp 6f
+8:  out dx, eax
 6:  add rsi, 16
-    lea rcx, [rip + GUEST_QXL + QXL_DEVICES * 16]
+    lea rcx, [rip + GUEST_PCI_SOURCES + PCI_SOURCES * 16]
     cmp rsi, rcx
     jb 5b
     test edi, edi

@@ -5,13 +5,13 @@
 //! ring indices - is checked before use.
 
 pub mod abi;
-mod bar;
 mod command;
 mod memory;
 mod ring;
 
 use core::fmt;
 
+use crate::bar::Bar;
 use crate::cpu::{self, out8};
 use crate::pci;
 use abi::{
@@ -22,7 +22,6 @@ use abi::{
     RAM_UPDATE_SURFACE, ROM_MAGIC, ROM_PAGES_OFFSET, ROM_RAM_HEADER_OFFSET, ROM_SIZE, ROM_SLOT_GEN_BITS,
     ROM_SLOT_GENERATION, ROM_SLOT_ID_BITS, ROM_SLOTS_START, VENDOR,
 };
-use bar::Bar;
 pub use command::{Area, CursorShape, Pixels};
 use memory::CommandMemory;
 use ring::{CommandRing, ReleaseRing};

@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{Ordering, fence};
 
-use super::bar::Bar;
 use super::memory::CommandMemory;
+use crate::bar::Bar;
 
 const PROD: usize = 0x04;
 const NOTIFY_ON_PROD: usize = 0x08;

@@ -325,3 +325,7 @@ pub(crate) fn load_option_rom(path: &Located<PathBuf>) -> Result<OptionRom, Conf
         .map_err(|error| path.origin.error(format!("{KEY}: cannot read {shown}: {error}")))?;
     OptionRom::new(&image).map_err(|error| path.origin.error(format!("{KEY}: {shown}: {error}")))
 }
+
+#[cfg(test)]
+#[path = "assemble_tests.rs"]
+mod tests;
