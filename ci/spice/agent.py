@@ -1,6 +1,5 @@
 """What a client does with the guest's agent: clipboard, monitors, mouse mode, files."""
 
-import ctypes
 import time
 
 import gi
@@ -8,9 +7,7 @@ import gi
 gi.require_version("SpiceClientGLib", "2.0")
 from gi.repository import Gio, GObject  # noqa: E402
 
-# Signals give places in memory as objects whose hash they are.
 _on = GObject.Object.connect
-_address = hash
 
 
 class Agent:
@@ -25,18 +22,23 @@ class Agent:
         # What the guest gets when it asks: by selection and type.
         self.holds: dict[tuple[int, int], bytes] = {}
         self.asked: list[tuple[int, int]] = []
+        # How often one has come.
+        self._came = 0
+        _on(channel, "notify::agent-connected", self._changed)
         _on(channel, "main-clipboard-selection-grab", self._grabbed)
         _on(channel, "main-clipboard-selection-release", lambda _c, selection: self.offers.pop(selection, None))
         _on(channel, "main-clipboard-selection", self._answered)
         _on(channel, "main-clipboard-selection-request", self._asked)
 
-    def _grabbed(self, _channel, selection: int, types, count: int) -> bool:
-        words = (ctypes.c_uint32 * count).from_address(_address(types)) if count else ()
-        self.offers[selection] = list(words)
+    def _changed(self, *_arguments) -> None:
+        self._came += self.is_connected()
+
+    def _grabbed(self, _channel, selection: int, types: list[int], _count: int) -> bool:
+        self.offers[selection] = list(types)
         return True
 
-    def _answered(self, _channel, selection: int, kind: int, data, size: int) -> None:
-        self.answers.append((selection, kind, ctypes.string_at(_address(data), size) if size else b""))
+    def _answered(self, _channel, selection: int, kind: int, data: bytes, size: int) -> None:
+        self.answers.append((selection, kind, bytes(data[:size]) if size else b""))
 
     def _asked(self, _channel, selection: int, kind: int) -> bool:
         self.asked.append((selection, kind))
@@ -50,9 +52,12 @@ class Agent:
         """Whether the server says that there is one."""
         return self._channel.get_property("agent-connected")
 
-    def wait_connected(self, connected: bool, seconds: float) -> None:
-        """Waits until there is one, or none."""
-        self._client.wait_until(lambda: self.is_connected() == connected, seconds, "agent" if connected else "end of agent")
+    def wait_connected(self, connected: bool, times: int, seconds: float) -> None:
+        """Waits until there is one, the given time it came, or none."""
+        what = "agent" if connected else "end of agent"
+        self._client.wait_until(
+            lambda: self.is_connected() == connected and self._came >= times, seconds, f"{what} ({self._came} came)"
+        )
 
     def can(self, bit: int) -> bool:
         """Whether it says that it can do something (a bit of its capabilities)."""
@@ -63,6 +68,8 @@ class Agent:
 
     def copy(self, selection: int, kind: int, data: bytes) -> None:
         """Has data in a selection, and says so to the guest."""
+        # What the guest offered until now is of no interest.
+        self.offers.pop(selection, None)
         self.holds[selection, kind] = data
         self._channel.clipboard_selection_grab(selection, [kind])
 

@@ -13,7 +13,7 @@
 A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
 motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
 wait-equal (file, out), wait-blank, screenshot (out), save (out), marks (width, height), console, wait-text (text, lines),
-mouse-mode, monitors (count), cursor, traffic, settle (quiet), prefer-video (codecs), agent (connected, can), copy (text or
+mouse-mode, monitors (count), cursor, traffic, settle (quiet), prefer-video (codecs), agent (connected, can, times), copy (text or
 file, type, selection), drop (selection), offered (type, selection), paste (type, selection, out), asked, want-monitor
 (number, x, y, width, height), want-mouse-mode (client), send-file (file); those that wait take `seconds`.
 Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
@@ -156,8 +156,10 @@ class Steps:
             shown = "\n".join(line for line in last if line)
             raise session.ClientError(f"{error}; the console shows:\n{shown}") from error
 
-    def do_agent(self, connected: bool = True, can: list[int] = (), seconds: float = SECONDS) -> None:
-        self._client.agent.wait_connected(connected, seconds)
+    def do_agent(
+        self, connected: bool = True, can: list[int] = (), times: int = 0, seconds: float = SECONDS
+    ) -> None:
+        self._client.agent.wait_connected(connected, times, seconds)
         for bit in can:
             self._client.agent.wait_can(bit, seconds)
 

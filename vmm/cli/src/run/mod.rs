@@ -80,8 +80,8 @@ struct Running {
     closing: oneshot::Sender<()>,
     control: JoinHandle<io::Result<()>>,
     screens: Vec<Screen>,
-    /// Nobody serves the agent yet: what it says waits here.
-    _agent: HostPort,
+    /// With nobody to serve the agent: what it says waits here.
+    _agent: Option<HostPort>,
     _sockets: Sockets,
     /// Removes the VM's folder and frees its name last: fields go in this order, and sockets of the next VM of this name
     /// must not be taken for those of this one.
@@ -114,6 +114,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         agent,
         facts,
     } = assemble::assemble(&spec, environment)?;
+    let mut agent = Some(agent);
     let input = builder.input();
     let events = Events::new();
     let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref(), spec.spice.ticket.is_some());
@@ -146,11 +147,13 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
                 total: spec.spice.total_rate,
             },
             input,
-            agent: None,
+            agent: agent.take(),
             agent_policy: media::agent(spec.agent),
             observer: Some(Arc::clone(&clients) as Arc<dyn Observer>),
         });
         clients.follow(&server);
+        let agents = Arc::clone(&server);
+        runtime.spawn(async move { agents.serve_agent().await });
         serve_spice(&runtime, socket, server)?;
     }
     let (closing, closed) = oneshot::channel();
