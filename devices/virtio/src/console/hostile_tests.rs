@@ -253,17 +253,13 @@ fn a_chain_that_shrinks_while_it_waits_is_over() {
 fn rings_that_are_broken_end_the_connection_and_need_a_reset() {
     let (host, _twin, _, bench) = one_port();
     for queue in 1..6 {
-        let mut driver = Driver::open(&bench, Mode::Messages);
+        let mut rings = bench.start(ALL, Mode::Messages, 32);
+        say(&mut rings[3], &message(1, PORT_READY, 1));
+        say(&mut rings[3], &message(1, PORT_OPEN, 1));
         assert!(host.connection().is_open);
         assert_eq!(host.write(host.connection().number, b"text"), 4);
-        driver.rings[queue].add(&[(HIGH_END, 512, queue % 2 == 0)]);
-        driver.rings[queue].kick();
-        if queue == 2 {
-            // The buffers before it are used first.
-            for _ in 0..4 {
-                driver.put_control(&message(1, PORT_READY, 1));
-            }
-        }
+        rings[queue].add(&[(HIGH_END, 512, queue % 2 == 0)]);
+        rings[queue].kick();
         bench.wait_message(0);
         assert_eq!(bench.status(), status::WORKING | status::NEEDS_RESET);
         assert!(!host.connection().is_open);
