@@ -24,7 +24,7 @@ use caraway_ports::{
 use caraway_qxl::{OptionRom, Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
 use caraway_vdiport::{VdiPort, VdiPortArgs};
-use caraway_virtio::{Block, VirtioPci};
+use caraway_virtio::{Block, Console, ConsolePorts, VirtioDevice, VirtioPci};
 
 use super::{
     failure::Failure,
@@ -47,6 +47,10 @@ const VDIPORT_MEMORY: &str = "vdiport";
 const OPTION_ROM_MAX: u64 = 64 << 10;
 /// PCI device number of the first disk; the others follow.
 const FIRST_DISK_SLOT: u8 = 4;
+/// PCI device number of the serial device: after the last of 24 disks.
+const SERIAL_SLOT: u8 = 0x1c;
+/// What guests look for to find the agent's port.
+const AGENT_PORT: &str = "com.redhat.spice.0";
 
 /// What of the configuration is decided by how the program was started.
 pub(super) struct Environment<'a> {
@@ -82,7 +86,10 @@ pub(super) fn on_terminal() -> bool {
 /// Sets up the machine and plugs in its disks, its displays and the agent's port.
 pub(super) fn assemble(spec: &VmSpec, environment: Environment<'_>) -> Result<Assembled, Failure> {
     let images = spec.disks.iter().map(open_image).collect::<Result<Vec<_>, _>>()?;
-    let facts = incoming::describe(spec, &images);
+    // The device that the guest opens first is the agent's.
+    let (agent, serial_port) = port();
+    let vdiport = serial_port.twin();
+    let facts = incoming::describe(spec, &images, &[AGENT_PORT]);
     let saved = environment.incoming;
     let mut saved = saved.map(|saved| saved.open(&facts)).transpose()?;
     let machine = machine_spec(spec, environment)?;
@@ -92,11 +99,11 @@ pub(super) fn assemble(spec: &VmSpec, environment: Environment<'_>) -> Result<As
     };
     let mut builder = builder.map_err(|error| Failure::of_build(error, spec))?;
     plug_disks(&mut builder, spec, images)?;
+    plug_serial(&mut builder, spec, vec![(AGENT_PORT.to_owned(), serial_port)])?;
     let screens = (0..spec.display.devices)
         .map(|index| plug_display(&mut builder, spec, index, saved.as_mut()))
         .collect::<Result<_, _>>()?;
-    let (agent, port) = port();
-    plug_vdiport(&mut builder, spec, port, saved.as_mut())?;
+    plug_vdiport(&mut builder, spec, vdiport, saved.as_mut())?;
     if let Some(saved) = saved {
         incoming::finish(saved, &builder)?;
     }
@@ -163,25 +170,52 @@ fn open_image(disk: &Disk) -> Result<Arc<dyn BlockBackend>, Failure> {
 
 fn plug_disks(builder: &mut MachineBuilder, spec: &VmSpec, images: Vec<Arc<dyn BlockBackend>>) -> Result<(), Failure> {
     for ((number, slot), image) in (0..).zip(FIRST_DISK_SLOT..).zip(images) {
-        let place = pci_place(slot, 0);
         let block =
             Block::new(Arc::clone(&image), &format!("caraway-{number}"), number).context("cannot make a disk")?;
-        let (block, ram) = (Box::new(block), builder.guest_ram());
-        let function = if builder.is_restored() {
-            builder
-                .restore::<VirtioPci>(&place, (block, ram))
-                .map_err(|error| Failure::of_build(error, spec))?
-        } else {
-            VirtioPci::new(block, ram).context("cannot make a disk")?
-        };
-        let function = Arc::new(function);
-        builder
-            .add_pci(slot, function.clone())
-            .map_err(|error| Failure::of_build(error, spec))?;
-        builder.add_record(place, function.clone());
-        builder.add_lifecycle(function);
+        plug_virtio(builder, spec, slot, Box::new(block), "cannot make a disk")?;
         builder.add_flush(Box::new(move || image.flush()));
     }
+    Ok(())
+}
+
+/// Plugs the serial device in, with the ports that have a name.
+fn plug_serial(builder: &mut MachineBuilder, spec: &VmSpec, ports: Vec<(String, DevicePort)>) -> Result<(), Failure> {
+    const FAILED: &str = "cannot make the serial device";
+    let place = pci_place(SERIAL_SLOT, 0);
+    let ports = if builder.is_restored() {
+        builder
+            .restore::<ConsolePorts>(&place, ports)
+            .map_err(|error| Failure::of_build(error, spec))?
+    } else {
+        ConsolePorts::new(ports).context(FAILED)?
+    };
+    let ports = Arc::new(ports);
+    let console = Console::new(Arc::clone(&ports)).context(FAILED)?;
+    builder.add_record(place, ports);
+    plug_virtio(builder, spec, SERIAL_SLOT, Box::new(console), FAILED)
+}
+
+fn plug_virtio(
+    builder: &mut MachineBuilder,
+    spec: &VmSpec,
+    slot: u8,
+    device: Box<dyn VirtioDevice>,
+    failed: &'static str,
+) -> Result<(), Failure> {
+    let (place, ram) = (pci_place(slot, 0), builder.guest_ram());
+    let function = if builder.is_restored() {
+        builder
+            .restore::<VirtioPci>(&place, (device, ram))
+            .map_err(|error| Failure::of_build(error, spec))?
+    } else {
+        VirtioPci::new(device, ram).context(failed)?
+    };
+    let function = Arc::new(function);
+    builder
+        .add_pci(slot, function.clone())
+        .map_err(|error| Failure::of_build(error, spec))?;
+    builder.add_record(place, function.clone());
+    builder.add_lifecycle(function);
     Ok(())
 }
 

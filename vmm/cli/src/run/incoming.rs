@@ -45,7 +45,7 @@ impl Incoming {
 }
 
 /// What a saved machine and the one it is restored into must agree in: all that a guest could notice.
-pub(super) fn describe(spec: &VmSpec, disks: &[Arc<dyn BlockBackend>]) -> Vec<Fact> {
+pub(super) fn describe(spec: &VmSpec, disks: &[Arc<dyn BlockBackend>], ports: &[&str]) -> Vec<Fact> {
     let mut facts = vec![
         Fact::new("cpus", spec.cpus.to_string()),
         Fact::new("memory", format!("{} bytes", spec.memory)),
@@ -71,6 +71,9 @@ pub(super) fn describe(spec: &VmSpec, disks: &[Arc<dyn BlockBackend>]) -> Vec<Fa
             format!("disk {number}"),
             format!("{} bytes, {access}", disk.size()),
         ));
+    }
+    for (number, name) in (1..).zip(ports) {
+        facts.push(Fact::new(format!("port {number}"), *name));
     }
     facts
 }
