@@ -184,6 +184,8 @@ class NestedVm:
             expect(self.process.poll() is None, f"caraway was not restored: {self.errors()}")
             expect(time.monotonic() < limit, f"caraway was not restored within {BOOT_SECONDS:g} s: {self.errors()}")
             time.sleep(POLL_SECONDS)
+        # The serial socket is another process's now.
+        self._serial = None
 
     def wait(self, seconds: float = BOOT_SECONDS) -> int:
         """caraway's exit code, when it ends by itself."""
