@@ -45,8 +45,9 @@ impl Bell {
             .changed
             .wait_timeout_while(self.rung.lock().unwrap(), LIMIT, |rung| !*rung)
             .unwrap();
-        assert!(!timeout.timed_out(), "{who} was not told");
         *rung = false;
+        drop(rung);
+        assert!(!timeout.timed_out(), "{who} was not told");
     }
 }
 
