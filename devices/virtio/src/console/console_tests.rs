@@ -1,10 +1,11 @@
-use caraway_ports::port::{Connection, PORT_BYTES};
+use caraway_base::lifecycle::Lifecycle as _;
+use caraway_ports::port::{Connection, HostPort, PORT_BYTES};
 
 use super::{
     ConsoleError, ConsolePorts,
     fake_driver::{
-        ALL, DEVICE_READY, Driver, NAME, PORT_ADD, PORT_OPEN, PORT_READY, console, host_ports, named, one_port, taken,
-        told, watch,
+        ALL, DEVICE_READY, Driver, NAME, PORT_ADD, PORT_OPEN, PORT_READY, console, host_ports, message, named,
+        one_port, taken, told, watch,
     },
     port::HANG_UP,
 };
@@ -147,13 +148,18 @@ fn a_driver_that_fails_has_no_connection() {
 /// Linux says no DEVICE_READY when it comes back from a suspend to disk: it knows its ports.
 #[test]
 fn a_driver_that_comes_back_from_a_suspend_goes_on_with_its_ports() {
-    let (host, _twin, ports, bench) = one_port();
+    let (hosts, ports, device) = console(&["first", "second"]);
+    let bench = Bench::new(device);
     let mut driver = Driver::new(&bench, Mode::Line);
-    driver.say(1, PORT_READY, 1);
-    driver.say(1, PORT_OPEN, 1);
-    assert_eq!(driver.hear(), named(1, NAME));
-    assert_eq!(driver.hear(), told(1, PORT_OPEN, 1));
-    assert_eq!((host.connection(), ports.ignored()), (number(1, true), 0));
+    for (port, name) in [(1, "first"), (2, "second")] {
+        driver.say(port, PORT_READY, 1);
+        driver.say(port, PORT_OPEN, 1);
+        assert_eq!(driver.hear(), named(port, name));
+        assert_eq!(driver.hear(), told(port, PORT_OPEN, 1));
+    }
+    let connections: Vec<_> = hosts.iter().map(HostPort::connection).collect();
+    assert_eq!(connections, [number(1, true), number(1, true)]);
+    assert_eq!(ports.ignored(), 0);
 }
 
 #[test]
@@ -288,6 +294,24 @@ fn what_the_guest_wrote_before_it_closed_the_port_is_not_in_the_next_connection(
         driver.wait_written(1);
     }
     assert_eq!((host.connection(), taken(&host)), (number(2, true), b"new".to_vec()));
+    // The same when the device hears of both at once.
+    for _ in 0..12 {
+        driver.write(1, &old);
+    }
+    for _ in 0..8 {
+        driver.wait_written(1);
+    }
+    bench.function.pause();
+    driver.put_control(&message(1, PORT_OPEN, 0));
+    driver.put_control(&message(1, PORT_OPEN, 1));
+    bench.function.resume();
+    for _ in 0..4 {
+        driver.wait_written(1);
+    }
+    for _ in 0..2 {
+        driver.rings[3].wait();
+    }
+    assert_eq!((host.connection(), taken(&host)), (number(3, true), b"".to_vec()));
     // Nothing waits in a port that nobody has open.
     driver.say(1, PORT_OPEN, 0);
     driver.write(1, b"lost");

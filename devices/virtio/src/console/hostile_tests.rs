@@ -1,3 +1,8 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use caraway_base::lifecycle::Lifecycle as _;
 use caraway_ports::port::PORT_BYTES;
 use proptest::prelude::*;
@@ -226,6 +231,27 @@ fn a_chain_larger_than_all_memory_is_taken_in_steps_and_holds_nothing_up() {
     assert_eq!(driver.rings[5].used_index(), 0);
     bench.reset_device();
     assert!(!host.connection().is_open);
+}
+
+/// As above, with a host that takes everything before the device can see that there is no room, so that nothing but the
+/// device itself has it go on.
+#[test]
+fn a_chain_is_taken_to_its_end_by_a_host_that_always_has_room() {
+    let (host, _twin, _, bench) = one_port();
+    let mut driver = Driver::open(&bench, Mode::Messages);
+    let host = Arc::new(host);
+    let (got, reader) = (Arc::<AtomicUsize>::default(), Arc::downgrade(&host));
+    let count = Arc::clone(&got);
+    // Reading here is against the rule for wakers; no other host is as quick.
+    host.set_waker(Arc::new(move || {
+        let mut some = [0; PORT_BYTES];
+        let read = reader.upgrade().map_or(0, |host| host.read(1, &mut some));
+        count.fetch_add(read, Ordering::SeqCst);
+    }));
+    driver.rings[5].add(&[(0, LOW_END as u32, false)]);
+    driver.rings[5].kick();
+    driver.wait_written(1);
+    assert_eq!(got.load(Ordering::SeqCst) as u64, LOW_END);
 }
 
 #[test]

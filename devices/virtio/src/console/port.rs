@@ -175,7 +175,12 @@ impl Port {
         if !state.is_named {
             return Some(PortMessage::Name);
         }
-        let is_open = self.hang_up.is_none() && !self.device.is_taken();
+        // Who has it open is told only once there is a connection: what is written before it is lost.
+        let is_open = if state.is_open {
+            self.is_connected
+        } else {
+            !self.device.is_taken()
+        };
         (self.told != Some(is_open)).then_some(PortMessage::Open(is_open))
     }
 

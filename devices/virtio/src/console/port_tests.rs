@@ -130,6 +130,7 @@ fn a_guest_that_was_told_that_a_port_is_taken_has_it_at_once_when_it_is_free() {
     port.look(now);
     assert_eq!((port.is_connected(), port.message()), (false, None));
     twin.close();
+    assert_eq!(port.message(), None, "not before there is a connection");
     port.look(now);
     assert!(port.is_connected());
     assert_eq!(tell_all(&mut port, now), [PortMessage::Open(true)]);
