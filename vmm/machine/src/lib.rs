@@ -43,6 +43,7 @@ pub use firmware::BootFailure;
 pub use kvm::KvmError;
 pub use machine::Machine;
 pub use spec::{BootFile, Kernel, MachineSpec, OnReboot, SerialSpec};
+pub use sys::inherited::inherited;
 pub use sys::signals::{Signal, Signals, reap_if_init};
 pub use vcpu::CpusError;
 
