@@ -11,7 +11,7 @@ OURS = "MIT OR Apache-2.0"
 # README.md ends with.
 ALLOWED = {
     "MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "Zlib", "Unlicense",
-    "Unicode-3.0", "IJG",
+    "Unicode-3.0", "IJG", "ISC",
 }  # fmt: skip
 
 

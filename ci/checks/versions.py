@@ -11,8 +11,10 @@ from .rule import Rule
 ONCE = ("vm-memory", "vmm-sys-util", "kvm-bindings", "virtio-queue", "rustls", "tokio", "thiserror 2", "bitflags 2")
 # Other crates that may be there twice, each with its reason.
 TWICE = {
+    "bit-vec": "yasna, which rcgen writes certificates with, is a release behind proptest",
     "bitflags": "version 1 by way of virtio-queue's and event-manager's dependencies",
     "embedded-io": "postcard offers both 0.4 and 0.6 to its users",
+    "getrandom": "ring is on 0.2, rand on 0.4",
     "miniz_oxide": "png and its own flate2 are one release apart",
     "syn": "version 2 by most derive macros, 3 by those that have moved on",
 }

@@ -35,7 +35,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig};
 use clap::Parser;
 use serde::Deserialize;
 
@@ -255,6 +255,7 @@ fn main() -> Result<()> {
         name: "differential".to_owned(),
         uuid: [0; 16],
         ticket: None,
+        security: Security::default(),
         displays: displays.clone(),
         images,
         rates: RateLimits::default(),

@@ -18,7 +18,7 @@ use caraway_ports::{
     geometry::{Point, Rect},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig};
 
 const SIZE: (u32, u32) = (640, 480);
 const SQUARE: u32 = 48;
@@ -130,6 +130,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         name: "a moving picture".to_owned(),
         uuid: [0; 16],
         ticket: None,
+        security: Security::default(),
         displays: vec![Arc::clone(&display)],
         images: ImageSettings::default(),
         rates: RateLimits::default(),

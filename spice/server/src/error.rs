@@ -9,6 +9,9 @@ pub enum ServeError {
     /// The stream failed.
     #[error("the connection failed")]
     Io(#[from] std::io::Error),
+    /// The TLS handshake failed.
+    #[error("no TLS with this client")]
+    Tls(#[source] std::io::Error),
     /// The client broke the protocol.
     #[error("protocol violation")]
     Protocol(#[from] caraway_protocol::Error),

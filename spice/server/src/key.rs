@@ -1,16 +1,22 @@
-//! The RSA key that tickets are encrypted with: one per process, made beside the event loop.
+//! The RSA key that tickets are encrypted with: made beside the event loop, and anew every hour.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use caraway_protocol::link::{PUBLIC_KEY_BYTES, Ticket};
 use rsa::{PrivateKey, pkcs8::EncodePublicKey};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use zeroize::Zeroizing;
 
 /// Bits of the modulus; the protocol knows no other size.
 const BITS: usize = 1024;
+
+/// A link that comes so long after the key was made has another one made.
+const LIFE: Duration = Duration::from_secs(3600);
 
 pub(crate) struct TicketKey {
     private: PrivateKey,
@@ -59,30 +65,83 @@ impl TicketKey {
 
 /// The key, as soon as it is there.
 #[derive(Clone)]
-pub(crate) struct KeyHandle(watch::Receiver<Option<Arc<TicketKey>>>);
+pub(crate) struct KeyHandle(Arc<Making>);
+
+struct Making {
+    state: watch::Sender<State>,
+    /// When a key was asked for the last time.
+    asked: Mutex<Instant>,
+}
+
+#[derive(Clone)]
+enum State {
+    /// The first one is being made.
+    Awaited,
+    Made(Arc<TicketKey>),
+    /// There is none, and will not be for an hour.
+    Failed,
+}
 
 impl KeyHandle {
     /// Starts making the key on a thread of its own.
     pub(crate) fn spawn() -> Self {
-        let (sender, receiver) = watch::channel(None);
-        let made = std::thread::Builder::new()
-            .name("ticket-key".to_owned())
-            .spawn(move || match TicketKey::generate() {
-                Ok(key) => {
-                    sender.send_replace(Some(Arc::new(key)));
-                }
-                Err(error) => tracing::error!(%error, "no key for tickets: nobody can connect"),
-            });
-        if let Err(error) = made {
-            tracing::error!(%error, "no thread for the ticket key: nobody can connect");
-        }
-        Self(receiver)
+        let handle = Self(Arc::new(Making {
+            state: watch::Sender::new(State::Awaited),
+            asked: Mutex::new(Instant::now()),
+        }));
+        handle.make();
+        handle
     }
 
-    /// Waits for the key; `None` when there will never be one.
+    fn make(&self) {
+        let making = Arc::clone(&self.0);
+        let started =
+            std::thread::Builder::new()
+                .name("ticket-key".to_owned())
+                .spawn(move || match TicketKey::generate() {
+                    Ok(key) => drop(making.state.send_replace(State::Made(Arc::new(key)))),
+                    Err(error) => making.fail(&error),
+                });
+        if let Err(error) = started {
+            self.0.fail(&error.to_string());
+        }
+    }
+
+    /// Waits for the key; `None` when there is none. One that is too old serves until the next is made: nobody waits for
+    /// that, and links that are under way keep what they have.
     pub(crate) async fn get(&self) -> Option<Arc<TicketKey>> {
-        let mut receiver = self.0.clone();
-        receiver.wait_for(Option::is_some).await.ok()?.clone()
+        if self.0.is_due() {
+            self.make();
+        }
+        let mut receiver = self.0.state.subscribe();
+        let state = receiver.wait_for(|state| !matches!(state, State::Awaited)).await;
+        match &*state.ok()? {
+            State::Made(key) => Some(Arc::clone(key)),
+            State::Awaited | State::Failed => None,
+        }
+    }
+}
+
+impl Making {
+    /// Whether it is time for another key; says so once.
+    fn is_due(&self) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = asked.elapsed() >= LIFE;
+        if due {
+            *asked = Instant::now();
+        }
+        due
+    }
+
+    fn fail(&self, error: &str) {
+        tracing::error!(%error, "no key for tickets could be made");
+        self.state.send_if_modified(|state| {
+            let first = matches!(state, State::Awaited);
+            if first {
+                *state = State::Failed;
+            }
+            first
+        });
     }
 }
 
@@ -120,5 +179,21 @@ mod tests {
         assert!(!key.check(&Ticket([0x55; 128]), None));
         assert!(!key.check(&Ticket([0; 128]), None));
         assert!(!key.check(&Ticket([0xff; 128]), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_key_is_made_anew_every_hour_and_links_keep_theirs() {
+        let keys = KeyHandle::spawn();
+        let first = keys.get().await.unwrap();
+        tokio::time::advance(LIFE - Duration::from_secs(1)).await;
+        assert!(Arc::ptr_eq(&first, &keys.get().await.unwrap()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let mut changes = keys.0.state.subscribe();
+        // Nobody waits for the next one.
+        assert!(Arc::ptr_eq(&first, &keys.get().await.unwrap()));
+        changes.changed().await.unwrap();
+        let second = keys.get().await.unwrap();
+        assert_ne!(first.public(), second.public());
+        assert!(first.check(&ticket(&first, b"secret\0"), Some("secret")));
     }
 }

@@ -5,6 +5,8 @@
 //! and no VM. A broken client loses its own connection and nothing else.
 #![forbid(unsafe_code)]
 
+mod access;
+mod admission;
 mod agent;
 mod channel;
 mod clock;
@@ -20,15 +22,22 @@ mod rate;
 mod server;
 mod session;
 mod socket;
+mod ticket;
+mod tls;
 mod transport;
+mod wire;
 
+pub use access::{Accepts, Access, CHANNEL_NAMES, ChannelAccess, Security};
 pub use agent::{AgentFault, AgentPolicy};
+pub use caraway_protocol::channel::ChannelType;
 use clock::MediaClock;
 pub use error::ServeError;
 pub use figures::{ChannelFigures, ClientFigures};
 pub use listener::Listener;
 pub use observer::{Channel, Observer, Peer};
 pub use server::{RateLimits, Server, ServerConfig};
+pub use ticket::{Connected, TicketError};
+pub use tls::{Tls, TlsError};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,12 @@ use caraway_protocol::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::{ServeError, key::KeyHandle};
+use crate::{
+    ServeError,
+    admission::{Guesses, Origin},
+    key::KeyHandle,
+    ticket::{Expected, Tickets},
+};
 
 /// A connection that has authenticated. The link result has not been sent yet.
 #[derive(Debug)]
@@ -19,6 +24,15 @@ pub(crate) struct Linked {
     pub(crate) header: HeaderKind,
     /// Bytes the client sent behind the link stage.
     pub(crate) rest: BytesMut,
+}
+
+/// Whom a server lets in.
+pub(crate) struct Gate<'a> {
+    pub(crate) keys: &'a KeyHandle,
+    pub(crate) tickets: &'a Tickets,
+    pub(crate) guesses: &'a Guesses,
+    /// Where this client comes from.
+    pub(crate) origin: Origin,
 }
 
 /// What a server can do on every channel.
@@ -41,12 +55,11 @@ fn channel_caps(kind: ChannelType) -> Caps {
     }
 }
 
-/// Runs the link stage up to authentication. `exists` says which channels there are.
+/// Runs the link stage up to authentication. `refuses` says why a channel cannot be had, or not on this connection.
 pub(crate) async fn link<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    keys: &KeyHandle,
-    ticket: Option<&str>,
-    exists: impl Fn(ChannelId) -> bool,
+    gate: &Gate<'_>,
+    refuses: impl Fn(ChannelId) -> Option<LinkCode>,
 ) -> Result<Linked, ServeError> {
     let mut buffer = BytesMut::with_capacity(512);
     let message = loop {
@@ -61,11 +74,11 @@ pub(crate) async fn link<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     };
-    if !exists(message.channel) {
-        refuse(stream, LinkCode::ChannelNotAvailable).await?;
-        return Err(ServeError::Refused(LinkCode::ChannelNotAvailable));
+    if let Some(code) = refuses(message.channel) {
+        refuse(stream, code).await?;
+        return Err(ServeError::Refused(code));
     }
-    let Some(key) = keys.get().await else {
+    let Some(key) = gate.keys.get().await else {
         refuse(stream, LinkCode::Error).await?;
         return Err(ServeError::Refused(LinkCode::Error));
     };
@@ -98,14 +111,26 @@ pub(crate) async fn link<S: AsyncRead + AsyncWrite + Unpin>(
             Progress::Need(_) => fill(stream, &mut buffer).await?,
         }
     };
+    gate.guesses.pause(gate.origin).await;
     // RSA takes a millisecond or two: beside the event loop.
-    let expected = ticket.map(ToOwned::to_owned);
-    let right = tokio::task::spawn_blocking(move || key.check(&given, expected.as_deref()))
-        .await
-        .map_err(|error| ServeError::Task(error.to_string()))?;
+    let expected = gate.tickets.expected();
+    // Without a ticket there is nothing to be guessed.
+    let guarded = matches!(expected, Expected::Password(_));
+    let right = tokio::task::spawn_blocking(move || match expected {
+        Expected::Nothing => key.check(&given, None),
+        Expected::Password(password) => key.check(&given, Some(&password)),
+    })
+    .await
+    .map_err(|error| ServeError::Task(error.to_string()))?;
     if !right {
+        if guarded {
+            gate.guesses.wrong(gate.origin);
+        }
         send_result(stream, LinkCode::PermissionDenied).await?;
         return Err(ServeError::Refused(LinkCode::PermissionDenied));
+    }
+    if guarded {
+        gate.guesses.right(gate.origin);
     }
     Ok(Linked {
         message,

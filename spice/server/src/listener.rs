@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::{Peer, Server, socket};
+use crate::{Accepts, Peer, Server, socket};
 
 /// A socket clients connect to.
 #[derive(Debug)]
@@ -47,14 +47,22 @@ impl Listener {
         }
     }
 
-    /// Serves everybody who connects.
+    /// Serves everybody who connects without TLS.
     ///
     /// # Errors
     /// When the listener fails for good.
     pub async fn serve(self, server: Arc<Server>) -> io::Result<()> {
+        self.serve_as(server, Accepts::Plain).await
+    }
+
+    /// Serves everybody who connects as is accepted.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve_as(self, server: Arc<Server>, accepts: Accepts) -> io::Result<()> {
         let local = self.local();
         loop {
-            match self.accept(&server, &local).await {
+            match self.accept(&server, &local, accepts).await {
                 Ok(()) => {}
                 // A client that left before it was accepted, or no descriptor for now: the others go on.
                 Err(error) if transient(&error) => {
@@ -66,17 +74,17 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, server: &Arc<Server>, local: &Peer) -> io::Result<()> {
+    async fn accept(&self, server: &Arc<Server>, local: &Peer, accepts: Accepts) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 socket::set_up_tcp(&stream)?;
-                server.spawn(stream, local.clone(), Peer::Tcp(address));
+                server.spawn_as(stream, local.clone(), Peer::Tcp(address), accepts);
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 socket::set_up_unix(&stream)?;
-                server.spawn(stream, local.clone(), Peer::Unix(String::new()));
+                server.spawn_as(stream, local.clone(), Peer::Unix(String::new()), accepts);
             }
         }
         Ok(())

@@ -20,6 +20,8 @@ pub struct Channel {
     pub kind: u8,
     /// SPICE channel id.
     pub id: u8,
+    /// Whether it is encrypted.
+    pub tls: bool,
 }
 
 /// Told about connections. Called on the server's tasks; must not block.

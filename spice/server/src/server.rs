@@ -10,28 +10,27 @@ use caraway_protocol::{
     link::LinkCode,
     main_channel::AgentMonitor,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    sync::Semaphore,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tracing::{Instrument, debug, info_span};
 
 use crate::{
-    AgentPolicy, Channel, ClientFigures, MediaClock, Observer, Peer, ServeError,
+    Accepts, AgentPolicy, Channel, ClientFigures, Connected, MediaClock, Observer, Peer, Security, ServeError,
+    TicketError,
+    access::Way,
+    admission::{Guesses, HalfOpen, Origin},
     agent::AgentHub,
     channel::{self, Io},
     flow::Flow,
     key::KeyHandle,
     link::{self, Linked},
     session::{MainSession, OpenChannel, Sessions},
+    ticket::Tickets,
     transport::{Receiver, Sender},
+    wire::Wire,
 };
 
-/// A client has this long for the link stage.
+/// A client has this long for the link stage, the TLS handshake before it included.
 const LINK_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Connections in the link stage at once; more are closed at once.
-const MAX_HALF_OPEN: usize = 64;
 
 /// What a server is made of.
 pub struct ServerConfig {
@@ -39,8 +38,10 @@ pub struct ServerConfig {
     pub name: String,
     /// The VM's UUID.
     pub uuid: [u8; 16],
-    /// The password clients must give; `None` lets everybody in.
+    /// The password clients must give, at most 60 bytes; `None` lets everybody in. [`Server::set_ticket`] changes it.
     pub ticket: Option<String>,
+    /// TLS, and which channels need it.
+    pub security: Security,
     /// The displays; the index is the channel id.
     pub displays: Vec<Arc<Display>>,
     /// What images are compressed with.
@@ -79,8 +80,10 @@ impl std::fmt::Debug for ServerConfig {
 pub struct Server {
     pub(crate) config: ServerConfig,
     keys: KeyHandle,
+    tickets: Tickets,
+    guesses: Guesses,
     sessions: Arc<Sessions>,
-    half_open: Arc<Semaphore>,
+    half_open: Arc<HalfOpen>,
     images_sent: Arc<ImageCounts>,
     pub(crate) clock: MediaClock,
     pub(crate) agent: Arc<AgentHub>,
@@ -100,11 +103,14 @@ impl Server {
     pub fn new(mut config: ServerConfig) -> Arc<Self> {
         let RateLimits { client, total } = config.rates;
         let agent = AgentHub::new(config.agent.take(), config.agent_policy);
+        let tickets = Tickets::new(config.ticket.take());
         Arc::new(Self {
             config,
             keys: KeyHandle::spawn(),
+            tickets,
+            guesses: Guesses::default(),
             sessions: Arc::new(Sessions::new(client, total)),
-            half_open: Arc::new(Semaphore::new(MAX_HALF_OPEN)),
+            half_open: Arc::default(),
             images_sent: Arc::default(),
             clock: MediaClock::start(),
             agent: Arc::new(agent),
@@ -155,6 +161,37 @@ impl Server {
         self.sessions.count()
     }
 
+    /// Whether clients must give a ticket.
+    #[must_use]
+    pub fn has_ticket(&self) -> bool {
+        self.tickets.is_set()
+    }
+
+    /// Sets the ticket, which every channel that is linked from now on must give; an empty one lets nobody in. Until when it
+    /// counts stays as [`Server::expire_ticket`] said.
+    ///
+    /// # Errors
+    /// More than 60 bytes, a NUL, clients that are connected if that is to fail.
+    pub fn set_ticket(&self, password: &str, connected: Connected) -> Result<(), TicketError> {
+        let clients = self.clients();
+        if connected == Connected::Fail && clients > 0 {
+            return Err(TicketError::ClientsConnected { clients });
+        }
+        self.tickets.set(password)?;
+        if connected == Connected::Disconnect {
+            self.sessions.end_all();
+        }
+        Ok(())
+    }
+
+    /// Says for how long from now the ticket lets clients in, those that are connected not concerned; `None` is for ever.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn expire_ticket(&self, after: Option<Duration>) -> Result<(), TicketError> {
+        self.tickets.expire(after)
+    }
+
     /// Images sent to all clients since the server was made.
     #[must_use]
     pub fn images_sent(&self) -> &ImageCounts {
@@ -186,8 +223,16 @@ impl Server {
             .collect()
     }
 
-    /// Serves one connection on a task of its own.
+    /// Serves one connection without TLS on a task of its own.
     pub fn spawn<S>(self: &Arc<Self>, stream: S, local: Peer, client: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.spawn_as(stream, local, client, Accepts::Plain);
+    }
+
+    /// Serves one connection on a task of its own, which may be what the listener accepts.
+    pub fn spawn_as<S>(self: &Arc<Self>, stream: S, local: Peer, client: Peer, accepts: Accepts)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -195,7 +240,7 @@ impl Server {
         let span = info_span!("spice", ?client);
         tokio::spawn(
             async move {
-                if let Err(error) = server.serve_stream(stream, &local, &client).await {
+                if let Err(error) = server.serve_stream_as(stream, &local, &client, accepts).await {
                     debug!(error = %chain(&error), "connection ended");
                 }
             }
@@ -203,7 +248,7 @@ impl Server {
         );
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection without TLS to its end.
     ///
     /// # Errors
     /// Why it ended, other than by the client.
@@ -211,58 +256,95 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        self.serve_stream_as(stream, local, client, Accepts::Plain).await
+    }
+
+    /// Serves one connection, which may be what the listener accepts, to its end.
+    ///
+    /// # Errors
+    /// Why it ended, other than by the client.
+    pub async fn serve_stream_as<S>(
+        self: &Arc<Self>,
+        stream: S,
+        local: &Peer,
+        client: &Peer,
+        accepts: Accepts,
+    ) -> Result<(), ServeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let observer = self.config.observer.as_deref();
         observer.inspect(|observer| observer.connected(local, client));
         let mut channel = None;
-        let result = self.link_and_run(stream, local, client, &mut channel).await;
+        let result = self.link_and_run(stream, (local, client, accepts), &mut channel).await;
         observer.inspect(|observer| observer.disconnected(local, client, channel.as_ref()));
         result
     }
 
     async fn link_and_run<S>(
         self: &Arc<Self>,
-        mut stream: S,
-        local: &Peer,
-        client: &Peer,
+        stream: S,
+        (local, client, accepts): (&Peer, &Peer, Accepts),
         channel: &mut Option<Channel>,
     ) -> Result<(), ServeError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Ok(half_open) = Arc::clone(&self.half_open).try_acquire_owned() else {
+        let Some(half_open) = self.half_open.enter(Origin::from(client)) else {
             return Err(ServeError::Refused(LinkCode::Error));
         };
-        let known = self.channels();
-        let exists =
-            |channel: ChannelId| channel.kind == ChannelType::Main && channel.id == 0 || known.contains(&channel);
-        let linked = tokio::time::timeout(LINK_DEADLINE, async {
-            let linked = link::link(&mut stream, &self.keys, self.config.ticket.as_deref(), exists).await?;
-            let place = self.place(&mut stream, &linked, client).await?;
-            link::send_result(&mut stream, LinkCode::Ok).await?;
-            Ok::<_, ServeError>((linked, place))
-        })
-        .await;
-        drop(half_open);
-        let (linked, place) = match linked {
-            Ok(done) => done?,
-            Err(_) => {
-                let _ = stream.shutdown().await;
-                return Err(ServeError::Timeout {
-                    what: "finish the link stage",
-                    seconds: LINK_DEADLINE.as_secs(),
-                });
+        let linking = tokio::time::timeout(LINK_DEADLINE, async {
+            let mut wire = Wire::accept(stream, accepts, self.config.security.tls.as_ref()).await?;
+            let way = Way::new(local, accepts, wire.is_encrypted());
+            match self.link(&mut wire, way, client).await {
+                Ok((linked, place)) => Ok((wire, way, linked, place)),
+                Err(error) => {
+                    // What it was told is all; how it takes that does not matter any more.
+                    let _ = wire.shutdown().await;
+                    Err(error)
+                }
             }
-        };
+        });
+        let (wire, way, linked, place) = linking.await.map_err(|_| ServeError::Timeout {
+            what: "finish the link stage",
+            seconds: LINK_DEADLINE.as_secs(),
+        })??;
+        drop(half_open);
         let id = linked.message.channel;
         let channel = channel.insert(Channel {
             connection_id: place.open.session.id,
             kind: id.kind.into(),
             id: id.id,
+            tls: way == Way::Tls,
         });
         if let Some(observer) = &self.config.observer {
             observer.initialized(local, client, channel);
         }
-        self.run(stream, linked, place, matches!(local, Peer::Unix(_))).await
+        self.run(wire, linked, place, (way, client)).await
+    }
+
+    /// The link stage up to its result.
+    async fn link<S>(&self, stream: &mut S, way: Way, client: &Peer) -> Result<(Linked, Place), ServeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let known = self.channels();
+        let refuses = |channel: ChannelId| {
+            let exists = channel.kind == ChannelType::Main && channel.id == 0 || known.contains(&channel);
+            let access = self.config.security.channels.of(channel.kind);
+            way.refuses(access)
+                .or((!exists).then_some(LinkCode::ChannelNotAvailable))
+        };
+        let gate = link::Gate {
+            keys: &self.keys,
+            tickets: &self.tickets,
+            guesses: &self.guesses,
+            origin: Origin::from(client),
+        };
+        let linked = link::link(stream, &gate, refuses).await?;
+        let place = self.place(stream, &linked, client).await?;
+        link::send_result(stream, LinkCode::Ok).await?;
+        Ok((linked, place))
     }
 
     /// The session a connection belongs to.
@@ -299,7 +381,13 @@ impl Server {
         Err(ServeError::Refused(refused))
     }
 
-    async fn run<S>(self: &Arc<Self>, stream: S, linked: Linked, place: Place, is_local: bool) -> Result<(), ServeError>
+    async fn run<S>(
+        self: &Arc<Self>,
+        stream: S,
+        linked: Linked,
+        place: Place,
+        (way, client): (Way, &Peer),
+    ) -> Result<(), ServeError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -309,14 +397,21 @@ impl Server {
         let flow = Arc::new(Flow::default());
         let stalls = Arc::clone(&flow).stalls();
         let allowance = session.allowance(message.channel.kind == ChannelType::Display);
+        let sender = Sender::new(
+            write,
+            FrameEncoder::new(header),
+            Arc::clone(&flow),
+            allowance,
+            Arc::clone(&counters),
+        );
         let io = Io {
             receiver: Receiver::new(
                 read,
                 rest,
                 FrameDecoder::new(header, Limits::FromClient(message.channel.kind)),
-                Arc::clone(&counters),
+                counters,
             ),
-            sender: Sender::new(write, FrameEncoder::new(header), Arc::clone(&flow), allowance, counters),
+            sender: if way == Way::Tls { sender.one_by_one() } else { sender },
             flow,
             id: message.channel,
             caps: message.channel_caps,
@@ -328,7 +423,7 @@ impl Server {
                 (ChannelType::Display, Some(display)) => {
                     let images = channel::display::Images {
                         settings: self.config.images,
-                        is_local,
+                        is_local: way == Way::Unix,
                         sent: ImageCounts::part_of(&self.images_sent),
                         session,
                         clock: self.clock,
@@ -338,7 +433,9 @@ impl Server {
                 (ChannelType::Cursor, Some(display)) => {
                     channel::cursor::run(io, display, session.keeps_shapes(), &self.agent).await
                 }
-                (ChannelType::Inputs, _) => channel::inputs::run(io, &self.config.input, &self.agent).await,
+                (ChannelType::Inputs, _) => {
+                    channel::inputs::run(io, &self.config.input, &self.agent, way.can_be_read(client)).await
+                }
                 _ => Err(ServeError::Refused(LinkCode::ChannelNotAvailable)),
             }
         };

@@ -242,6 +242,12 @@ impl Sessions {
         sessions.iter().map(|session| session.figures()).collect()
     }
 
+    /// Ends all of them.
+    pub(crate) fn end_all(&self) {
+        let sessions: Vec<_> = lock(&self.all).values().filter_map(Weak::upgrade).collect();
+        sessions.iter().for_each(|session| session.end());
+    }
+
     /// Number of clients.
     pub(crate) fn count(&self) -> usize {
         lock(&self.all).len()

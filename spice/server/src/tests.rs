@@ -4,6 +4,8 @@ mod agent;
 mod bad_input;
 mod deadlines;
 mod images;
+mod tickets;
+mod tls;
 mod video;
 
 use std::{
@@ -38,12 +40,12 @@ use caraway_protocol::{
 use rsa::{PublicKey, pkcs8::DecodePublicKey};
 use sha1::Sha1;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
     sync::Notify,
     time::timeout,
 };
 
-use crate::{AgentPolicy, Peer, RateLimits, Server, ServerConfig};
+use crate::{AgentPolicy, Peer, RateLimits, Security, Server, ServerConfig};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -113,15 +115,25 @@ fn fixture(ticket: Option<&str>) -> Fixture {
 }
 
 fn fixture_of(ticket: Option<&str>, displays: &[Arc<Display>]) -> Fixture {
-    fixture_with(ticket, displays, None)
+    fixture_with(ticket, displays, Security::default(), None)
 }
 
-fn fixture_with(ticket: Option<&str>, displays: &[Arc<Display>], agent: Option<HostPort>) -> Fixture {
+fn secured_fixture(ticket: Option<&str>, displays: &[Arc<Display>], security: Security) -> Fixture {
+    fixture_with(ticket, displays, security, None)
+}
+
+fn fixture_with(
+    ticket: Option<&str>,
+    displays: &[Arc<Display>],
+    security: Security,
+    agent: Option<HostPort>,
+) -> Fixture {
     let keyboard = Arc::new(Keyboard::default());
     let server = Server::new(ServerConfig {
         name: "test".to_owned(),
         uuid: [7; 16],
         ticket: ticket.map(ToOwned::to_owned),
+        security,
         displays: displays.to_vec(),
         images: ImageSettings::default(),
         rates: RateLimits::default(),
@@ -170,7 +182,7 @@ impl Fixture {
     }
 }
 
-async fn fill(stream: &mut DuplexStream, buffer: &mut BytesMut) {
+async fn fill(stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) {
     assert_ne!(
         stream.read_buf(buffer).await.unwrap(),
         0,
@@ -178,13 +190,13 @@ async fn fill(stream: &mut DuplexStream, buffer: &mut BytesMut) {
     );
 }
 
-async fn link(
-    stream: DuplexStream,
+async fn link<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     kind: ChannelType,
     id: u8,
     connection_id: u32,
     password: &str,
-) -> Result<Client, LinkCode> {
+) -> Result<Client<S>, LinkCode> {
     let caps = match kind {
         ChannelType::Main => Caps::of(&[MainCap::NameAndUuid]),
         _ => Caps::of(&[DisplayCap::MonitorsConfig]),
@@ -192,13 +204,13 @@ async fn link(
     link_with(stream, ChannelId { kind, id }, connection_id, password, caps).await
 }
 
-async fn link_with(
-    mut stream: DuplexStream,
+async fn link_with<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
     channel: ChannelId,
     connection_id: u32,
     password: &str,
     channel_caps: Caps,
-) -> Result<Client, LinkCode> {
+) -> Result<Client<S>, LinkCode> {
     let message = LinkMessage {
         connection_id,
         channel,
@@ -206,6 +218,7 @@ async fn link_with(
         channel_caps,
     };
     stream.write_all(&message.encode()).await.unwrap();
+    stream.flush().await.unwrap();
     let mut buffer = BytesMut::new();
     let accepted = loop {
         match LinkReply::decode(&mut buffer).unwrap() {
@@ -221,6 +234,7 @@ async fn link_with(
         .write_all(&key.oaep_encrypt::<Sha1>(&clear).unwrap())
         .await
         .unwrap();
+    stream.flush().await.unwrap();
     let code = loop {
         match decode_result(&mut buffer) {
             Progress::Need(_) => fill(&mut stream, &mut buffer).await,
@@ -238,14 +252,14 @@ async fn link_with(
     })
 }
 
-struct Client {
-    stream: DuplexStream,
+struct Client<S = DuplexStream> {
+    stream: S,
     buffer: BytesMut,
     decoder: FrameDecoder,
     encoder: FrameEncoder,
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn frame(&mut self) -> Option<Frame> {
         loop {
             if let Progress::Done(frame) = self.decoder.decode(&mut self.buffer).unwrap() {

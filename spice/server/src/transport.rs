@@ -136,6 +136,15 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         }
     }
 
+    /// Each message in a write of its own, and so in TLS records of its own: spice-gtk looks at the socket for the next
+    /// message, and would not see one that came in the record of the one before. Records are put together below.
+    pub(crate) fn one_by_one(self) -> Self {
+        Self {
+            write: BufWriter::with_capacity(0, self.write.into_inner()),
+            ..self
+        }
+    }
+
     /// The serial of the next message.
     pub(crate) const fn next_serial(&self) -> u64 {
         self.encoder.last_serial().wrapping_add(1)

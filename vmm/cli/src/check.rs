@@ -10,6 +10,7 @@ use crate::{
     args::CheckArgs,
     output::{self, chain},
     run::{assemble::load_option_rom, failure::of_boot},
+    tls,
 };
 
 /// Guests have fewer physical address bits; how many is a matter of the host, not of the configuration.
@@ -31,6 +32,7 @@ pub(crate) fn check_named(spec: &VmSpec) -> Result<(), ConfigError> {
     check_boot(spec)?;
     check_disks(spec)?;
     check_option_rom(spec)?;
+    tls::check(&spec.spice)?;
     check_log(spec)
 }
 

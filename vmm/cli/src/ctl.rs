@@ -7,6 +7,7 @@ mod quit;
 mod record;
 mod screen;
 mod snapshot;
+mod ticket;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use std::{
 use anyhow::Context as _;
 use caraway_control::client::{Client, ClientError};
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use self::args::{CtlCommand, QmpArgs};
 use crate::{
@@ -58,6 +60,7 @@ pub(crate) fn ctl(args: &CtlArgs) -> anyhow::Result<u8> {
         Prepared::Record(args) => record::record(&mut vm, args)?,
         Prepared::Keys(args) => input::send_keys(&mut vm, args)?,
         Prepared::Text(text) => input::type_text(&mut vm, &text)?,
+        Prepared::Ticket(ticket, args) => ticket::set(&mut vm, &ticket, args)?,
         Prepared::Mouse(requests) => input::send_events(&mut vm, &requests)?,
         Prepared::Qmp {
             command,
@@ -87,6 +90,7 @@ enum Prepared<'a> {
     Keys(&'a args::SendKeyArgs),
     Text(String),
     Mouse(Vec<Value>),
+    Ticket(Zeroizing<String>, &'a args::SetTicketArgs),
     Qmp {
         command: String,
         arguments: Value,
@@ -114,6 +118,7 @@ impl<'a> Prepared<'a> {
             CtlCommand::SendKey(args) => Self::Keys(args),
             CtlCommand::Type(args) => Self::Text(input::text(args)?),
             CtlCommand::Mouse { action } => Self::Mouse(input::mouse(action)),
+            CtlCommand::SetTicket(args) => Self::Ticket(ticket::read(&args.file)?, args),
             CtlCommand::Qmp(args) => {
                 let (command, arguments) = request(args)?;
                 Self::Qmp {

@@ -12,6 +12,7 @@ mod ps;
 mod replay;
 mod run;
 mod rundir;
+mod tls;
 
 use std::process::ExitCode;
 

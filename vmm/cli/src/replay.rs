@@ -22,7 +22,7 @@ use caraway_ports::{
     display::{DisplayCommand, DisplaySink as _},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Channel, Observer, Peer, RateLimits, Server, ServerConfig};
+use caraway_server::{Accepts, AgentPolicy, Channel, Observer, Peer, RateLimits, Security, Server, ServerConfig};
 use caraway_trace::{Player, TraceError, TraceReader};
 use tokio::runtime::Runtime;
 
@@ -162,6 +162,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         name: name.clone().into_owned(),
         uuid: random_uuid(),
         ticket: None,
+        security: Security::default(),
         displays: vec![Arc::clone(display)],
         images: media::images(args.compression, args.jpeg, args.zlib),
         rates: RateLimits::default(),
@@ -170,7 +171,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         agent_policy: AgentPolicy::default(),
         observer: Some(shown.clone()),
     });
-    serve_spice(&runtime, &socket, server)?;
+    serve_spice(&runtime, &socket, server, Accepts::Plain)?;
     let (name, pid) = (one_line(&name), std::process::id());
     output::print(format!("replay {name} (pid {pid})\n  screen   {}\n", socket.uri()))?;
     Ok(Serving {

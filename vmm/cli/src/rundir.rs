@@ -1,8 +1,8 @@
 //! The run directory: one folder for each running VM, with its lock, its sockets and what it tells others about itself.
 //!
 //! Which directory: `$CARAWAY_RUN_DIR`, else `$XDG_RUNTIME_DIR/caraway`, else `/run/caraway` for root, else
-//! `/tmp/caraway-UID`. A VM's folder holds `lock` (locked for the VM's life), `pid`, `qmp.sock`, `serial.sock` and
-//! `info.json`. A folder whose lock nobody holds was left by a VM that was killed; whoever meets it removes it.
+//! `/tmp/caraway-UID`. A VM's folder holds `lock` (locked for the VM's life), `pid`, `qmp.sock`, `serial.sock`,
+//! `screen.vv` and `info.json`. A folder whose lock nobody holds was left by a VM that was killed; whoever meets it removes it.
 
 mod error;
 mod folder;
@@ -38,6 +38,9 @@ const INFO: &str = "info.json";
 const NEW_INFO: &str = "info.json.new";
 const CONTROL: &str = "qmp.sock";
 const SERIAL: &str = "serial.sock";
+/// The file viewers open, and a next one that is being written.
+pub(crate) const VIEWER: &str = "screen.vv";
+pub(crate) const NEW_VIEWER: &str = "screen.vv.new";
 
 /// What a VM tells others about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,12 @@ pub(crate) struct Info {
     pub(crate) config: Option<PathBuf>,
     /// URI of its screen.
     pub(crate) spice: Option<String>,
+    /// URI of its screen in TLS.
+    #[serde(default)]
+    pub(crate) tls: Option<String>,
+    /// The file viewers open.
+    #[serde(default)]
+    pub(crate) viewer: Option<PathBuf>,
     /// Path of its control socket (QMP).
     pub(crate) control: PathBuf,
     /// Path of its serial console's socket.
@@ -62,6 +71,7 @@ impl Info {
         let optional = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
         Ok(Self {
             config: optional(&self.config)?,
+            viewer: optional(&self.viewer)?,
             control: std::path::absolute(&self.control)?,
             serial: optional(&self.serial)?,
             ..self.clone()

@@ -9,14 +9,15 @@ mod error;
 mod load;
 mod raw;
 mod resolve;
+mod secrecy;
 mod spec;
 mod units;
 
 pub use error::ConfigError;
 pub use load::{load, parse, schema};
 pub use spec::{
-    Agent, Boot, Clipboard, Compression, Control, Disk, Display, DisplayAdvanced, Kernel, Listen, Located, OnReboot,
-    Origin, Serial, Spice, Ticket, Use, Video, VmSpec,
+    Access, Agent, Boot, Certificate, Channels, Clipboard, Compression, Control, Disk, Display, DisplayAdvanced,
+    Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket, Tls, Use, Video, VmSpec,
 };
 
 #[cfg(test)]

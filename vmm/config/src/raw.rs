@@ -123,13 +123,19 @@ pub(crate) struct RawDisplayAdvanced {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawSpice {
-    /// Where to listen: "ADDRESS:PORT" (port 0: any free one) or "unix:PATH". Default: the first free port of
-    /// 127.0.0.1:5900 to 5909.
+    /// Where to listen: "ADDRESS:PORT" (port 0: any free one), "unix:PATH", or "fd:N", a socket that this process was
+    /// started with. Default: the first free port of 127.0.0.1:5900 to 5909.
     #[schemars(with = "Option<String>")]
     pub(crate) listen: Option<Spanned<String>>,
     /// The password a client must give.
     #[schemars(with = "Option<RawTicket>")]
     pub(crate) ticket: Option<Spanned<RawTicket>>,
+    /// TLS. Default: none.
+    #[schemars(with = "Option<RawTls>")]
+    pub(crate) tls: Option<Spanned<RawTls>>,
+    /// Which channels may be on which connections.
+    #[serde(default)]
+    pub(crate) channels: RawChannels,
     /// Listen without a ticket on an address that is not loopback. Default: false.
     #[serde(default)]
     pub(crate) insecure: bool,
@@ -167,6 +173,72 @@ pub(crate) struct RawTicket {
     /// An environment variable that holds it.
     #[schemars(with = "Option<String>")]
     pub(crate) env: Option<Spanned<String>>,
+    /// How long it lets clients in from the start on, for example "10 min". Default: for ever.
+    #[schemars(with = "Option<String>")]
+    pub(crate) expires: Option<Spanned<String>>,
+}
+
+/// TLS: a certificate and its key, or `generate`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawTls {
+    /// A port of its own, "ADDRESS:PORT" or "fd:N". Default: the port of `listen`, which then takes both.
+    #[schemars(with = "Option<String>")]
+    pub(crate) listen: Option<Spanned<String>>,
+    /// The certificate chain in PEM, the server's own first. It is read again when it changes.
+    #[schemars(with = "Option<String>")]
+    pub(crate) cert: Option<Spanned<String>>,
+    /// The certificate's private key in PEM.
+    #[schemars(with = "Option<String>")]
+    pub(crate) key: Option<Spanned<String>>,
+    /// The certificates of authorities in PEM that clients are to trust, for the file viewers open. Default: theirs.
+    #[schemars(with = "Option<String>")]
+    pub(crate) ca: Option<Spanned<String>>,
+    /// Make a certificate at each start, signed by an authority of this user's that is made once. Default: false.
+    #[serde(default)]
+    pub(crate) generate: bool,
+    /// Names and addresses in the certificate that is made, besides this host's name, localhost and where it listens.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(crate) names: Option<Spanned<Vec<String>>>,
+}
+
+/// Which connections each channel may be on: "any", "tls" (encrypted, or a Unix socket) or "plain".
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawChannels {
+    /// Channels that are not named. Default: "any".
+    #[schemars(with = "Option<String>")]
+    pub(crate) default: Option<Spanned<String>>,
+    /// The session. Default: as `default`.
+    #[schemars(with = "Option<String>")]
+    pub(crate) main: Option<Spanned<String>>,
+    /// The picture.
+    #[schemars(with = "Option<String>")]
+    pub(crate) display: Option<Spanned<String>>,
+    /// Keyboard and mouse.
+    #[schemars(with = "Option<String>")]
+    pub(crate) inputs: Option<Spanned<String>>,
+    /// The pointer.
+    #[schemars(with = "Option<String>")]
+    pub(crate) cursor: Option<Spanned<String>>,
+    /// Sound to the client.
+    #[schemars(with = "Option<String>")]
+    pub(crate) playback: Option<Spanned<String>>,
+    /// Sound from the client.
+    #[schemars(with = "Option<String>")]
+    pub(crate) record: Option<Spanned<String>>,
+    /// Smart cards.
+    #[schemars(with = "Option<String>")]
+    pub(crate) smartcard: Option<Spanned<String>>,
+    /// USB devices.
+    #[schemars(with = "Option<String>")]
+    pub(crate) usbredir: Option<Spanned<String>>,
+    /// Named byte streams.
+    #[schemars(with = "Option<String>")]
+    pub(crate) port: Option<Spanned<String>>,
+    /// Shared folders.
+    #[schemars(with = "Option<String>")]
+    pub(crate) webdav: Option<Spanned<String>>,
 }
 
 /// The guest's agent.

@@ -1,7 +1,6 @@
 //! Checks what the types cannot and fills in defaults.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,10 +10,11 @@ use toml::Spanned;
 use crate::{
     ConfigError,
     load::line_of,
-    raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawTicket, RawVm},
+    raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawVm},
+    secrecy,
     spec::{
         Agent, Boot, Clipboard, Compression, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial,
-        Spice, Ticket, Use, Video, VmSpec,
+        Spice, Use, Video, VmSpec,
     },
     units::{format_size, parse_duration, parse_rate, parse_resolution, parse_size},
 };
@@ -28,32 +28,32 @@ const MAX_DISKS: usize = 24;
 /// Bits a second: with less, a picture cannot be followed.
 const MIN_RATE: u64 = 64_000;
 
-struct Context<'a> {
-    file: &'a Path,
+pub(crate) struct Context<'a> {
+    pub(crate) file: &'a Path,
     /// What the file holds; `None` when something else was read and its lines are not the file's.
     text: Option<&'a str>,
 }
 
 impl Context<'_> {
-    fn origin<T>(&self, value: &Spanned<T>) -> Origin {
+    pub(crate) fn origin<T>(&self, value: &Spanned<T>) -> Origin {
         Origin {
             file: self.file.to_owned(),
             line: self.text.map(|text| line_of(text, value.span().start)),
         }
     }
 
-    fn somewhere(&self) -> Origin {
+    pub(crate) fn somewhere(&self) -> Origin {
         Origin {
             file: self.file.to_owned(),
             line: None,
         }
     }
 
-    fn error<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> ConfigError {
+    pub(crate) fn error<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> ConfigError {
         self.origin(value).error(message)
     }
 
-    fn parse<T>(
+    pub(crate) fn parse<T>(
         &self,
         key: &str,
         value: &Spanned<String>,
@@ -62,7 +62,7 @@ impl Context<'_> {
         parser(value.get_ref()).map_err(|message| self.error(value, format!("{key}: {message}")))
     }
 
-    fn path(&self, value: &Spanned<String>) -> Located<PathBuf> {
+    pub(crate) fn path(&self, value: &Spanned<String>) -> Located<PathBuf> {
         let base = self.file.parent().unwrap_or_else(|| Path::new(""));
         Located {
             value: base.join(value.get_ref()),
@@ -244,7 +244,7 @@ fn disks(context: &Context<'_>, raw: &[RawDisk]) -> Result<Vec<Disk>, ConfigErro
 }
 
 /// What is named must be there and readable before anything starts.
-fn readable(key: &str, path: &Located<PathBuf>) -> Result<(), ConfigError> {
+pub(crate) fn readable(key: &str, path: &Located<PathBuf>) -> Result<(), ConfigError> {
     let shown = path.value.display();
     let file = std::fs::File::open(&path.value)
         .map_err(|error| path.origin.error(format!("{key}: cannot open {shown}: {error}")))?;
@@ -338,31 +338,32 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
     let ticket = raw
         .ticket
         .as_ref()
-        .map(|ticket| read_ticket(context, ticket))
+        .map(|ticket| secrecy::ticket(context, ticket))
         .transpose()?;
     let listen = match &raw.listen {
         None => Located {
             value: Listen::Default,
             origin: context.somewhere(),
         },
-        Some(value) => Located {
-            value: parse_listen(context, value)?,
-            origin: context.origin(value),
-        },
+        Some(value) => secrecy::listen(context, "spice.listen", value)?,
     };
-    if let Listen::Tcp(address) = &listen.value
-        && !address.ip().is_loopback()
-        && ticket.is_none()
-        && !raw.insecure
-    {
-        return Err(listen.origin.error(format!(
-            "spice.listen: {address} can be reached from other machines and there is no `ticket`: set one, listen on \
-             127.0.0.1, or say `insecure = true`"
-        )));
+    let tls = raw
+        .tls
+        .as_ref()
+        .map(|tls| secrecy::tls(context, tls, &listen))
+        .transpose()?;
+    if ticket.is_none() && !raw.insecure {
+        secrecy::check_reach("spice.listen", &listen)?;
+        if let Some(listen) = tls.as_ref().and_then(|tls| tls.listen.as_ref()) {
+            secrecy::check_reach("spice.tls.listen", listen)?;
+        }
     }
     let compression = raw.compression.as_ref();
     Ok(Spice {
         listen,
+        insecure: raw.insecure,
+        channels: secrecy::channels(context, &raw.channels, tls.is_some())?,
+        tls,
         ticket,
         compression: named(context, "spice.compression", compression, Compression::NAMES)?
             .unwrap_or(Compression::AutoGlz),
@@ -385,7 +386,7 @@ fn rate(context: &Context<'_>, key: &str, value: Option<&Spanned<String>>) -> Re
 }
 
 /// What a name stands for.
-fn named<T: Copy>(
+pub(crate) fn named<T: Copy>(
     context: &Context<'_>,
     key: &str,
     value: Option<&Spanned<String>>,
@@ -398,53 +399,4 @@ fn named<T: Copy>(
     let known: Vec<String> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
     let message = format!("{key}: {:?} is not one of {}", value.get_ref(), known.join(", "));
     Err(context.error(value, message))
-}
-
-fn parse_listen(context: &Context<'_>, value: &Spanned<String>) -> Result<Listen, ConfigError> {
-    let text = value.get_ref();
-    if let Some(path) = text.strip_prefix("unix:") {
-        if path.is_empty() {
-            return Err(context.error(value, "spice.listen: \"unix:\" needs a path"));
-        }
-        let base = context.file.parent().unwrap_or_else(|| Path::new(""));
-        return Ok(Listen::Unix(base.join(path)));
-    }
-    text.parse::<SocketAddr>().map(Listen::Tcp).map_err(|_| {
-        context.error(
-            value,
-            format!("spice.listen: {text:?} is neither \"ADDRESS:PORT\" nor \"unix:PATH\""),
-        )
-    })
-}
-
-fn read_ticket(context: &Context<'_>, raw: &Spanned<RawTicket>) -> Result<Ticket, ConfigError> {
-    let (password, origin, from) = match (&raw.get_ref().file, &raw.get_ref().env) {
-        (Some(file), None) => {
-            let path = context.path(file);
-            let text = std::fs::read_to_string(&path.value).map_err(|error| {
-                path.origin
-                    .error(format!("spice.ticket: cannot read {}: {error}", path.value.display()))
-            })?;
-            let line = text.lines().next().unwrap_or_default().to_owned();
-            (line, path.origin, path.value.display().to_string())
-        }
-        (None, Some(variable)) => {
-            let password = std::env::var(variable.get_ref()).map_err(|error| {
-                context.error(
-                    variable,
-                    format!("spice.ticket: environment variable {}: {error}", variable.get_ref()),
-                )
-            })?;
-            (password, context.origin(variable), format!("${}", variable.get_ref()))
-        }
-        _ => return Err(context.error(raw, "spice.ticket: give exactly one of `file` and `env`")),
-    };
-    // SPICE tickets are at most 60 bytes long: the clear text of the RSA block.
-    if password.is_empty() || password.len() > 60 {
-        return Err(origin.error(format!(
-            "spice.ticket: {from} holds {} bytes, not 1 to 60",
-            password.len()
-        )));
-    }
-    Ok(Ticket(password))
 }

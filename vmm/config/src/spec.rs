@@ -1,8 +1,8 @@
 //! The machine a configuration asks for, checked.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, ser::SerializeMap as _};
 
 use crate::{
     ConfigError,
@@ -164,6 +164,8 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+    /// A socket that listens already, by its number in this process.
+    Fd(u16),
 }
 
 impl fmt::Display for Listen {
@@ -172,6 +174,7 @@ impl fmt::Display for Listen {
             Self::Default => f.write_str("127.0.0.1:5900-5909"),
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Fd(number) => write!(f, "fd:{number}"),
         }
     }
 }
@@ -184,7 +187,14 @@ impl Serialize for Listen {
 
 /// A password. Never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Ticket(pub String);
+pub struct Ticket {
+    /// The password, 1 to 60 bytes.
+    pub password: String,
+    /// Whether it is in a file, where this user can read it.
+    pub in_file: bool,
+    /// How long it lets clients in from the start on; `None` = for ever.
+    pub expires: Option<Duration>,
+}
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,11 +208,111 @@ impl Serialize for Ticket {
     }
 }
 
+/// TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// A port of its own; `None` = that of [`Spice::listen`].
+    pub listen: Option<Located<Listen>>,
+    /// What clients are shown.
+    pub certificate: Certificate,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// In files.
+    Files {
+        /// The chain in PEM.
+        cert: Located<PathBuf>,
+        /// Its key in PEM.
+        key: Located<PathBuf>,
+        /// Authorities that clients are to trust, in PEM.
+        ca: Option<Located<PathBuf>>,
+    },
+    /// Made at each start.
+    Generated {
+        /// Further names and addresses in it.
+        names: Vec<String>,
+    },
+}
+
+impl Serialize for Tls {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(listen) = &self.listen {
+            map.serialize_entry("listen", listen)?;
+        }
+        match &self.certificate {
+            Certificate::Files { cert, key, ca } => {
+                map.serialize_entry("cert", cert)?;
+                map.serialize_entry("key", key)?;
+                if let Some(ca) = ca {
+                    map.serialize_entry("ca", ca)?;
+                }
+            }
+            Certificate::Generated { names } => {
+                map.serialize_entry("generate", &true)?;
+                map.serialize_entry("names", names)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// The connections a channel may be on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// All.
+    #[default]
+    Any,
+    /// Those that are not encrypted.
+    Plain,
+    /// Those that are encrypted, and Unix sockets.
+    Tls,
+}
+
+impl Access {
+    /// How configurations name them.
+    pub(crate) const NAMES: &[(&str, Self)] = &[("any", Self::Any), ("plain", Self::Plain), ("tls", Self::Tls)];
+}
+
+/// The connections each channel may be on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Channels {
+    /// Of channels that are not named.
+    pub default: Access,
+    /// By name.
+    #[serde(flatten)]
+    pub own: BTreeMap<&'static str, Access>,
+}
+
+impl Channels {
+    /// The connections a channel may be on.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Access {
+        self.own.get(name).copied().unwrap_or(self.default)
+    }
+
+    fn is_unrestricted(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The SPICE server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Spice {
     /// Where it listens.
     pub listen: Located<Listen>,
+    /// Whether it may listen without a ticket where others can reach it.
+    #[serde(skip)]
+    pub insecure: bool,
+    /// Encryption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// The connections each channel may be on.
+    #[serde(skip_serializing_if = "Channels::is_unrestricted")]
+    pub channels: Channels,
     /// The password a client must give.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Ticket>,
@@ -380,6 +490,9 @@ impl VmSpec {
                     value: Listen::Default,
                     origin,
                 },
+                insecure: false,
+                tls: None,
+                channels: Channels::default(),
                 ticket: None,
                 compression: Compression::AutoGlz,
                 jpeg: Use::Never,

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
 
-use crate::{Agent, Clipboard, Compression, Listen, OnReboot, Use, Video, load, parse, schema};
+use crate::{Access, Agent, Certificate, Clipboard, Compression, Listen, OnReboot, Use, Video, load, parse, schema};
 
 struct Folder(tempfile::TempDir);
 
@@ -222,8 +222,145 @@ fn an_open_address_without_ticket_is_refused_unless_insecure() {
         &[],
     )
     .unwrap();
-    assert_eq!(spec.spice.ticket.as_ref().map(|t| t.0.as_str()), Some("secret"));
+    assert_eq!(spec.spice.ticket.as_ref().map(|t| t.password.as_str()), Some("secret"));
     assert!(!format!("{spec:?}").contains("secret"));
+}
+
+#[test]
+fn tls_has_files_or_is_generated_and_says_what_is_missing() {
+    let folder = Folder::new();
+    for name in ["cert.pem", "key.pem", "ca.pem"] {
+        fs::write(folder.path(name), "pem").unwrap();
+    }
+    let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\n{keys}\n");
+    let tls = |keys: &str| load(&folder.config(&text(keys)), &[]).unwrap().spice.tls.unwrap();
+    let files = tls("tls = { listen = \"[::1]:0\", cert = \"cert.pem\", key = \"key.pem\", ca = \"ca.pem\" }");
+    assert_eq!(files.listen.unwrap().value.to_string(), "[::1]:0");
+    assert!(matches!(
+        files.certificate,
+        Certificate::Files { key, ca: Some(_), .. } if key.value == folder.path("key.pem")
+    ));
+    let made = tls("tls = { generate = true, names = [\"vm.example.org\", \"192.0.2.1\", \"2001:db8::1\"] }");
+    assert!(made.listen.is_none() && matches!(made.certificate, Certificate::Generated { names } if names.len() == 3));
+    for (keys, says) in [
+        ("tls = {}", "spice.tls: give `cert` and `key`, or `generate = true`"),
+        ("tls = { cert = \"cert.pem\" }", "spice.tls: `cert` needs its `key`"),
+        ("tls = { key = \"key.pem\" }", "spice.tls: `key` needs its `cert`"),
+        (
+            "tls = { cert = \"cert.pem\", key = \"key.pem\", generate = true }",
+            "not both",
+        ),
+        (
+            "tls = { cert = \"absent\", key = \"key.pem\" }",
+            "spice.tls.cert: cannot open DIR/absent",
+        ),
+        (
+            "tls = { generate = true, names = [\"a b\"] }",
+            "spice.tls.names: \"a b\" is neither",
+        ),
+        (
+            "tls = { cert = \"cert.pem\", key = \"key.pem\", names = [] }",
+            "spice.tls.names: only",
+        ),
+        ("tls = { generate = true, ca = \"ca.pem\" }", "spice.tls.ca: "),
+        (
+            "tls = { generate = true, listen = \"unix:s\" }",
+            "spice.tls.listen: clients do not",
+        ),
+        (
+            "tls = { generate = true, listen = \"0.0.0.0:1\" }",
+            "spice.tls.listen: 0.0.0.0:1 can be reached",
+        ),
+        (
+            "tls = { generate = true, listen = \"fd:2\" }",
+            "spice.tls.listen: \"fd:2\" is not",
+        ),
+        (
+            "tls = { generated = true }",
+            "unknown key `generated`: did you mean `generate`?",
+        ),
+    ] {
+        let message = folder.message(&text(keys));
+        assert!(
+            message.starts_with("DIR/vm.toml:4: ") && message.contains(says),
+            "{message}"
+        );
+    }
+    let both = |listen: &str| {
+        folder.message(&text(&format!(
+            "listen = {listen:?}\ntls = {{ generate = true, listen = {listen:?} }}"
+        )))
+    };
+    assert!(both("127.0.0.1:7").starts_with("DIR/vm.toml:5: spice.tls.listen: the same"));
+    let unix = folder.message(&text("listen = \"unix:s\"\ntls = { generate = true }"));
+    assert!(unix.starts_with("DIR/vm.toml:5: spice.tls: clients do not"), "{unix}");
+    assert_eq!(
+        load(&folder.config(&text("listen = \"fd:3\"")), &[])
+            .unwrap()
+            .spice
+            .listen
+            .value,
+        Listen::Fd(3)
+    );
+}
+
+#[test]
+fn channels_may_need_tls_where_there_is_some() {
+    let folder = Folder::new();
+    let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\ntls = {{ generate = true }}\n{keys}\n");
+    let channels = |keys: &str| load(&folder.config(&text(keys)), &[]).unwrap().spice.channels;
+    assert_eq!(channels("").of("main"), Access::Any);
+    let some = channels("channels = { main = \"tls\", cursor = \"plain\" }");
+    assert_eq!(
+        ["main", "cursor", "inputs"].map(|name| some.of(name)),
+        [Access::Tls, Access::Plain, Access::Any]
+    );
+    assert_eq!(channels("channels = { default = \"tls\" }").of("usbredir"), Access::Tls);
+    assert_eq!(
+        folder.message(&text("channels = { main = \"ssl\" }")),
+        "DIR/vm.toml:5: spice.channels.main: \"ssl\" is not one of \"any\", \"plain\", \"tls\""
+    );
+    assert!(
+        folder
+            .message(&text("channels = { mian = \"tls\" }"))
+            .contains("did you mean `main`?")
+    );
+    assert_eq!(
+        folder.message("[boot]\nkernel = \"vmlinuz\"\n[spice]\nchannels = { inputs = \"tls\" }\n"),
+        "DIR/vm.toml:4: spice.channels.inputs: there is no `tls` in [spice]"
+    );
+}
+
+#[test]
+fn a_ticket_has_one_source_and_may_expire() {
+    let folder = Folder::new();
+    fs::write(folder.path("ticket"), "secret\nanother line\n").unwrap();
+    let text = |ticket: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\nticket = {ticket}\n");
+    let ticket = |keys: &str| load(&folder.config(&text(keys)), &[]).unwrap().spice.ticket.unwrap();
+    let usual = ticket("{ file = \"ticket\" }");
+    assert_eq!(
+        (usual.password.as_str(), usual.in_file, usual.expires),
+        ("secret", true, None)
+    );
+    let short = ticket("{ file = \"ticket\", expires = \"10 min\" }");
+    assert_eq!(short.expires, Some(std::time::Duration::from_secs(600)));
+    fs::write(folder.path("long"), "x".repeat(61)).unwrap();
+    fs::write(folder.path("nul"), "a\0b").unwrap();
+    for (keys, says) in [
+        ("{}", "spice.ticket: give exactly one"),
+        ("{ file = \"long\" }", "DIR/long holds 61 bytes, not 1 to 60"),
+        ("{ file = \"nul\" }", "DIR/nul holds a NUL"),
+        (
+            "{ file = \"ticket\", expires = \"10\" }",
+            "spice.ticket.expires: \"10\" needs a unit",
+        ),
+    ] {
+        let message = folder.message(&text(keys));
+        assert!(
+            message.starts_with("DIR/vm.toml:4: ") && message.contains(says),
+            "{message}"
+        );
+    }
 }
 
 #[test]

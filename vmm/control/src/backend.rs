@@ -1,9 +1,9 @@
 //! What the server drives: one virtual machine, seen from its control socket.
 
-use std::{collections::BTreeMap, path::Path, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use caraway_ports::input::InputSink;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::{QmpError, Screen, Screenshot};
@@ -95,6 +95,9 @@ pub struct SpiceInfo {
     /// Its port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Its port for TLS, which may be the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_port: Option<u16>,
     /// `none` or `spice` (a ticket).
     pub auth: &'static str,
     /// Which SPICE server this is.
@@ -103,6 +106,19 @@ pub struct SpiceInfo {
     pub mouse_mode: &'static str,
     /// The channels that are up.
     pub channels: Vec<ChannelInfo>,
+}
+
+/// What happens to connected clients when a ticket is set; the words of QMP's `SetPasswordAction`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connected {
+    /// They stay.
+    #[default]
+    Keep,
+    /// The ticket is not set while there are any.
+    Fail,
+    /// They are disconnected.
+    Disconnect,
 }
 
 /// What goes as video (`x-caraway-video`), as `spice.video` of the configuration.
@@ -300,6 +316,18 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The SPICE server.
     fn spice(&self) -> SpiceInfo;
+
+    /// Sets the ticket that SPICE clients must give from now on. Until when it counts stays as it was.
+    ///
+    /// # Errors
+    /// A ticket that cannot be one; clients that are connected, if that is to fail.
+    fn set_ticket(&self, ticket: &str, connected: Connected) -> Result<(), QmpError>;
+
+    /// Says for how long from now the ticket counts; `None` is for ever.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn expire_ticket(&self, after: Option<Duration>) -> Result<(), QmpError>;
 
     /// Who is connected to it, and what is counted of them.
     fn clients(&self) -> Vec<ClientCounts>;

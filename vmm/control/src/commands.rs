@@ -13,12 +13,14 @@ use serde_json::{Value, json};
 use crate::{
     Backend, QmpError, RunState, Screen, Screenshot, VideoMode, encode_png, encode_ppm,
     input::{self, KeyValue, QmpInput},
+    password,
     wire::{self, Request},
 };
 
 /// Names of all commands, for `query-commands`.
 pub(crate) const NAMES: &[&str] = &[
     "cont",
+    "expire_password",
     "input-send-event",
     "qmp_capabilities",
     "query-commands",
@@ -30,6 +32,7 @@ pub(crate) const NAMES: &[&str] = &[
     "quit",
     "screendump",
     "send-key",
+    "set_password",
     "stop",
     "system_powerdown",
     "system_reset",
@@ -179,6 +182,18 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
             Ok(json!({"running": status == RunState::Running, "singlestep": false, "status": status}))
         }
         "query-spice" => none(arguments).map(|()| json!(backend.spice())),
+        "set_password" => {
+            let (ticket, connected) = password::set(arguments)?;
+            off_loop(backend, move |backend| backend.set_ticket(&ticket, connected))
+                .await
+                .map(|()| json!({}))
+        }
+        "expire_password" => {
+            let after = password::expire(arguments)?;
+            off_loop(backend, move |backend| backend.expire_ticket(after))
+                .await
+                .map(|()| json!({}))
+        }
         "x-caraway-clients" => {
             none(arguments)?;
             off_loop(backend, |backend| Ok(json!(backend.clients()))).await

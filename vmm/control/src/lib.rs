@@ -12,13 +12,14 @@ mod error;
 mod framing;
 mod input;
 pub mod keys;
+mod password;
 mod screen;
 pub mod server;
 mod wire;
 
 pub use backend::{
-    Backend, ChannelCounts, ChannelInfo, ClientCounts, Event, Figures, Recording, RunState, Snapshot, SpiceInfo,
-    VideoMode,
+    Backend, ChannelCounts, ChannelInfo, ClientCounts, Connected, Event, Figures, Recording, RunState, Snapshot,
+    SpiceInfo, VideoMode,
 };
 pub use error::{ErrorClass, QmpError};
 pub use screen::{Screen, Screenshot, encode_png, encode_ppm};

@@ -6,6 +6,7 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     sync::Mutex,
+    time::Duration,
 };
 
 use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds, Scancode};
@@ -13,8 +14,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    ChannelCounts, ClientCounts, Event, Figures, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo,
-    VideoMode, backend::Address, client::Client,
+    ChannelCounts, ClientCounts, Connected, Event, Figures, Recording, RunState, Screen, Screenshot, Snapshot,
+    SpiceInfo, VideoMode, backend::Address, client::Client,
 };
 
 #[derive(Default)]
@@ -42,6 +43,7 @@ struct Machine {
     events: broadcast::Sender<Event>,
     recordings: Mutex<Vec<(u32, PathBuf)>>,
     video: Mutex<VideoMode>,
+    ticket: Mutex<Vec<String>>,
 }
 
 impl Backend for Machine {
@@ -144,11 +146,22 @@ impl Backend for Machine {
             migrated: false,
             host: Some("127.0.0.1".to_owned()),
             port: Some(5900),
+            tls_port: Some(5901),
             auth: "none",
             compiled_version: "caraway",
             mouse_mode: "server",
             channels: Vec::new(),
         }
+    }
+
+    fn set_ticket(&self, ticket: &str, connected: Connected) -> Result<(), QmpError> {
+        self.ticket.lock().unwrap().push(format!("{ticket} {connected:?}"));
+        Ok(())
+    }
+
+    fn expire_ticket(&self, after: Option<Duration>) -> Result<(), QmpError> {
+        self.ticket.lock().unwrap().push(format!("{after:?}"));
+        Ok(())
     }
 
     fn clients(&self) -> Vec<ClientCounts> {
@@ -194,6 +207,7 @@ struct Harness {
     _runtime: tokio::runtime::Runtime,
     folder: tempfile::TempDir,
     keyboard: Arc<Keyboard>,
+    machine: Arc<Machine>,
 }
 
 impl Harness {
@@ -207,12 +221,13 @@ impl Harness {
             events: broadcast::channel(16).0,
             recordings: Mutex::default(),
             video: Mutex::new(VideoMode::Filter),
+            ticket: Mutex::default(),
         });
         let _guard = runtime.enter();
         let listener = UnixListener::bind(folder.path().join("qmp.sock")).unwrap();
         runtime.spawn(serve(
             listener,
-            machine,
+            Arc::clone(&machine) as Arc<dyn Backend>,
             folder.path().to_owned(),
             std::future::pending(),
         ));
@@ -220,6 +235,7 @@ impl Harness {
             _runtime: runtime,
             folder,
             keyboard,
+            machine,
         }
     }
 
@@ -306,6 +322,69 @@ fn a_recording_is_begun_watched_and_ended_by_device() {
         client.execute("x-caraway-query-record-qxl", &of_device(0)).unwrap(),
         json!({"recording": false})
     );
+}
+
+#[test]
+fn a_password_is_set_and_expires_as_qemu_has_it() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    let mut set = |command, arguments| client.execute(command, &arguments).map_err(|error| error.to_string());
+    for connected in [None, Some("keep"), Some("fail"), Some("disconnect")] {
+        let mut arguments = json!({"protocol": "spice", "password": "secret"});
+        if let Some(connected) = connected {
+            arguments["connected"] = json!(connected);
+        }
+        assert_eq!(set("set_password", arguments), Ok(json!({})));
+    }
+    for time in ["never", "now", "+60"] {
+        assert_eq!(
+            set("expire_password", json!({"protocol": "spice", "time": time})),
+            Ok(json!({}))
+        );
+    }
+    assert_eq!(
+        *harness.machine.ticket.lock().unwrap(),
+        [
+            "secret Keep",
+            "secret Keep",
+            "secret Fail",
+            "secret Disconnect",
+            "None",
+            "Some(0ns)",
+            "Some(60s)"
+        ]
+    );
+    for (command, arguments, says) in [
+        (
+            "set_password",
+            json!({"protocol": "vnc", "password": "x"}),
+            "there is no VNC server",
+        ),
+        (
+            "set_password",
+            json!({"protocol": "rdp", "password": "x"}),
+            "does not accept value 'rdp'",
+        ),
+        (
+            "set_password",
+            json!({"protocol": "spice"}),
+            "Parameter 'password' is missing",
+        ),
+        (
+            "set_password",
+            json!({"protocol": "spice", "password": "x", "connected": "no"}),
+            "Invalid parameter",
+        ),
+        (
+            "expire_password",
+            json!({"protocol": "spice", "time": "soon"}),
+            "Invalid parameter 'time'",
+        ),
+    ] {
+        let error = set(command, arguments).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
+    assert_eq!(harness.machine.ticket.lock().unwrap().len(), 7);
 }
 
 #[test]

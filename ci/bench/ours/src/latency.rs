@@ -36,7 +36,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Builder;
 
@@ -81,6 +81,7 @@ fn main() -> Result<()> {
         name: "latency".to_owned(),
         uuid: [0; 16],
         ticket: None,
+        security: Security::default(),
         displays: vec![Arc::clone(&display)],
         images: ImageSettings::default(),
         rates: RateLimits::default(),

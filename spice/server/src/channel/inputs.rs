@@ -14,6 +14,7 @@ use std::{
 use caraway_ports::input::{Button, InputEvent, InputSink, LedListener, Leds, Scancode};
 use caraway_protocol::{
     Message,
+    common::{Notify as Notice, ServerCommon, Severity, Visibility},
     inputs::{ClientMessage, KeyModifiers, MOTION_ACK_BUNCH, MouseButton, ServerMessage},
 };
 use scancodes::Assembler;
@@ -202,7 +203,13 @@ impl Drop for Held {
     }
 }
 
-pub(crate) async fn run<S>(io: Io<S>, sink: &Arc<dyn InputSink>, agent: &Arc<AgentHub>) -> Result<(), ServeError>
+/// `can_be_read`: somebody on the way to the client can read what is typed, which the client is told.
+pub(crate) async fn run<S>(
+    io: Io<S>,
+    sink: &Arc<dyn InputSink>,
+    agent: &Arc<AgentHub>,
+    can_be_read: bool,
+) -> Result<(), ServeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -228,6 +235,9 @@ where
     };
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
+        if can_be_read {
+            sender.send(&ServerMessage::Common(insecure())).await?;
+        }
         let leds = *lights_changed.borrow_and_update();
         sender.send(&ServerMessage::Init(modifiers(leds))).await?;
         loop {
@@ -329,6 +339,24 @@ where
     };
     drop(listener);
     result
+}
+
+/// The host's clock.
+fn nanoseconds() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, rest) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+/// Says that what is typed can be read.
+fn insecure() -> ServerCommon {
+    ServerCommon::Notify(Notice {
+        time_stamp: nanoseconds(),
+        severity: Severity::Warn,
+        visibility: Visibility::High,
+        what: 0,
+        text: "keyboard channel is insecure".to_owned(),
+    })
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

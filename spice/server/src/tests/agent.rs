@@ -76,7 +76,7 @@ fn agent_fixture() -> (Fixture, Agent) {
     let waker: PortWaker = Arc::new(move || waker.notify_one());
     device.set_waker(waker);
     let displays = [Display::new(CanvasLimits::default())];
-    let fixture = fixture_with(None, &displays, Some(host));
+    let fixture = fixture_with(None, &displays, Security::default(), Some(host));
     let server = Arc::clone(&fixture.server);
     tokio::spawn(async move { server.serve_agent().await });
     (fixture, Agent { port: device, woken })

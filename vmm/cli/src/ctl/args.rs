@@ -12,6 +12,8 @@ use crate::replay::parse_name;
 const LONGEST_HOLD: i64 = 10_000;
 /// Longest time waited for the screen, in seconds: a day.
 const LONGEST_WAIT: i64 = 24 * 3600;
+/// Longest time a ticket can be given, in seconds: ten years.
+const LONGEST_TICKET: u64 = 10 * 365 * 24 * 3600;
 /// Most clicks or wheel steps of one command.
 const MOST_STEPS: i64 = 100;
 
@@ -57,6 +59,7 @@ pub(crate) enum CtlCommand {
         #[arg(value_parser = |name: &str| parse_name(Video::NAMES, name))]
         mode: Option<Video>,
     },
+    SetTicket(SetTicketArgs),
     Qmp(QmpArgs),
 }
 
@@ -242,6 +245,23 @@ pub(crate) struct RecordArgs {
     /// The display device, from 0
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) device: u32,
+}
+
+/// Set the ticket that clients of the screen must give from now on.
+///
+/// It is the first line of a file or of standard input, 1 to 60 bytes, and never part of the command line, which others can
+/// read. The file for viewers in the VM's folder has no ticket from then on.
+#[derive(Debug, Args)]
+pub(crate) struct SetTicketArgs {
+    /// The file; `-` reads standard input
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// Seconds for which it lets clients in; else for ever
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=LONGEST_TICKET))]
+    pub(crate) expires: Option<u64>,
+    /// What happens to clients that are connected: keep, fail (the ticket is not set) or disconnect
+    #[arg(long, value_name = "WHAT", default_value = "keep", value_parser = ["keep", "fail", "disconnect"])]
+    pub(crate) connected: String,
 }
 
 /// Run any QMP command and print its reply.

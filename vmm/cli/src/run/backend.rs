@@ -7,8 +7,8 @@ use std::{
 };
 
 use caraway_control::{
-    Backend, ClientCounts, Event, Figures, QmpError, Recording, RunState, Screen, Screenshot, Snapshot, SpiceInfo,
-    VideoMode,
+    Backend, ClientCounts, Connected, Event, Figures, QmpError, Recording, RunState, Screen, Screenshot, Snapshot,
+    SpiceInfo, VideoMode,
 };
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
@@ -180,6 +180,14 @@ impl Backend for VmBackend {
 
     fn spice(&self) -> SpiceInfo {
         self.clients.info()
+    }
+
+    fn set_ticket(&self, ticket: &str, connected: Connected) -> Result<(), QmpError> {
+        self.clients.set_ticket(ticket, connected)
+    }
+
+    fn expire_ticket(&self, after: Option<Duration>) -> Result<(), QmpError> {
+        self.clients.expire_ticket(after)
     }
 
     fn clients(&self) -> Vec<ClientCounts> {

@@ -6,35 +6,43 @@ use std::{
     time::Duration,
 };
 
-use caraway_control::{ChannelCounts, ChannelInfo, ClientCounts, Event, SpiceInfo, backend::Address};
-use caraway_server::{Channel, ClientFigures, Observer, Peer, Server};
+use caraway_control::{
+    ChannelCounts, ChannelInfo, ClientCounts, Connected, Event, QmpError, SpiceInfo, backend::Address,
+};
+use caraway_server::{Channel, ClientFigures, Observer, Peer, Server, TicketError};
 
-use super::{backend::Events, sockets::SpiceSocket};
+use super::{SpiceSockets, backend::Events, sockets::SpiceSocket, viewer::ViewerFile};
+use crate::rundir;
 
 /// Follows the connections of the SPICE server.
 #[derive(Debug)]
 pub(super) struct Clients {
     events: Arc<Events>,
     listening: Option<(String, Option<u16>)>,
-    auth: &'static str,
+    tls_port: Option<u16>,
     /// By session, type and id: there is one of each at a time.
     channels: Mutex<BTreeMap<(u32, u8, u8), ChannelInfo>>,
     /// Who counts; the server holds this observer itself.
     server: OnceLock<Weak<Server>>,
+    /// What viewers open, which has the ticket in it.
+    viewer: OnceLock<ViewerFile>,
 }
 
 impl Clients {
-    /// `socket` is `None` when there is no SPICE server.
-    pub(super) fn new(events: Arc<Events>, socket: Option<&SpiceSocket>, ticket: bool) -> Arc<Self> {
+    /// `sockets` is `None` when there is no SPICE server.
+    pub(super) fn new(events: Arc<Events>, sockets: Option<&SpiceSockets>) -> Arc<Self> {
         Arc::new(Self {
             events,
-            listening: socket.map(|socket| match socket {
+            tls_port: sockets
+                .and_then(SpiceSockets::tls_address)
+                .map(|address| address.port()),
+            listening: sockets.map(|sockets| match &sockets.plain {
                 SpiceSocket::Tcp(_, address) => (address.ip().to_string(), Some(address.port())),
                 SpiceSocket::Unix(bound) => (bound.path.display().to_string(), None),
             }),
-            auth: if ticket { "spice" } else { "none" },
             channels: Mutex::default(),
             server: OnceLock::new(),
+            viewer: OnceLock::new(),
         })
     }
 
@@ -44,10 +52,52 @@ impl Clients {
         let _ = self.server.set(Arc::downgrade(server));
     }
 
+    /// Says what viewers open.
+    pub(super) fn keep(&self, viewer: ViewerFile) {
+        // There is one.
+        let _ = self.viewer.set(viewer);
+    }
+
+    fn server(&self) -> Option<Arc<Server>> {
+        self.server.get().and_then(Weak::upgrade)
+    }
+
+    fn auth(&self) -> &'static str {
+        match self.server() {
+            Some(server) if server.has_ticket() => "spice",
+            _ => "none",
+        }
+    }
+
+    /// Sets the ticket, for `set_password`.
+    pub(super) fn set_ticket(&self, ticket: &str, connected: Connected) -> Result<(), QmpError> {
+        let connected = match connected {
+            Connected::Keep => caraway_server::Connected::Keep,
+            Connected::Fail => caraway_server::Connected::Fail,
+            Connected::Disconnect => caraway_server::Connected::Disconnect,
+        };
+        let server = self.server().ok_or_else(no_server)?;
+        server
+            .set_ticket(ticket, connected)
+            .map_err(|error| refused("password", error))?;
+        match self.viewer.get().map(ViewerFile::forget_ticket) {
+            Some(Err(error)) => Err(QmpError::generic(format!(
+                "the ticket is set, but the old one stays in {}: {error}",
+                rundir::VIEWER
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says how long it counts, for `expire_password`.
+    pub(super) fn expire_ticket(&self, after: Option<Duration>) -> Result<(), QmpError> {
+        let server = self.server().ok_or_else(no_server)?;
+        server.expire_ticket(after).map_err(|error| refused("time", error))
+    }
+
     /// What is counted of the clients, for `x-caraway-clients`.
     pub(super) fn counts(&self) -> Vec<ClientCounts> {
-        let server = self.server.get().and_then(Weak::upgrade);
-        let figures = server.map(|server| server.figures()).unwrap_or_default();
+        let figures = self.server().map(|server| server.figures()).unwrap_or_default();
         figures.into_iter().map(counts).collect()
     }
 
@@ -59,7 +109,8 @@ impl Clients {
             migrated: false,
             host,
             port: port.flatten(),
-            auth: self.auth,
+            tls_port: self.tls_port,
+            auth: self.auth(),
             compiled_version: concat!("caraway ", env!("CARGO_PKG_VERSION")),
             mouse_mode: "server",
             channels: self.lock().values().cloned().collect(),
@@ -85,12 +136,12 @@ impl Observer for Clients {
             connection_id: channel.connection_id,
             channel_type: channel.kind,
             channel_id: channel.id,
-            tls: false,
+            tls: channel.tls,
         };
         self.lock().insert(key(channel), channel_info.clone());
         self.events.send(Event::SpiceInitialized {
             server: address(server),
-            auth: self.auth,
+            auth: self.auth(),
             channel: channel_info,
         });
     }
@@ -104,6 +155,17 @@ impl Observer for Clients {
             client: address(client),
         });
     }
+}
+
+fn no_server() -> QmpError {
+    QmpError::generic("there is no SPICE server: the VM is headless")
+}
+
+fn refused(parameter: &str, error: TicketError) -> QmpError {
+    QmpError::generic(match error {
+        TicketError::ClientsConnected { .. } => format!("Invalid parameter 'connected': {error}"),
+        _ => format!("Invalid parameter '{parameter}': {error}"),
+    })
 }
 
 fn counts(client: ClientFigures) -> ClientCounts {

@@ -11,20 +11,22 @@ pub(crate) mod incoming;
 mod recorder;
 pub(crate) mod runtime;
 pub(crate) mod sockets;
+mod viewer;
 
 use std::{
     io::{self, Write as _},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use caraway_config::{ConfigError, VmSpec};
+use caraway_config::{Access, ConfigError, Listen, Located, Spice, VmSpec};
 use caraway_control::server as control;
 use caraway_machine::{Ending, Machine, Signals};
 use caraway_ports::port::HostPort;
-use caraway_server::{Listener, Observer, RateLimits, Server, ServerConfig};
+use caraway_server::{Accepts, Listener, Observer, RateLimits, Server, ServerConfig};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use self::{
@@ -34,11 +36,13 @@ use self::{
     failure::Failure,
     incoming::Incoming,
     sockets::{BoundUnix, SpiceSocket},
+    viewer::ViewerFile,
 };
 use crate::{
     args::RunArgs,
     media,
-    rundir::{Info, RunDir},
+    rundir::{self, Info, RunDir},
+    tls,
 };
 
 /// How long the end waits for control clients to be told of it.
@@ -90,9 +94,29 @@ struct Running {
 
 /// What listens; the files go when this does.
 struct Sockets {
-    spice: Option<SpiceSocket>,
+    spice: Option<SpiceSockets>,
     control: BoundUnix,
     serial: BoundUnix,
+}
+
+/// Where clients of the screen come.
+struct SpiceSockets {
+    plain: SpiceSocket,
+    /// A port for TLS alone.
+    tls: Option<SpiceSocket>,
+    /// What comes to the first one.
+    accepts: Accepts,
+}
+
+impl SpiceSockets {
+    /// Where TLS is spoken.
+    fn tls_address(&self) -> Option<SocketAddr> {
+        match (&self.tls, self.accepts) {
+            (Some(own), _) => own.address(),
+            (None, Accepts::Both) => self.plain.address(),
+            (None, _) => None,
+        }
+    }
 }
 
 fn start(args: &RunArgs) -> Result<Running, Failure> {
@@ -100,6 +124,11 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     let signals = Signals::take().context("cannot take over the termination signals")?;
     let spec = load(args)?;
     let run_dir = RunDir::claim(&spec.name, args.config.is_none())?;
+    let tls = if args.headless {
+        None
+    } else {
+        tls::load(run_dir.name(), &spec.spice)?
+    };
     let sockets = bind(&spec, &run_dir, args.headless)?;
     let serial = sockets.serial.listener.try_clone().context("cannot share a socket")?;
     let environment = Environment {
@@ -117,7 +146,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     let mut agent = Some(agent);
     let input = builder.input();
     let events = Events::new();
-    let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref(), spec.spice.ticket.is_some());
+    let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref());
     let backend = VmBackend {
         name: run_dir.name().to_owned(),
         machine: builder.handle(),
@@ -135,11 +164,14 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     let machine = builder.build().map_err(|error| Failure::of_build(error, &spec))?;
 
     let runtime = runtime::start()?;
-    if let Some(socket) = &sockets.spice {
+    let mut viewer = None;
+    if let Some(sockets) = &sockets.spice {
+        let ticket = spec.spice.ticket.as_ref();
         let server = Server::new(ServerConfig {
             name: run_dir.name().to_owned(),
             uuid: random_uuid(),
-            ticket: spec.spice.ticket.as_ref().map(|ticket| ticket.0.clone()),
+            ticket: ticket.map(|ticket| ticket.password.clone()),
+            security: tls::security(tls.as_ref(), &spec.spice.channels),
             displays: screens.iter().map(|screen| Arc::clone(&screen.display)).collect(),
             images: media::images(spec.spice.compression, spec.spice.jpeg, spec.spice.zlib),
             rates: RateLimits {
@@ -151,10 +183,21 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             agent_policy: media::agent(spec.agent),
             observer: Some(Arc::clone(&clients) as Arc<dyn Observer>),
         });
+        if let Some(expires) = ticket.and_then(|ticket| ticket.expires) {
+            server
+                .expire_ticket(Some(expires))
+                .context("cannot say when the ticket expires")?;
+        }
         clients.follow(&server);
         let agents = Arc::clone(&server);
         runtime.spawn(async move { agents.serve_agent().await });
-        serve_spice(&runtime, socket, server)?;
+        serve_spice(&runtime, &sockets.plain, Arc::clone(&server), sockets.accepts)?;
+        if let Some(socket) = &sockets.tls {
+            serve_spice(&runtime, socket, server, Accepts::Tls)?;
+        }
+        let file = write_viewer(&run_dir, &spec.spice, sockets, tls.as_ref())?;
+        viewer = Some(file.path().to_owned());
+        clients.keep(file);
     }
     let (closing, closed) = oneshot::channel();
     let control = serve_control(&runtime, &sockets.control, backend, closed)?;
@@ -163,12 +206,18 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         name: run_dir.name().to_owned(),
         pid: std::process::id(),
         config: args.config.clone(),
-        spice: sockets.spice.as_ref().map(SpiceSocket::uri),
+        spice: sockets.spice.as_ref().map(|sockets| sockets.plain.uri()),
+        tls: sockets
+            .spice
+            .as_ref()
+            .and_then(SpiceSockets::tls_address)
+            .map(|address| format!("spice+tls://{address}")),
+        viewer,
         control: sockets.control.path.clone(),
         serial: Some(sockets.serial.path.clone()),
     };
     run_dir.publish(&info)?;
-    announce(&info, spec.spice.ticket.is_some());
+    announce(&info, &spec.spice, tls.as_ref());
     Ok(Running {
         machine,
         runtime,
@@ -198,23 +247,75 @@ fn bind(spec: &VmSpec, run_dir: &RunDir, headless: bool) -> Result<Sockets, Fail
     let control = spec.control.socket.as_ref();
     let control_path = control.map_or_else(|| run_dir.file("qmp.sock"), |socket| socket.value.clone());
     Ok(Sockets {
-        spice: (!headless)
-            .then(|| sockets::spice(&spec.spice.listen.value))
-            .transpose()?,
+        spice: if headless { None } else { Some(bind_spice(&spec.spice)?) },
         control: sockets::unix(&control_path)?,
         serial: sockets::unix(&run_dir.file("serial.sock"))?,
     })
 }
 
+fn bind_spice(spice: &Spice) -> Result<SpiceSockets, Failure> {
+    let bind = |key, listen: &Located<Listen>| {
+        let socket = sockets::spice(&listen.value)?;
+        // Of a socket that was handed over this is known only now.
+        match socket.address() {
+            Some(address)
+                if !address.ip().to_canonical().is_loopback() && spice.ticket.is_none() && !spice.insecure =>
+            {
+                Err(Failure::Config(listen.origin.error(format!(
+                    "{key}: {address} can be reached from other machines and there is no `ticket`"
+                ))))
+            }
+            _ => Ok(socket),
+        }
+    };
+    let plain = bind("spice.listen", &spice.listen)?;
+    let accepts = tls::accepted(spice);
+    if accepts == Accepts::Both && plain.address().is_none() {
+        return Err(Failure::Config(spice.listen.origin.error(
+            "spice.listen: clients do not speak TLS on Unix sockets: give `tls` a `listen` of its own",
+        )));
+    }
+    let own = spice.tls.as_ref().and_then(|tls| tls.listen.as_ref());
+    Ok(SpiceSockets {
+        plain,
+        tls: own.map(|listen| bind("spice.tls.listen", listen)).transpose()?,
+        accepts,
+    })
+}
+
+fn write_viewer(
+    run_dir: &RunDir,
+    spice: &Spice,
+    sockets: &SpiceSockets,
+    tls: Option<&tls::Loaded>,
+) -> anyhow::Result<ViewerFile> {
+    let ticket = spice.ticket.as_ref().filter(|ticket| ticket.in_file);
+    let screen = viewer::Screen {
+        name: run_dir.name(),
+        plain: &sockets.plain,
+        tls: sockets.tls_address(),
+        channels: &spice.channels,
+        ca: tls.and_then(|tls| tls.ca.as_ref()).map(|ca| ca.pem.as_str()),
+        ticket: ticket.map(|ticket| ticket.password.as_str()),
+    };
+    ViewerFile::write(run_dir.path(), &screen)
+        .with_context(|| format!("cannot write {}", run_dir.file(rundir::VIEWER).display()))
+}
+
 /// Lets clients in.
-pub(crate) fn serve_spice(runtime: &Runtime, socket: &SpiceSocket, server: Arc<Server>) -> anyhow::Result<()> {
+pub(crate) fn serve_spice(
+    runtime: &Runtime,
+    socket: &SpiceSocket,
+    server: Arc<Server>,
+    accepts: Accepts,
+) -> anyhow::Result<()> {
     let _inside = runtime.enter();
     let listener = match socket {
         SpiceSocket::Tcp(listener, _) => Listener::Tcp(tokio::net::TcpListener::from_std(listener.try_clone()?)?),
         SpiceSocket::Unix(bound) => Listener::Unix(tokio::net::UnixListener::from_std(bound.listener.try_clone()?)?),
     };
     runtime.spawn(async move {
-        if let Err(error) = listener.serve(server).await {
+        if let Err(error) = listener.serve_as(server, accepts).await {
             tracing::error!(%error, "the SPICE server takes no more clients");
         }
     });
@@ -239,11 +340,24 @@ fn serve_control(
 }
 
 /// Says where to look, once everything listens.
-fn announce(info: &Info, ticket: bool) {
+fn announce(info: &Info, spice: &Spice, tls: Option<&tls::Loaded>) {
     let mut text = format!("VM {} (pid {})\n", info.name, info.pid);
     if let Some(uri) = &info.spice {
-        let ticket = if ticket { "  (asks for the ticket)" } else { "" };
-        text += &format!("  screen   {uri}{ticket}\n");
+        let needs_tls = spice.channels.of("main") == Access::Tls && !uri.starts_with("spice+unix:");
+        let note = match (needs_tls, &spice.ticket) {
+            (true, _) => "  (needs TLS)",
+            (false, Some(_)) => "  (asks for the ticket)",
+            (false, None) => "",
+        };
+        text += &format!("  screen   {uri}{note}\n");
+    }
+    if let Some(uri) = &info.tls {
+        let ca = tls.and_then(|tls| tls.ca.as_ref());
+        let ca = ca.map(|ca| format!("  (CA {})", ca.path.display()));
+        text += &format!("  tls      {uri}{}\n", ca.unwrap_or_default());
+    }
+    if let Some(path) = &info.viewer {
+        text += &format!("  viewer   {}  (for remote-viewer)\n", path.display());
     }
     text += &format!(
         "  control  {}  (caraway ctl {} status)\n",

@@ -11,8 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use caraway_config::Listen;
+use rustix::net::{AddressFamily, sockopt};
 
 /// Ports that are tried when the configuration names none.
 const DEFAULT_PORTS: std::ops::RangeInclusive<u16> = 5900..=5909;
@@ -24,17 +25,20 @@ pub(crate) enum SpiceSocket {
     Unix(BoundUnix),
 }
 
-/// A Unix socket whose file goes when this does.
+/// A Unix socket whose file goes when this does, if it was made here.
 #[derive(Debug)]
 pub(crate) struct BoundUnix {
     pub(crate) listener: UnixListener,
     pub(crate) path: PathBuf,
+    made_here: bool,
 }
 
 impl Drop for BoundUnix {
     fn drop(&mut self) {
-        // Somebody may have removed it before.
-        fs::remove_file(&self.path).ok();
+        if self.made_here {
+            // Somebody may have removed it before.
+            fs::remove_file(&self.path).ok();
+        }
     }
 }
 
@@ -42,6 +46,9 @@ impl Drop for BoundUnix {
 pub(crate) fn spice(listen: &Listen) -> anyhow::Result<SpiceSocket> {
     match listen {
         Listen::Unix(path) => Ok(SpiceSocket::Unix(unix(path)?)),
+        Listen::Fd(number) => {
+            inherited(*number).with_context(|| format!("cannot listen for SPICE on descriptor {number}"))
+        }
         Listen::Tcp(address) => {
             let listener = tcp(*address).with_context(|| format!("cannot listen for SPICE on {address}"))?;
             let bound = listener.local_addr()?;
@@ -68,6 +75,36 @@ pub(crate) fn spice(listen: &Listen) -> anyhow::Result<SpiceSocket> {
     }
 }
 
+/// A socket that whoever started this process has bound.
+fn inherited(number: u16) -> anyhow::Result<SpiceSocket> {
+    let fd = caraway_machine::inherited(number)?;
+    if !sockopt::socket_acceptconn(&fd)? {
+        bail!("it does not listen");
+    }
+    let family = sockopt::socket_domain(&fd)?;
+    if family == AddressFamily::UNIX {
+        let listener = UnixListener::from(fd);
+        listener.set_nonblocking(true)?;
+        let path = listener
+            .local_addr()?
+            .as_pathname()
+            .map(Path::to_owned)
+            .unwrap_or_default();
+        return Ok(SpiceSocket::Unix(BoundUnix {
+            listener,
+            path,
+            made_here: false,
+        }));
+    }
+    if family != AddressFamily::INET && family != AddressFamily::INET6 {
+        bail!("it is neither a TCP socket nor a Unix socket");
+    }
+    let listener = TcpListener::from(fd);
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok(SpiceSocket::Tcp(listener, address))
+}
+
 fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
@@ -83,6 +120,7 @@ pub(crate) fn unix(path: &Path) -> anyhow::Result<BoundUnix> {
     let bound = BoundUnix {
         listener,
         path: path.to_owned(),
+        made_here: true,
     };
     fs::set_permissions(path, Permissions::from_mode(0o600)).with_context(shown)?;
     bound.listener.set_nonblocking(true).with_context(shown)?;
@@ -102,6 +140,14 @@ fn remove_dead(path: &Path) -> io::Result<()> {
 }
 
 impl SpiceSocket {
+    /// Its address, if it has one.
+    pub(crate) const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(_, address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// For `remote-viewer` and people.
     pub(crate) fn uri(&self) -> String {
         match self {

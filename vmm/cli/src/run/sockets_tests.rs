@@ -20,6 +20,33 @@ fn a_configured_port_that_is_taken_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_socket_that_was_handed_over_is_used_and_what_is_none_is_refused() {
+    use std::os::fd::AsRawFd;
+    let number = |fd: &dyn AsRawFd| u16::try_from(fd.as_raw_fd()).unwrap();
+    let bound = TcpListener::bind("[::1]:0").unwrap();
+    let taken = spice(&Listen::Fd(number(&bound))).unwrap();
+    assert_eq!(taken.address(), Some(bound.local_addr().unwrap()));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let bound = UnixListener::bind(&path).unwrap();
+    let taken = spice(&Listen::Fd(number(&bound))).unwrap();
+    assert_eq!(taken.uri(), format!("spice+unix://{}", path.display()));
+    drop(taken);
+    assert!(path.exists(), "the file is not ours");
+
+    let error = |fd: &dyn AsRawFd| format!("{:#}", spice(&Listen::Fd(number(fd))).unwrap_err());
+    let client = UnixStream::connect(&path).unwrap();
+    assert!(error(&client).contains("it does not listen"), "{}", error(&client));
+    let file = fs::File::open(folder.path()).unwrap();
+    assert!(
+        error(&file).contains(&format!("descriptor {}", number(&file))),
+        "{}",
+        error(&file)
+    );
+}
+
+#[test]
 fn a_dead_socket_is_replaced_and_a_live_one_or_a_file_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");

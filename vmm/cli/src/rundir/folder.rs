@@ -18,13 +18,13 @@ use rustix::{
 };
 
 use super::{
-    CONTROL, INFO, NEW_INFO, PID, RunDirError, SERIAL,
+    CONTROL, INFO, NEW_INFO, NEW_VIEWER, PID, RunDirError, SERIAL, VIEWER,
     location::{Kind, Location},
 };
 
 const LOCK: &str = "lock";
 /// What a VM keeps in its folder besides the lock.
-const FILES: [&str; 5] = [PID, INFO, NEW_INFO, CONTROL, SERIAL];
+const FILES: [&str; 7] = [PID, INFO, NEW_INFO, CONTROL, SERIAL, VIEWER, NEW_VIEWER];
 
 /// Largest file read.
 const READ_LIMIT: u64 = 64 << 10;

@@ -64,6 +64,8 @@ fn info(name: &str, dir: &RunDir) -> Info {
         pid: std::process::id(),
         config: None,
         spice: Some("spice://127.0.0.1:5900".to_owned()),
+        tls: None,
+        viewer: None,
         control: dir.file(CONTROL),
         serial: Some(dir.file(SERIAL)),
     }

@@ -10,3 +10,4 @@ mod program;
 mod ps;
 mod replay;
 mod snapshot;
+mod ticket;

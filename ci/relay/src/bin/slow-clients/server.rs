@@ -14,7 +14,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig};
 
 pub(crate) const WIDTH: u32 = 1024;
 pub(crate) const HEIGHT: u32 = 768;
@@ -73,6 +73,7 @@ impl Screen {
             name: "slow-clients".to_owned(),
             uuid: [0; 16],
             ticket: None,
+            security: Security::default(),
             displays: vec![Arc::clone(&display)],
             images: ImageSettings::default(),
             rates,

@@ -1,0 +1,110 @@
+//! Which channels may be on which connections.
+
+use std::sync::Arc;
+
+use caraway_protocol::{channel::ChannelType, link::LinkCode};
+
+use crate::{Peer, Tls};
+
+/// What a server does for secrecy.
+#[derive(Clone, Debug, Default)]
+pub struct Security {
+    /// The certificate, for listeners that accept TLS.
+    pub tls: Option<Arc<Tls>>,
+    /// Which channels may be on which connections.
+    pub channels: ChannelAccess,
+}
+
+/// What a listener accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// Connections without encryption.
+    Plain,
+    /// TLS. Clients that come without it are told so.
+    Tls,
+    /// Both, told apart by the first bytes; without a certificate only those that are plain.
+    Both,
+}
+
+/// The connections a channel may be on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// All.
+    #[default]
+    Any,
+    /// Those without TLS.
+    Plain,
+    /// Those with TLS, and Unix sockets.
+    Tls,
+}
+
+/// The connections each channel may be on.
+#[derive(Clone, Debug, Default)]
+pub struct ChannelAccess {
+    /// Of channels that are not named.
+    pub default: Access,
+    /// Of single types of channels.
+    pub own: Vec<(ChannelType, Access)>,
+}
+
+impl ChannelAccess {
+    /// The connections a type of channels may be on.
+    #[must_use]
+    pub fn of(&self, kind: ChannelType) -> Access {
+        let own = self.own.iter().find(|(of, _)| *of == kind);
+        own.map_or(self.default, |(_, access)| *access)
+    }
+}
+
+/// Types of channels by the names that configurations and clients give them.
+pub const CHANNEL_NAMES: &[(&str, ChannelType)] = &[
+    ("main", ChannelType::Main),
+    ("display", ChannelType::Display),
+    ("inputs", ChannelType::Inputs),
+    ("cursor", ChannelType::Cursor),
+    ("playback", ChannelType::Playback),
+    ("record", ChannelType::Record),
+    ("smartcard", ChannelType::Smartcard),
+    ("usbredir", ChannelType::Usbredir),
+    ("port", ChannelType::Port),
+    ("webdav", ChannelType::Webdav),
+];
+
+/// How a connection came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Without encryption.
+    Plain,
+    /// The same, where only TLS is wanted.
+    PlainAtTls,
+    /// In TLS.
+    Tls,
+    /// By a Unix socket: nobody is on the way, and clients do not speak TLS there.
+    Unix,
+}
+
+impl Way {
+    pub(crate) fn new(local: &Peer, accepts: Accepts, encrypted: bool) -> Self {
+        match (local, accepts) {
+            _ if encrypted => Self::Tls,
+            (Peer::Unix(_), _) => Self::Unix,
+            (_, Accepts::Tls) => Self::PlainAtTls,
+            _ => Self::Plain,
+        }
+    }
+
+    /// Why a channel may not be on it.
+    pub(crate) const fn refuses(self, access: Access) -> Option<LinkCode> {
+        match (access, self) {
+            (Access::Tls, Self::Plain) | (_, Self::PlainAtTls) => Some(LinkCode::NeedSecured),
+            (Access::Plain, Self::Tls) => Some(LinkCode::NeedUnsecured),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody on the way to this client can read what is typed.
+    pub(crate) fn can_be_read(self, client: &Peer) -> bool {
+        let far = matches!(client, Peer::Tcp(address) if !address.ip().to_canonical().is_loopback());
+        far && self == Self::Plain
+    }
+}

@@ -1,0 +1,56 @@
+//! `caraway ctl VM set-ticket`.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{Vm, args::SetTicketArgs};
+use crate::output::UsageError;
+
+/// Longest ticket, in bytes.
+const LONGEST: usize = 60;
+/// Bytes that are read: a line of them is long enough to be told from a ticket.
+const READ_LIMIT: u64 = 4096;
+
+/// The first line of a file, or of standard input.
+pub(super) fn read(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let (text, from) = if file == Path::new("-") {
+        let text = text(io::stdin().lock()).context("cannot read standard input")?;
+        (text, "standard input".to_owned())
+    } else {
+        let from = file.display().to_string();
+        let text = File::open(file).and_then(text);
+        let text = text.map_err(|error| UsageError(format!("set-ticket: cannot read {from}: {error}")))?;
+        (text, from)
+    };
+    let line = text.lines().next().unwrap_or_default();
+    match line.len() {
+        1..=LONGEST => Ok(Zeroizing::new(line.to_owned())),
+        bytes => {
+            let says = format!("set-ticket: the first line of {from} has {bytes} bytes, not 1 to {LONGEST}");
+            Err(UsageError(says).into())
+        }
+    }
+}
+
+fn text(from: impl Read) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    from.take(READ_LIMIT).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+pub(super) fn set(vm: &mut Vm, ticket: &str, args: &SetTicketArgs) -> anyhow::Result<()> {
+    let set = json!({"protocol": "spice", "password": ticket, "connected": args.connected});
+    vm.execute("set_password", &set)?;
+    let time = args
+        .expires
+        .map_or_else(|| "never".to_owned(), |seconds| format!("+{seconds}"));
+    vm.execute("expire_password", &json!({"protocol": "spice", "time": time}))
+        .map(drop)
+}
