@@ -34,6 +34,7 @@ class BadConfig:
             ("what does not fit into memory", self.too_big),
             ("command lines that are too long", self.command_lines),
             ("disks", self.disks),
+            ("TLS", self.tls),
             ("overrides", self.overrides),
         ]
 
@@ -169,6 +170,15 @@ class BadConfig:
         wrong(self.boot(kernel="vmlinuz", cmdline="x" * 100_000), "cmdline", "boot.cmdline: ", "100000")
         wrong(self.boot(cmdline="a\\u0000b"), "cmdline", "boot.cmdline: ")
         wrong(self.boot(cmdline="caf\u00e9"), "cmdline", "boot.cmdline: ")
+
+    def tls(self) -> None:
+        self.starts.file("bad.pem", b"no certificate")
+        spice = self.boot() + "[spice]\nlisten = '127.0.0.1:0'\n"
+        wrong = self.starts.misconfigured
+        wrong(spice + "tls = { cert = 'bad.pem', key = 'bad.pem' }\n", "tls", "spice.tls.cert", "no certificate in PEM")
+        wrong(spice + "tls = { cert = 'bad.pem', key = 'absent' }\n", "tls", "spice.tls.key", "absent")
+        wrong(spice + "tls = { }\n", "tls", "`generate = true`")
+        wrong(spice + "channels = { inputs = 'tls' }\n", "channels", "there is no `tls`")
 
     def disks(self) -> None:
         wrong = self.starts.misconfigured

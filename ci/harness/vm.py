@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,12 +158,19 @@ class Serial:
 class Vm:
     """`caraway run` with a run directory of its own. To be used with `with`; ends the process if it still runs."""
 
-    def __init__(self, program: Path, arguments: list[str], wrapper: list[str] | None = None) -> None:
+    def __init__(
+        self, program: Path, arguments: list[str], wrapper: list[str] | None = None, passed: Iterable[int] = ()
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="caraway-")
         self.run_directory = f"{self._folder.name}/run"
-        self.environment = {**os.environ, "CARAWAY_RUN_DIR": self.run_directory}
+        self.state_directory = f"{self._folder.name}/state"
+        self.environment = {
+            **os.environ, "CARAWAY_RUN_DIR": self.run_directory, "CARAWAY_STATE_DIR": self.state_directory,
+        }  # fmt: skip
         self.program = program.resolve()
         self._command = [*(wrapper or []), str(self.program), "run", *arguments]
+        # Descriptors it gets from here.
+        self._passed = tuple(passed)
         self._errors = open(f"{self._folder.name}/stderr", "w+b")
         self.started_ns = 0
         self.ready_ns = 0
@@ -171,7 +179,7 @@ class Vm:
         self.started_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         self.process = subprocess.Popen(
             self._command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=self._errors, text=True,
+            stderr=self._errors, text=True, pass_fds=self._passed,
         )  # fmt: skip
         try:
             self._read_announcement()
@@ -215,9 +223,17 @@ class Vm:
             expect(done.returncode == 0, f"caraway ctl {self.name} {' '.join(arguments)}: {said}")
         return done
 
-    def client(self, command: str, *arguments: str, steps: list[dict] | None = None, check: bool = True) -> list[dict]:
-        """One run of the scripted SPICE client; its answers, one object a line."""
-        where = ["--port", self.port]
+    @property
+    def tls_port(self) -> str:
+        """The port for TLS."""
+        return self.places["tls"].rpartition(":")[2]
+
+    def client(
+        self, command: str, *arguments: str, steps: list[dict] | None = None, check: bool = True,
+        where: list[str] | None = None,
+    ) -> list[dict]:  # fmt: skip
+        """One run of the scripted SPICE client, on the SPICE port or `where` it is told; its answers, one object a line."""
+        where = where or ["--port", self.port]
         if steps is not None:
             arguments = (*arguments, "--script", "-")
         text = "".join(json.dumps(step) + "\n" for step in steps or [])

@@ -232,6 +232,9 @@ def arguments() -> argparse.Namespace:
     connection.add_argument("--host", default="127.0.0.1")
     connection.add_argument("--port", help="TCP port; with `-` the first line of stdin")
     connection.add_argument("--unix", help="path of a Unix socket, instead of --port")
+    connection.add_argument("--tls-port", help="TCP port for TLS, instead of --port or besides it")
+    connection.add_argument("--ca", help="file of certificates to trust, for TLS")
+    connection.add_argument("--vv", help="a file that says where to connect; remote-viewer only")
     connection.add_argument("--ticket", help="password of the display")
     connection.add_argument("--display", type=int, default=0, help="display channel (0)")
     connection.add_argument("--connect-seconds", type=float, default=SECONDS, help="how long to try to connect (30)")
@@ -259,8 +262,10 @@ def arguments() -> argparse.Namespace:
     two.add_argument("one")
     two.add_argument("other")
     options = parser.parse_args()
-    if options.command != "compare" and bool(options.port) == bool(options.unix):
-        parser.error("one of --port and --unix is needed")
+    if options.command != "compare":
+        places = [options.port or options.tls_port, options.unix, options.vv]
+        if sum(map(bool, places)) != 1 or (options.vv and options.command != "remote-viewer"):
+            parser.error("one of --port, --tls-port and --unix is needed; remote-viewer takes --vv")
     return options
 
 
@@ -286,7 +291,9 @@ def drive(options: argparse.Namespace) -> int:
     if options.say_ready:
         say({"ready": True})
     port = sys.stdin.readline().strip() if options.port == "-" else options.port
-    target = {"unix-path": options.unix} if options.unix else {"host": options.host, "port": port}
+    target = {"unix-path": options.unix} if options.unix else {"host": options.host}
+    given = {"port": port, "tls-port": options.tls_port, "ca-file": options.ca}
+    target |= {name: value for name, value in given.items() if value and not options.unix}
     if options.ticket is not None:
         target["password"] = options.ticket
     client = session.Client(target, options.display)

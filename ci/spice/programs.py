@@ -19,6 +19,8 @@ class ProgramError(Exception):
 
 
 def _uri(options) -> str:
+    if options.vv:
+        return options.vv
     return f"spice+unix://{options.unix}" if options.unix else f"spice://{options.host}:{options.port}"
 
 

@@ -91,6 +91,7 @@ class Client:
     def connect(self, seconds: float) -> None:
         """Connects main, display, inputs and cursor channels; tries again until `seconds` have passed."""
         limit = time.monotonic() + seconds
+        before = None
         while True:
             self._reset()
             self._start()
@@ -98,14 +99,16 @@ class Client:
             self._run(lambda: wanted <= self._opened or self._error, limit)
             if wanted <= self._opened:
                 return
-            reason = self._error or f"opened only {sorted(self._opened)}"
+            # The last attempt may have been cut short.
+            reason = before = self._error or before or f"opened only {sorted(self._opened)}"
             self.close()
-            if time.monotonic() >= limit or "authentication" in reason:
+            if time.monotonic() >= limit or "authentication" in reason or "tls" in reason:
                 raise ClientError(f"cannot connect to {self._where()}: {reason}")
             self._run(lambda: False, min(limit, time.monotonic() + RETRY_MS / 1000))
 
     def _where(self) -> str:
-        return self._target.get("unix-path") or f"{self._target['host']}:{self._target['port']}"
+        port = self._target.get("port") or self._target.get("tls-port")
+        return self._target.get("unix-path") or f"{self._target['host']}:{port}"
 
     def _start(self) -> None:
         session = SpiceClientGLib.Session()
