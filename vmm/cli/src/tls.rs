@@ -48,10 +48,8 @@ pub(crate) fn load(name: &str, spice: &Spice) -> Result<Option<Loaded>, Failure>
             let authority = Authority::of_user()?;
             let places = [Some(&spice.listen), tls.listen.as_ref()];
             let addresses = places.into_iter().flatten().filter_map(|listen| address(&listen.value));
-            let names = names
-                .iter()
-                .cloned()
-                .chain(addresses.map(|address| address.to_string()));
+            let names = names.iter().chain(&tls.host).cloned();
+            let names = names.chain(addresses.map(|address| address.to_string()));
             let (chain, key) = authority.sign(name, names)?;
             Loaded {
                 tls: Arc::new(Tls::new(chain, key).context("the certificate that was made cannot be used")?),

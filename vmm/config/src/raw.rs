@@ -194,6 +194,9 @@ pub(crate) struct RawTls {
     /// The certificates of authorities in PEM that clients are to trust, for the file viewers open. Default: theirs.
     #[schemars(with = "Option<String>")]
     pub(crate) ca: Option<Spanned<String>>,
+    /// The name of this host in the certificate, for the file viewers open. Default: the address they connect to.
+    #[schemars(with = "Option<String>")]
+    pub(crate) host: Option<Spanned<String>>,
     /// Make a certificate at each start, signed by an authority of this user's that is made once. Default: false.
     #[serde(default)]
     pub(crate) generate: bool,

@@ -91,8 +91,16 @@ pub(crate) fn tls(context: &Context<'_>, raw: &Spanned<RawTls>, plain: &Located<
         }
         _ => {}
     }
+    let host = tls.host.as_ref().map(|host| {
+        if is_name(host.get_ref()) {
+            Ok(host.get_ref().clone())
+        } else {
+            Err(context.error(host, format!("spice.tls.host: {:?} {NO_NAME}", host.get_ref())))
+        }
+    });
     Ok(Tls {
         listen,
+        host: host.transpose()?,
         certificate: certificate(context, raw)?,
     })
 }
@@ -140,15 +148,17 @@ fn check_names(context: &Context<'_>, names: &Spanned<Vec<String>>) -> Result<Ve
             format!("spice.tls.names: {} names, at most {MAX_NAMES}", list.len()),
         ));
     }
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '*');
-    let wrong = |name: &&String| name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain);
-    match list.iter().find(wrong) {
-        Some(name) => Err(context.error(
-            names,
-            format!("spice.tls.names: {name:?} is neither a host's name nor an address"),
-        )),
+    match list.iter().find(|name| !is_name(name)) {
+        Some(name) => Err(context.error(names, format!("spice.tls.names: {name:?} {NO_NAME}"))),
         None => Ok(list.clone()),
     }
+}
+
+const NO_NAME: &str = "is neither a host's name nor an address";
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '*');
+    !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(plain)
 }
 
 pub(crate) fn channels(context: &Context<'_>, raw: &RawChannels, has_tls: bool) -> Result<Channels, ConfigError> {

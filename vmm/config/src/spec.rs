@@ -213,6 +213,8 @@ impl Serialize for Ticket {
 pub struct Tls {
     /// A port of its own; `None` = that of [`Spice::listen`].
     pub listen: Option<Located<Listen>>,
+    /// By what name viewers connect; `None` = by the address.
+    pub host: Option<String>,
     /// What clients are shown.
     pub certificate: Certificate,
 }
@@ -241,6 +243,9 @@ impl Serialize for Tls {
         let mut map = serializer.serialize_map(None)?;
         if let Some(listen) = &self.listen {
             map.serialize_entry("listen", listen)?;
+        }
+        if let Some(host) = &self.host {
+            map.serialize_entry("host", host)?;
         }
         match &self.certificate {
             Certificate::Files { cert, key, ca } => {

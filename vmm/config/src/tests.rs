@@ -276,6 +276,10 @@ fn tls_has_files_or_is_generated_and_says_what_is_missing() {
             "spice.tls.listen: \"fd:2\" is not",
         ),
         (
+            "tls = { generate = true, host = \"a b\" }",
+            "spice.tls.host: \"a b\" is neither",
+        ),
+        (
             "tls = { generated = true }",
             "unknown key `generated`: did you mean `generate`?",
         ),

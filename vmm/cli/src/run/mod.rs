@@ -294,6 +294,7 @@ fn write_viewer(
         name: run_dir.name(),
         plain: &sockets.plain,
         tls: sockets.tls_address(),
+        host: spice.tls.as_ref().and_then(|tls| tls.host.as_deref()),
         channels: &spice.channels,
         ca: tls.and_then(|tls| tls.ca.as_ref()).map(|ca| ca.pem.as_str()),
         ticket: ticket.map(|ticket| ticket.password.as_str()),

@@ -31,6 +31,8 @@ pub(super) struct Screen<'a> {
     pub(super) plain: &'a SpiceSocket,
     /// Where TLS is spoken.
     pub(super) tls: Option<SocketAddr>,
+    /// The name in the certificate, if it is not the address.
+    pub(super) host: Option<&'a str>,
     pub(super) channels: &'a Channels,
     /// Certificates to trust, in PEM.
     pub(super) ca: Option<&'a str>,
@@ -100,7 +102,8 @@ fn text(screen: &Screen<'_>) -> String {
         SpiceSocket::Unix(bound) => add("unix-path", &escaped(&bound.path.to_string_lossy())),
         SpiceSocket::Tcp(_, address) => {
             let all_encrypted = !NAMES.iter().any(|name| screen.channels.of(name) == Access::Plain);
-            add("host", &reached(screen.tls.unwrap_or(*address).ip()).to_string());
+            let by_address = reached(screen.tls.unwrap_or(*address).ip()).to_string();
+            add("host", screen.host.unwrap_or(&by_address));
             match screen.tls {
                 // Without another port a viewer has TLS on all channels.
                 Some(tls) if all_encrypted => add("tls-port", &tls.port().to_string()),
@@ -163,6 +166,7 @@ mod tests {
             name: "demo",
             plain: &socket,
             tls: tls.map(|address| address.parse().unwrap()),
+            host: None,
             channels,
             ca: Some("-----BEGIN\nabc\n"),
             ticket: Some(" a\\b;c "),
@@ -185,6 +189,26 @@ mod tests {
         assert!(text.starts_with(&fs::read_to_string(file.path()).unwrap()));
         assert!(!fs::read_to_string(file.path()).unwrap().contains("password"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_certificate_for_a_name_is_reached_by_it() {
+        let channels = Channels::default();
+        let socket = plain();
+        let screen = Screen {
+            name: "demo",
+            plain: &socket,
+            tls: Some("0.0.0.0:5901".parse().unwrap()),
+            host: Some("vm.example.org"),
+            channels: &channels,
+            ca: None,
+            ticket: None,
+        };
+        assert!(
+            text(&screen).contains("host=vm.example.org\ntls-port=5901\n"),
+            "{}",
+            text(&screen)
+        );
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn state_directory(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> any
     Ok(state.join("caraway"))
 }
 
-/// A certificate does not end: RFC 5280, 4.1.2.5.
+/// A certificate does not end: the last day that can be written, as RFC 5280, 4.1.2.5 has it.
 fn lasts(params: &mut CertificateParams) {
     params.not_after = rcgen::date_time_ymd(9999, 12, 31);
 }
