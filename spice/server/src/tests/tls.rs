@@ -453,6 +453,8 @@ async fn the_observer_is_told_which_channels_are_encrypted() {
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         input: Arc::new(Keyboard::default()),
+        agent: None,
+        agent_policy: AgentPolicy::default(),
         observer: Some(told.clone()),
     });
     for encrypted in [true, false] {
