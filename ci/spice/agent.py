@@ -116,7 +116,7 @@ class Agent:
 
         began = time.monotonic()
         source = [Gio.File.new_for_path(path)]
-        self._channel.file_copy_async(source, Gio.FileCopyFlags.NONE, None, None, finished)
+        self._channel.file_copy_async(source, Gio.FileCopyFlags.NONE, None, None, None, finished)
         self._client.wait_until(lambda: done, seconds, "end of the transfer")
         if done[0]:
             raise OSError(f"{path}: {done[0]}")
