@@ -95,12 +95,12 @@ class Agent:
         """The window's size reaches the driver, and is what the screen has when the desktop follows."""
         for width, height in [(1280, 800), (800, 600), (1366, 768)]:
             self._client.step("want-monitor", width=width, height=height)
-            mode = f"{width // 8 * 8}x{height}"
+            mode = f"{width}x{height}"
             self._scene.guest.ask(
                 f"until xrandr | grep -q '^ *{mode} .*+'; do sleep 0.2; done; xrandr --output Virtual-1 --auto; echo sized",
                 r"^sized$",
             )
-            self._scene.size(f"a window of {width}x{height}", width // 8 * 8, height)
+            self._scene.size(f"a window of {mode}", width, height)
 
     def _pointer(self) -> None:
         """In client mode the pointer is where the client has it."""

@@ -35,7 +35,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig, Sharing};
 use clap::Parser;
 use serde::Deserialize;
 
@@ -259,6 +259,7 @@ fn main() -> Result<()> {
         displays: displays.clone(),
         images,
         rates: RateLimits::default(),
+        sharing: Sharing::default(),
         input: Arc::new(NoInput),
         agent: None,
         agent_policy: AgentPolicy::default(),

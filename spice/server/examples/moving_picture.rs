@@ -18,7 +18,7 @@ use caraway_ports::{
     geometry::{Point, Rect},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig, Sharing};
 
 const SIZE: (u32, u32) = (640, 480);
 const SQUARE: u32 = 48;
@@ -134,6 +134,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         displays: vec![Arc::clone(&display)],
         images: ImageSettings::default(),
         rates: RateLimits::default(),
+        sharing: Sharing::default(),
         input: Arc::clone(&square) as Arc<dyn InputSink>,
         agent: None,
         agent_policy: AgentPolicy::default(),

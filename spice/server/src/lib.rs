@@ -36,6 +36,7 @@ pub use figures::{ChannelFigures, ClientFigures};
 pub use listener::Listener;
 pub use observer::{Channel, Observer, Peer};
 pub use server::{RateLimits, Server, ServerConfig};
+pub use session::Sharing;
 pub use ticket::{Connected, TicketError};
 pub use tls::{Tls, TlsError};
 

@@ -23,7 +23,7 @@ use crate::{
     flow::Flow,
     key::KeyHandle,
     link::{self, Linked},
-    session::{MainSession, OpenChannel, Sessions},
+    session::{MainSession, OpenChannel, Sessions, Sharing},
     ticket::Tickets,
     transport::{Receiver, Sender},
     wire::Wire,
@@ -48,6 +48,8 @@ pub struct ServerConfig {
     pub images: ImageSettings,
     /// What is sent to one client and to all, at most.
     pub rates: RateLimits,
+    /// How many clients there may be.
+    pub sharing: Sharing,
     /// Keyboard and mouse.
     pub input: Arc<dyn InputSink>,
     /// The port of the guest's agent, if the machine has one.
@@ -104,12 +106,13 @@ impl Server {
         let RateLimits { client, total } = config.rates;
         let agent = AgentHub::new(config.agent.take(), config.agent_policy);
         let tickets = Tickets::new(config.ticket.take());
+        let sessions = Sessions::new(client, total, config.sharing);
         Arc::new(Self {
             config,
             keys: KeyHandle::spawn(),
             tickets,
             guesses: Guesses::default(),
-            sessions: Arc::new(Sessions::new(client, total)),
+            sessions: Arc::new(sessions),
             half_open: Arc::default(),
             images_sent: Arc::default(),
             clock: MediaClock::start(),
@@ -147,6 +150,12 @@ impl Server {
                 .zip(heads.chunks(1))
                 .for_each(|(display, head)| display.request_monitors(head)),
         }
+    }
+
+    /// Whether clients say where the pointer is.
+    #[must_use]
+    pub fn is_client_mouse_mode(&self) -> bool {
+        self.agent.is_client_mode()
     }
 
     /// Whether the guest's agent is there.

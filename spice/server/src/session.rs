@@ -177,10 +177,23 @@ impl Drop for OpenChannel {
     }
 }
 
+/// How many clients there may be, and who gives way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Up to 16; further ones are refused.
+    #[default]
+    Many,
+    /// One: who comes later has the screen, and who had it is disconnected.
+    Newest,
+    /// One: who comes later is refused.
+    First,
+}
+
 /// All sessions of a server.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     all: Mutex<BTreeMap<u32, Weak<Session>>>,
+    sharing: Sharing,
     /// Bits a second for each client.
     client_rate: Option<u64>,
     total: Arc<Cap>,
@@ -188,9 +201,10 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// None yet. The rates are in bits a second, of each client and of all.
-    pub(crate) fn new(client_rate: Option<u64>, total_rate: Option<u64>) -> Self {
+    pub(crate) fn new(client_rate: Option<u64>, total_rate: Option<u64>, sharing: Sharing) -> Self {
         Self {
             all: Mutex::default(),
+            sharing,
             client_rate,
             total: Arc::new(Cap::new(total_rate)),
         }
@@ -199,8 +213,15 @@ impl Sessions {
     /// A new session; `None` when there are too many.
     pub(crate) fn create(self: &Arc<Self>, peer: &Peer) -> Option<MainSession> {
         let mut sessions = lock(&self.all);
-        if sessions.len() >= MAX_SESSIONS {
-            return None;
+        match self.sharing {
+            _ if sessions.len() >= MAX_SESSIONS => return None,
+            Sharing::First if !sessions.is_empty() => return None,
+            // They take themselves off the list.
+            Sharing::Newest => sessions
+                .values()
+                .filter_map(Weak::upgrade)
+                .for_each(|session| session.end()),
+            Sharing::Many | Sharing::First => {}
         }
         // Random, so that the id of another client's session cannot be guessed; never 0.
         let id = loop {

@@ -45,7 +45,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{AgentPolicy, Peer, RateLimits, Security, Server, ServerConfig};
+use crate::{AgentPolicy, Peer, RateLimits, Security, Server, ServerConfig, Sharing};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -128,6 +128,20 @@ fn fixture_with(
     security: Security,
     agent: Option<HostPort>,
 ) -> Fixture {
+    fixture_for(ticket, displays, security, agent, Sharing::default())
+}
+
+fn shared_fixture(displays: &[Arc<Display>], sharing: Sharing) -> Fixture {
+    fixture_for(None, displays, Security::default(), None, sharing)
+}
+
+fn fixture_for(
+    ticket: Option<&str>,
+    displays: &[Arc<Display>],
+    security: Security,
+    agent: Option<HostPort>,
+    sharing: Sharing,
+) -> Fixture {
     let keyboard = Arc::new(Keyboard::default());
     let server = Server::new(ServerConfig {
         name: "test".to_owned(),
@@ -137,6 +151,7 @@ fn fixture_with(
         displays: displays.to_vec(),
         images: ImageSettings::default(),
         rates: RateLimits::default(),
+        sharing,
         input: keyboard.clone(),
         agent,
         agent_policy: AgentPolicy::default(),
@@ -735,4 +750,27 @@ async fn nonsense_on_one_channel_leaves_the_others_alone() {
         .await;
     // The channel can be opened again.
     fixture.link(ChannelType::Inputs, session).await;
+}
+
+#[tokio::test]
+async fn one_client_gives_way_to_the_next_or_keeps_it_out() {
+    let displays = [Display::new(CanvasLimits::default())];
+    let newest = shared_fixture(&displays, Sharing::Newest);
+    let (mut first, session) = newest.session().await;
+    let mut display = newest.link(ChannelType::Display, session).await;
+    let (mut second, _) = newest.session().await;
+    first.closed().await;
+    display.closed().await;
+    second.send(main::ClientMessage::AttachChannels).await;
+    second
+        .until(|message: main::ServerMessage| matches!(message, main::ServerMessage::ChannelsList(_)).then_some(()))
+        .await;
+    let one = shared_fixture(&displays, Sharing::First);
+    let (mut first, _) = one.session().await;
+    let refused = one.try_link(ChannelType::Main, 0, 0, "").await.err();
+    assert_eq!(refused, Some(LinkCode::ChannelNotAvailable));
+    first.send(main::ClientMessage::AttachChannels).await;
+    first
+        .until(|message: main::ServerMessage| matches!(message, main::ServerMessage::ChannelsList(_)).then_some(()))
+        .await;
 }

@@ -1,8 +1,8 @@
 //! What a configuration says of pictures and of the agent, in the words of the SPICE server.
 
-use caraway_config::{Agent, Clipboard, Compression, Use, Video};
+use caraway_config::{Agent, Clients, Clipboard, Compression, Use, Video};
 use caraway_display::{ImageSettings, Mode, Switch, VideoMode};
-use caraway_server::AgentPolicy;
+use caraway_server::{AgentPolicy, Sharing};
 
 /// What images are compressed with.
 pub(crate) const fn images(compression: Compression, jpeg: Use, zlib: Use) -> ImageSettings {
@@ -43,5 +43,14 @@ pub(crate) const fn agent(configured: Agent) -> AgentPolicy {
         clipboard_to_guest: matches!(configured.clipboard, Clipboard::Both | Clipboard::ToGuest),
         clipboard_to_client: matches!(configured.clipboard, Clipboard::Both | Clipboard::ToClient),
         file_transfer: configured.file_transfer,
+    }
+}
+
+/// How many clients there may be.
+pub(crate) const fn sharing(configured: Clients) -> Sharing {
+    match configured {
+        Clients::Many => Sharing::Many,
+        Clients::Newest => Sharing::Newest,
+        Clients::First => Sharing::First,
     }
 }

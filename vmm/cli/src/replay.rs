@@ -22,7 +22,9 @@ use caraway_ports::{
     display::{DisplayCommand, DisplaySink as _},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{Accepts, AgentPolicy, Channel, Observer, Peer, RateLimits, Security, Server, ServerConfig};
+use caraway_server::{
+    Accepts, AgentPolicy, Channel, Observer, Peer, RateLimits, Security, Server, ServerConfig, Sharing,
+};
 use caraway_trace::{Player, TraceError, TraceReader};
 use tokio::runtime::Runtime;
 
@@ -166,6 +168,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         displays: vec![Arc::clone(display)],
         images: media::images(args.compression, args.jpeg, args.zlib),
         rates: RateLimits::default(),
+        sharing: Sharing::default(),
         input: Arc::new(Nobody),
         agent: None,
         agent_policy: AgentPolicy::default(),

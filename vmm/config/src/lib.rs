@@ -16,8 +16,8 @@ mod units;
 pub use error::ConfigError;
 pub use load::{load, parse, schema};
 pub use spec::{
-    Access, Agent, Boot, Certificate, Channels, Clipboard, Compression, Control, Disk, Display, DisplayAdvanced,
-    Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket, Tls, Use, Video, VmSpec,
+    Access, Agent, Boot, Certificate, Channels, Clients, Clipboard, Compression, Control, Disk, Display,
+    DisplayAdvanced, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket, Tls, Use, Video, VmSpec,
 };
 
 #[cfg(test)]

@@ -154,6 +154,10 @@ pub(crate) struct RawSpice {
     /// other in one place and are smooth), "all" (all that follow each other in one place), "off". Default: "filter".
     #[schemars(with = "Option<String>")]
     pub(crate) video: Option<Spanned<String>>,
+    /// How many clients there may be: "many" (16), "newest" (one, which gives way to who comes later), "first" (one, and who
+    /// comes later is refused). Default: "many".
+    #[schemars(with = "Option<String>")]
+    pub(crate) clients: Option<Spanned<String>>,
     /// What is sent to each client in a second at most, for example "10 Mbit/s"; at least "64 kbit/s". Default: what its
     /// link takes.
     #[schemars(with = "Option<String>")]

@@ -13,8 +13,8 @@ use crate::{
     raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawVm},
     secrecy,
     spec::{
-        Agent, Boot, Clipboard, Compression, Control, Disk, Display, Kernel, Listen, Located, OnReboot, Origin, Serial,
-        Spice, Use, Video, VmSpec,
+        Agent, Boot, Clients, Clipboard, Compression, Control, Disk, Display, Kernel, Listen, Located, OnReboot,
+        Origin, Serial, Spice, Use, Video, VmSpec,
     },
     units::{format_size, parse_duration, parse_rate, parse_resolution, parse_size},
 };
@@ -370,6 +370,7 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
         jpeg: named(context, "spice.jpeg", raw.jpeg.as_ref(), Use::NAMES)?.unwrap_or(Use::Never),
         zlib: named(context, "spice.zlib", raw.zlib.as_ref(), Use::NAMES)?.unwrap_or(Use::Auto),
         video: named(context, "spice.video", raw.video.as_ref(), Video::NAMES)?.unwrap_or(Video::Filter),
+        clients: named(context, "spice.clients", raw.clients.as_ref(), Clients::NAMES)?.unwrap_or(Clients::Many),
         client_rate: rate(context, "spice.client_rate", raw.client_rate.as_ref())?,
         total_rate: rate(context, "spice.total_rate", raw.total_rate.as_ref())?,
     })

@@ -329,12 +329,31 @@ pub struct Spice {
     pub zlib: Use,
     /// What goes as video.
     pub video: Video,
+    /// How many clients there may be.
+    pub clients: Clients,
     /// Bits a second to each client at most.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_rate")]
     pub client_rate: Option<u64>,
     /// Bits a second to all clients together at most.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_rate")]
     pub total_rate: Option<u64>,
+}
+
+/// How many clients there may be, and who gives way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clients {
+    /// 16.
+    Many,
+    /// One, which gives way to who comes later.
+    Newest,
+    /// One, and who comes later is refused.
+    First,
+}
+
+impl Clients {
+    /// How configurations name them.
+    pub const NAMES: &[(&str, Self)] = &[("many", Self::Many), ("newest", Self::Newest), ("first", Self::First)];
 }
 
 impl Use {
@@ -503,6 +522,7 @@ impl VmSpec {
                 jpeg: Use::Never,
                 zlib: Use::Auto,
                 video: Video::Filter,
+                clients: Clients::Many,
                 client_rate: None,
                 total_rate: None,
             },

@@ -4,7 +4,9 @@ use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
 
-use crate::{Access, Agent, Certificate, Clipboard, Compression, Listen, OnReboot, Use, Video, load, parse, schema};
+use crate::{
+    Access, Agent, Certificate, Clients, Clipboard, Compression, Listen, OnReboot, Use, Video, load, parse, schema,
+};
 
 struct Folder(tempfile::TempDir);
 
@@ -139,6 +141,13 @@ fn images_are_compressed_as_the_names_say_and_other_names_are_refused() {
     for (name, meant) in [("filter", Video::Filter), ("all", Video::All), ("off", Video::Off)] {
         assert_eq!(spice(&format!("video = {name:?}")).video, meant);
     }
+    for (name, meant) in [
+        ("many", Clients::Many),
+        ("newest", Clients::Newest),
+        ("first", Clients::First),
+    ] {
+        assert_eq!(spice(&format!("clients = {name:?}")).clients, meant);
+    }
     assert_eq!(
         folder.message(&text("jpeg = \"yes\"")),
         "DIR/vm.toml:4: spice.jpeg: \"yes\" is not one of \"auto\", \"always\", \"never\""
@@ -149,6 +158,7 @@ fn images_are_compressed_as_the_names_say_and_other_names_are_refused() {
         "zlib = \"\"",
         "zlib = true",
         "video = \"on\"",
+        "clients = \"1\"",
     ] {
         assert!(folder.message(&text(wrong)).starts_with("DIR/vm.toml:4: "), "{wrong}");
     }

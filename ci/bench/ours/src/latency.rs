@@ -36,7 +36,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig, Sharing};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Builder;
 
@@ -85,6 +85,7 @@ fn main() -> Result<()> {
         displays: vec![Arc::clone(&display)],
         images: ImageSettings::default(),
         rates: RateLimits::default(),
+        sharing: Sharing::default(),
         input: Arc::new(NoInput),
         agent: None,
         agent_policy: AgentPolicy::default(),

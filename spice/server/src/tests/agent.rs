@@ -311,6 +311,7 @@ async fn the_pointer_is_the_clients_while_an_agent_moves_it() {
     main.send(main::ClientMessage::MouseModeRequest(MouseMode::Client))
         .await;
     assert_eq!(mode(&mut main).await, (both, MouseMode::Client));
+    assert!(fixture.server.is_client_mouse_mode());
 
     let mut channel = fixture.link(ChannelType::Inputs, session).await;
     let none = MouseButtons::empty();

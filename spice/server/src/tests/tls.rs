@@ -452,6 +452,7 @@ async fn the_observer_is_told_which_channels_are_encrypted() {
         displays: vec![Display::new(CanvasLimits::default())],
         images: ImageSettings::default(),
         rates: RateLimits::default(),
+        sharing: Sharing::default(),
         input: Arc::new(Keyboard::default()),
         agent: None,
         agent_policy: AgentPolicy::default(),

@@ -112,7 +112,10 @@ impl Clients {
             tls_port: self.tls_port,
             auth: self.auth(),
             compiled_version: concat!("caraway ", env!("CARGO_PKG_VERSION")),
-            mouse_mode: "server",
+            mouse_mode: match self.server() {
+                Some(server) if server.is_client_mouse_mode() => "client",
+                _ => "server",
+            },
             channels: self.lock().values().cloned().collect(),
         }
     }

@@ -178,6 +178,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
                 client: spec.spice.client_rate,
                 total: spec.spice.total_rate,
             },
+            sharing: media::sharing(spec.spice.clients),
             input,
             agent: agent.take(),
             agent_policy: media::agent(spec.agent),

@@ -14,7 +14,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig};
+use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig, Sharing};
 
 pub(crate) const WIDTH: u32 = 1024;
 pub(crate) const HEIGHT: u32 = 768;
@@ -77,6 +77,7 @@ impl Screen {
             displays: vec![Arc::clone(&display)],
             images: ImageSettings::default(),
             rates,
+            sharing: Sharing::default(),
             input: Arc::clone(&keyboard) as Arc<dyn InputSink>,
             agent: None,
             agent_policy: AgentPolicy::default(),
