@@ -155,7 +155,7 @@ class BadHost:
             first.ctl("status")
             # Killed, it leaves everything behind; the next one starts over it.
             files = sorted(os.listdir(f"{first.run_directory}/vm"))
-            wanted = ["info.json", "lock", "pid", "qmp.sock", "serial.sock"]
+            wanted = ["info.json", "lock", "pid", "qmp.sock", "screen.vv", "serial.sock"]
             expect(files == wanted, f"the VM's folder holds {files}, not {wanted}")
             modes = {name: os.stat(f"{first.run_directory}/vm/{name}").st_mode & 0o777 for name in files}
             expect(set(modes.values()) == {0o600}, f"modes {modes}")
