@@ -68,7 +68,7 @@ struct Pipe {
 impl Pipe {
     fn write(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(PORT_BYTES.saturating_sub(self.bytes.len()));
-        self.bytes.extend(bytes.iter().take(count));
+        self.bytes.extend(bytes.get(..count).unwrap_or_default());
         self.is_wanted |= count < bytes.len();
         count
     }
@@ -76,9 +76,13 @@ impl Pipe {
     /// How many, and whether the writer waits for the room they leave.
     fn read(&mut self, into: &mut [u8]) -> (usize, bool) {
         let count = into.len().min(self.bytes.len());
-        for (to, byte) in into.iter_mut().zip(self.bytes.drain(..count)) {
-            *to = byte;
+        let (front, back) = self.bytes.as_slices();
+        let (first, second) = into.split_at_mut(front.len().min(count));
+        for (to, from) in [(first, front), (second, back)] {
+            let count = to.len().min(from.len());
+            to.iter_mut().zip(from).take(count).for_each(|(to, from)| *to = *from);
         }
+        self.bytes.drain(..count);
         let is_wanted = count > 0 && std::mem::take(&mut self.is_wanted);
         (count, is_wanted)
     }
