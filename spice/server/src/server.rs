@@ -158,12 +158,6 @@ impl Server {
         self.agent.is_client_mode()
     }
 
-    /// Whether the guest's agent is there.
-    #[must_use]
-    pub fn has_agent(&self) -> bool {
-        self.agent.is_connected()
-    }
-
     /// Clients connected.
     #[must_use]
     pub fn clients(&self) -> usize {

@@ -234,9 +234,14 @@ impl AgentHub {
         self.mouse.subscribe()
     }
 
-    /// A client asks for a mode.
+    /// A client asks for a mode. What is held down by the agent in client mode is let go of: nobody would do that later.
     pub(crate) fn ask_mouse_mode(&self, mode: MouseMode) {
+        let was_clients = self.is_client_mode();
         self.change_mouse(|mouse| mouse.asked(mode));
+        if was_clients && !self.is_client_mode() {
+            self.lock().mux.release_buttons();
+            self.poked.notify_one();
+        }
     }
 
     /// Whether clients say where the pointer is.
@@ -265,11 +270,6 @@ impl AgentHub {
         let mut state = self.lock();
         state.mux.set_driver_takes(takes);
         state.wake_clients();
-    }
-
-    /// Whether there is an agent.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.lock().mux.is_open()
     }
 
     /// Does what there is to do, for ever.

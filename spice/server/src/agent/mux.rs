@@ -62,6 +62,8 @@ const STANDS_IN: AgentCaps = AgentCaps::MONITORS_CONFIG
 pub(crate) struct Mux {
     from_guest: FromGuest,
     to_guest: ToGuest,
+    /// As the agent was last told.
+    mouse: AgentMouse,
     shared: Shared,
 }
 
@@ -93,6 +95,7 @@ impl Mux {
         Self {
             from_guest: FromGuest::default(),
             to_guest: ToGuest::default(),
+            mouse: AgentMouse::default(),
             shared: Shared {
                 policy,
                 presence: Presence::Nobody,
@@ -142,6 +145,7 @@ impl Mux {
         }
         self.from_guest = FromGuest::default();
         self.to_guest = ToGuest::default();
+        self.mouse = AgentMouse::default();
         shared.clipboards = Clipboards::default();
         shared.transfers = Transfers::default();
         (shared.agent_caps, shared.told_caps) = (AgentCaps::empty(), AgentCaps::empty());
@@ -185,7 +189,18 @@ impl Mux {
     /// Where the pointer is, if the agent moves it.
     pub(crate) fn point(&mut self, mouse: &AgentMouse) {
         if self.takes_mouse() {
+            self.mouse = *mouse;
             self.to_guest.point(mouse);
+        }
+    }
+
+    /// Lets go of the buttons that are down.
+    pub(crate) fn release_buttons(&mut self) {
+        if self.mouse.buttons != 0 {
+            self.point(&AgentMouse {
+                buttons: 0,
+                ..self.mouse
+            });
         }
     }
 

@@ -168,7 +168,11 @@ impl Pointer {
 
     /// A button goes down or up. `None` in server mode, where it is the mouse's.
     fn button(&mut self, button: MouseButton, down: bool) -> Option<()> {
-        let bit = 1u32.checked_shl(u8::from(button).into()).unwrap_or(0);
+        let bit = match button {
+            // What has no meaning is held by nobody.
+            MouseButton::Unknown(_) => 0,
+            known => 1u32.checked_shl(u8::from(known).into()).unwrap_or(0),
+        };
         let is_wheel = matches!(button, MouseButton::Up | MouseButton::Down);
         if is_wheel && down {
             // A step is a press and a release; the press counts.
