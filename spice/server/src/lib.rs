@@ -29,7 +29,7 @@ mod wire;
 
 pub use access::{Accepts, Access, CHANNEL_NAMES, ChannelAccess, Security};
 pub use agent::{AgentFault, AgentPolicy};
-pub use caraway_protocol::channel::ChannelType;
+pub use caraway_protocol::{channel::ChannelType, link::PASSWORD_MAX};
 use clock::MediaClock;
 pub use error::ServeError;
 pub use figures::{ChannelFigures, ClientFigures};

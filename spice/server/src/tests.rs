@@ -49,6 +49,14 @@ use crate::{AgentPolicy, Peer, RateLimits, Security, Server, ServerConfig, Shari
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// INIT of a client that keeps no images.
+const NO_CACHES: display::Init = display::Init {
+    pixmap_cache_id: 1,
+    pixmap_cache_size: 0,
+    glz_dictionary_id: 1,
+    glz_dictionary_window_size: 0,
+};
+
 #[derive(Default)]
 struct Keyboard {
     events: Mutex<Vec<InputEvent>>,
@@ -424,14 +432,7 @@ async fn a_display_channel_shows_nothing_before_init_and_then_the_whole_picture(
     let mut channel = fixture.link(ChannelType::Display, session).await;
     let first: display::ServerMessage = channel.frame().await.unwrap().message().unwrap();
     assert!(matches!(first, display::ServerMessage::Common(ServerCommon::SetAck(_))));
-    channel
-        .send(display::ClientMessage::Init(display::Init {
-            pixmap_cache_id: 1,
-            pixmap_cache_size: 0,
-            glz_dictionary_id: 1,
-            glz_dictionary_window_size: 0,
-        }))
-        .await;
+    channel.send(display::ClientMessage::Init(NO_CACHES)).await;
     let mut names = Vec::new();
     timeout(PATIENCE, async {
         while names.last() != Some(&"DISPLAY_MARK") {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use caraway_image::Limits;
-use caraway_ports::drawing::{BitmapFormat, DrawOp, Drawable, Image, ImageData, Mask, Rop, ScaleMode, Source};
+use caraway_ports::drawing::{BitmapFormat, Drawable, ScaleMode};
 
 use super::*;
 
@@ -31,32 +31,10 @@ fn frame(stream: &Arc<Stream>, shift: u32) -> Frame {
         data: (0..width * height).flat_map(pixel).collect(),
     };
     let area = Rect::at(0, 0, width, height);
-    let image = Image {
-        id: 0,
-        cache: false,
-        high_bits_set: false,
-        width,
-        height,
-        data: ImageData::Bitmap(Arc::new(bitmap)),
-    };
-    let source = Source {
-        image,
-        area,
-        scale: ScaleMode::Nearest,
-    };
+    let copy = Drawable::copy(0, area, Arc::new(bitmap), ScaleMode::Nearest);
     Frame {
         stream: Arc::clone(stream),
-        drawable: Arc::new(Drawable {
-            surface: 0,
-            bbox: area,
-            clip: Clip::None,
-            mm_time: 0,
-            op: DrawOp::Copy {
-                source,
-                rop: Rop::PUT,
-                mask: Mask::default(),
-            },
-        }),
+        drawable: Arc::new(copy),
         period: PERIOD,
         moved: false,
     }

@@ -2,12 +2,7 @@
 
 use super::*;
 
-const INIT: display::Init = display::Init {
-    pixmap_cache_id: 1,
-    pixmap_cache_size: 0,
-    glz_dictionary_id: 1,
-    glz_dictionary_window_size: 0,
-};
+const INIT: display::Init = NO_CACHES;
 
 fn invert(x: i32) -> DisplayCommand {
     DisplayCommand::Draw(Box::new(Drawable {

@@ -139,14 +139,7 @@ async fn a_port_for_both_tells_tls_from_plain_and_serves_a_picture_on_each() {
             .until(|message: cursor::ServerMessage| matches!(message, cursor::ServerMessage::Init { .. }).then_some(()))
             .await;
         let mut display = link(plain, ChannelType::Display, 0, session, "secret").await.unwrap();
-        display
-            .send(display::ClientMessage::Init(display::Init {
-                pixmap_cache_id: 1,
-                pixmap_cache_size: 0,
-                glz_dictionary_id: 1,
-                glz_dictionary_window_size: 0,
-            }))
-            .await;
+        display.send(display::ClientMessage::Init(NO_CACHES)).await;
         display
             .until(|message: display::ServerMessage| matches!(message, display::ServerMessage::Mark).then_some(()))
             .await;
@@ -205,14 +198,7 @@ async fn a_message_has_tls_records_of_its_own() {
     let stream = authority.handshake_in(stream, &[&TLS12]).await.unwrap();
     let mut display = link(stream, ChannelType::Display, 0, session, "secret").await.unwrap();
     let before = records(&seen.lock().unwrap()).len();
-    display
-        .send(display::ClientMessage::Init(display::Init {
-            pixmap_cache_id: 1,
-            pixmap_cache_size: 0,
-            glz_dictionary_id: 1,
-            glz_dictionary_window_size: 0,
-        }))
-        .await;
+    display.send(display::ClientMessage::Init(NO_CACHES)).await;
     let mut sizes = Vec::new();
     loop {
         let frame = timeout(PATIENCE, display.frame())

@@ -1,7 +1,7 @@
 //! What video is sent in.
 
 use caraway_display::{Codec, VideoMode};
-use caraway_ports::drawing::{Bitmap, BitmapFormat, Image, ImageData, ScaleMode, Source};
+use caraway_ports::drawing::{Bitmap, BitmapFormat, ScaleMode};
 use caraway_protocol::display::{ClientMessage, ServerMessage, VideoCodec};
 use tokio::task::JoinHandle;
 
@@ -34,29 +34,8 @@ fn picture(number: u32) -> DisplayCommand {
         data: pixels.collect(),
     };
     let area = Rect::at(0, 0, SIDE, SIDE);
-    let source = Source {
-        image: Image {
-            id: 1,
-            cache: false,
-            high_bits_set: false,
-            width: SIDE,
-            height: SIDE,
-            data: ImageData::Bitmap(Arc::new(bitmap)),
-        },
-        area,
-        scale: ScaleMode::Nearest,
-    };
-    DisplayCommand::Draw(Box::new(Drawable {
-        surface: 0,
-        bbox: area,
-        clip: Clip::None,
-        mm_time: 0,
-        op: DrawOp::Copy {
-            source,
-            rop: Rop::PUT,
-            mask: Mask::default(),
-        },
-    }))
+    let copy = Drawable::copy(0, area, Arc::new(bitmap), ScaleMode::Nearest);
+    DisplayCommand::Draw(Box::new(copy))
 }
 
 /// A guest that plays a video until this is dropped.
@@ -91,14 +70,7 @@ impl Fixture {
         };
         let linked = link_with(self.connect(), id, session, "", Caps::of(caps)).await;
         let mut channel = linked.expect("the link is accepted");
-        channel
-            .send(ClientMessage::Init(display::Init {
-                pixmap_cache_id: 1,
-                pixmap_cache_size: 0,
-                glz_dictionary_id: 1,
-                glz_dictionary_window_size: 0,
-            }))
-            .await;
+        channel.send(ClientMessage::Init(NO_CACHES)).await;
         channel
     }
 }

@@ -7,14 +7,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use caraway_server::PASSWORD_MAX;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{Vm, args::SetTicketArgs};
 use crate::output::UsageError;
 
-/// Longest ticket, in bytes.
-const LONGEST: usize = 60;
 /// Bytes that are read: a line of them is long enough to be told from a ticket.
 const READ_LIMIT: u64 = 4096;
 
@@ -31,9 +30,9 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Zeroizing<String>> {
     };
     let line = text.lines().next().unwrap_or_default();
     match line.len() {
-        1..=LONGEST => Ok(Zeroizing::new(line.to_owned())),
+        1..=PASSWORD_MAX => Ok(Zeroizing::new(line.to_owned())),
         bytes => {
-            let says = format!("set-ticket: the first line of {from} has {bytes} bytes, not 1 to {LONGEST}");
+            let says = format!("set-ticket: the first line of {from} has {bytes} bytes, not 1 to {PASSWORD_MAX}");
             Err(UsageError(says).into())
         }
     }
