@@ -15,8 +15,8 @@ from .scene import Scene
 
 # VDAgentClipboardType, and what xclip calls them.
 UTF8_TEXT, IMAGE_PNG = 1, 2
-# Capabilities: mouse, clipboard by demand with selections.
-MOUSE_STATE, BY_DEMAND, SELECTION = 0, 5, 6
+# Capabilities: mouse, monitors, clipboard by demand with selections.
+MOUSE_STATE, MONITORS_CONFIG, BY_DEMAND, SELECTION = 0, 1, 5, 6
 # Selections: clipboard, primary.
 CLIPBOARD, PRIMARY = 0, 1
 TEXT = "What was copied here: äöü, 10 €, and\na second line."
@@ -41,6 +41,9 @@ class Agent:
             scene.guest.wait_serial(READY)
             scene.guest.ask("desktop modesetting &", r"^desktop \S+ up after")
             client = self._client = scene.attached("client")
+            # The server stands in for the agent until there is one.
+            client.step("agent", can=[MONITORS_CONFIG], seconds=nested.BOOT_SECONDS)
+            self._sized(1152, 720)
             scene.guest.ask("agent", r"^agent started$")
             client.step("agent", can=[MOUSE_STATE, BY_DEMAND, SELECTION], seconds=nested.BOOT_SECONDS)
             self._text()
@@ -94,13 +97,16 @@ class Agent:
     def _size(self) -> None:
         """The window's size reaches the driver, and is what the screen has when the desktop follows."""
         for width, height in [(1280, 800), (800, 600), (1366, 768)]:
-            self._client.step("want-monitor", width=width, height=height)
-            mode = f"{width}x{height}"
-            self._scene.guest.ask(
-                f"until xrandr | grep -q '^ *{mode} .*+'; do sleep 0.2; done; xrandr --output Virtual-1 --auto; echo sized",
-                r"^sized$",
-            )
-            self._scene.size(f"a window of {mode}", width, height)
+            self._sized(width, height)
+
+    def _sized(self, width: int, height: int) -> None:
+        self._client.step("want-monitor", width=width, height=height)
+        mode = f"{width}x{height}"
+        self._scene.guest.ask(
+            f"until xrandr | grep -q '^ *{mode} .*+'; do sleep 0.2; done; xrandr --output Virtual-1 --auto; echo sized",
+            r"^sized$",
+        )
+        self._scene.size(f"a window of {mode}", width, height)
 
     def _pointer(self) -> None:
         """In client mode the pointer is where the client has it."""
