@@ -255,6 +255,7 @@ fn main() -> Result<()> {
         name: "differential".to_owned(),
         uuid: [0; 16],
         ticket: None,
+        view_ticket: None,
         security: Security::default(),
         displays: displays.clone(),
         images,

@@ -130,6 +130,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         name: "a moving picture".to_owned(),
         uuid: [0; 16],
         ticket: None,
+        view_ticket: None,
         security: Security::default(),
         displays: vec![Arc::clone(&display)],
         images: ImageSettings::default(),

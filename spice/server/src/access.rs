@@ -15,6 +15,30 @@ pub struct Security {
     pub channels: ChannelAccess,
 }
 
+/// What a client may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// See the screen and hear the sound. There are no inputs, no agent and no ports for it.
+    View,
+    /// Everything.
+    #[default]
+    Control,
+}
+
+impl Role {
+    /// Whether channels of this type are there for it.
+    pub(crate) const fn has(self, kind: ChannelType) -> bool {
+        matches!(
+            (self, kind),
+            (Self::Control, _)
+                | (
+                    _,
+                    ChannelType::Main | ChannelType::Display | ChannelType::Cursor | ChannelType::Playback
+                )
+        )
+    }
+}
+
 /// What a listener accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepts {

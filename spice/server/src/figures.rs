@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::Peer;
+use crate::{Peer, Role};
 
 /// A client, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct ClientFigures {
     pub connection_id: u32,
     /// Its end of the main channel.
     pub peer: Peer,
+    /// What it may do.
+    pub role: Role,
     /// Since when it is connected.
     pub connected: Duration,
     /// The shortest round trip, if there was one.

@@ -8,7 +8,7 @@ use std::{
 use caraway_protocol::link::{PUBLIC_KEY_BYTES, Ticket};
 use rsa::{PrivateKey, pkcs8::EncodePublicKey};
 use sha1::Sha1;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use tokio::{sync::watch, time::Instant};
 use zeroize::Zeroizing;
 
@@ -42,24 +42,29 @@ impl TicketKey {
         self.public
     }
 
-    /// Whether the ticket holds `expected`; with `None` it only has to decrypt. Takes as long whatever the password.
-    pub(crate) fn check(&self, ticket: &Ticket, expected: Option<&str>) -> bool {
-        let Ok(plain) = self.private.oaep_decrypt::<Sha1>(&ticket.0) else {
-            return false;
-        };
-        let plain = Zeroizing::new(plain);
-        let Some(expected) = expected else { return true };
-        // Both are compared as a block of fixed size, so that neither length shows in the time.
-        let mut given = Zeroizing::new([0; BITS / 8]);
-        let mut wanted = Zeroizing::new([0; BITS / 8]);
-        let password = plain.split(|byte| *byte == 0).next().unwrap_or_default();
-        for (to, from) in given.iter_mut().zip(password) {
+    /// The password in the ticket; `None` if it was not made for this key.
+    pub(crate) fn open(&self, ticket: &Ticket) -> Option<Password> {
+        let plain = Zeroizing::new(self.private.oaep_decrypt::<Sha1>(&ticket.0).ok()?);
+        Some(Password::of(plain.split(|byte| *byte == 0).next().unwrap_or_default()))
+    }
+}
+
+/// A password in a block of fixed size, so that its length does not show in the time that a comparison takes.
+pub(crate) struct Password(Zeroizing<[u8; BITS / 8]>);
+
+impl Password {
+    /// Bytes that do not fit are left out; none of what is compared has as many.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut block = Zeroizing::new([0; BITS / 8]);
+        for (to, from) in block.iter_mut().zip(bytes) {
             *to = *from;
         }
-        for (to, from) in wanted.iter_mut().zip(expected.as_bytes()) {
-            *to = *from;
-        }
-        !expected.is_empty() && bool::from(given[..].ct_eq(&wanted[..]))
+        Self(block)
+    }
+
+    /// Whether it is this one. Takes as long whatever the two are.
+    pub(crate) fn is(&self, other: &Self) -> Choice {
+        self.0[..].ct_eq(&other.0[..])
     }
 }
 
@@ -164,21 +169,21 @@ mod tests {
     #[test]
     fn only_the_right_password_passes() {
         let key = TicketKey::generate().unwrap();
-        assert!(key.check(&ticket(&key, b"secret\0"), Some("secret")));
-        assert!(key.check(&ticket(&key, b"secret"), Some("secret")));
-        assert!(!key.check(&ticket(&key, b"secret2\0"), Some("secret")));
-        assert!(!key.check(&ticket(&key, b"secre\0t"), Some("secret")));
-        assert!(!key.check(&ticket(&key, b"\0"), Some("secret")));
-        assert!(!key.check(&ticket(&key, b"\0"), Some("")));
+        let is = |plain: &[u8]| {
+            let given = key.open(&ticket(&key, plain)).unwrap();
+            bool::from(given.is(&Password::of(b"secret")))
+        };
+        assert!(is(b"secret\0") && is(b"secret"));
+        assert!(!is(b"secret2\0") && !is(b"secre\0t") && !is(b"\0"));
     }
 
     #[test]
     fn without_a_password_a_ticket_must_still_decrypt() {
         let key = TicketKey::generate().unwrap();
-        assert!(key.check(&ticket(&key, b"\0"), None));
-        assert!(!key.check(&Ticket([0x55; 128]), None));
-        assert!(!key.check(&Ticket([0; 128]), None));
-        assert!(!key.check(&Ticket([0xff; 128]), None));
+        assert!(key.open(&ticket(&key, b"\0")).is_some());
+        assert!(key.open(&Ticket([0x55; 128])).is_none());
+        assert!(key.open(&Ticket([0; 128])).is_none());
+        assert!(key.open(&Ticket([0xff; 128])).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -194,6 +199,6 @@ mod tests {
         changes.changed().await.unwrap();
         let second = keys.get().await.unwrap();
         assert_ne!(first.public(), second.public());
-        assert!(first.check(&ticket(&first, b"secret\0"), Some("secret")));
+        assert!(first.open(&ticket(&first, b"secret\0")).is_some());
     }
 }

@@ -27,7 +27,7 @@ mod tls;
 mod transport;
 mod wire;
 
-pub use access::{Accepts, Access, CHANNEL_NAMES, ChannelAccess, Security};
+pub use access::{Accepts, Access, CHANNEL_NAMES, ChannelAccess, Role, Security};
 pub use agent::{AgentFault, AgentPolicy};
 pub use caraway_protocol::{channel::ChannelType, link::PASSWORD_MAX};
 use clock::MediaClock;

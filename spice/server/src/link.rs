@@ -11,7 +11,7 @@ use caraway_protocol::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
-    ServeError,
+    Role, ServeError,
     admission::{Guesses, Origin},
     key::KeyHandle,
     ticket::{Expected, Tickets},
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) struct Linked {
     pub(crate) message: LinkMessage,
     pub(crate) header: HeaderKind,
+    /// What the client may do.
+    pub(crate) role: Role,
     /// Bytes the client sent behind the link stage.
     pub(crate) rest: BytesMut,
 }
@@ -115,26 +117,24 @@ pub(crate) async fn link<S: AsyncRead + AsyncWrite + Unpin>(
     // RSA takes a millisecond or two: beside the event loop.
     let expected = gate.tickets.expected();
     // Without a ticket there is nothing to be guessed.
-    let guarded = matches!(expected, Expected::Password(_));
-    let right = tokio::task::spawn_blocking(move || match expected {
-        Expected::Nothing => key.check(&given, None),
-        Expected::Password(password) => key.check(&given, Some(&password)),
-    })
-    .await
-    .map_err(|error| ServeError::Task(error.to_string()))?;
-    if !right {
+    let guarded = matches!(expected, Expected::Passwords { .. });
+    let role = tokio::task::spawn_blocking(move || expected.role(&key.open(&given)?))
+        .await
+        .map_err(|error| ServeError::Task(error.to_string()))?;
+    let Some(role) = role else {
         if guarded {
             gate.guesses.wrong(gate.origin);
         }
         send_result(stream, LinkCode::PermissionDenied).await?;
         return Err(ServeError::Refused(LinkCode::PermissionDenied));
-    }
+    };
     if guarded {
         gate.guesses.right(gate.origin);
     }
     Ok(Linked {
         message,
         header: negotiated.header,
+        role,
         rest: buffer,
     })
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tracing::{Instrument, debug, info_span};
 
 use crate::{
-    Accepts, AgentPolicy, Channel, ClientFigures, Connected, MediaClock, Observer, Peer, Security, ServeError,
+    Accepts, AgentPolicy, Channel, ClientFigures, Connected, MediaClock, Observer, Peer, Role, Security, ServeError,
     TicketError,
     access::Way,
     admission::{Guesses, HalfOpen, Origin},
@@ -40,6 +40,8 @@ pub struct ServerConfig {
     pub uuid: [u8; 16],
     /// The password clients must give, at most 60 bytes; `None` lets everybody in. [`Server::set_ticket`] changes it.
     pub ticket: Option<String>,
+    /// Another one, for clients that may only look. Counts only if there is a `ticket`.
+    pub view_ticket: Option<String>,
     /// TLS, and which channels need it.
     pub security: Security,
     /// The displays; the index is the channel id.
@@ -105,7 +107,7 @@ impl Server {
     pub fn new(mut config: ServerConfig) -> Arc<Self> {
         let RateLimits { client, total } = config.rates;
         let agent = AgentHub::new(config.agent.take(), config.agent_policy);
-        let tickets = Tickets::new(config.ticket.take());
+        let tickets = Tickets::new(config.ticket.take(), config.view_ticket.take());
         let sessions = Sessions::new(client, total, config.sharing);
         Arc::new(Self {
             config,
@@ -170,29 +172,30 @@ impl Server {
         self.tickets.is_set()
     }
 
-    /// Sets the ticket, which every channel that is linked from now on must give; an empty one lets nobody in. Until when it
-    /// counts stays as [`Server::expire_ticket`] said.
+    /// Sets the ticket of a role, which every channel that is linked from now on must give; an empty one lets nobody in.
+    /// Until when it counts stays as [`Server::expire_ticket`] said.
     ///
     /// # Errors
-    /// More than 60 bytes, a NUL, clients that are connected if that is to fail.
-    pub fn set_ticket(&self, password: &str, connected: Connected) -> Result<(), TicketError> {
+    /// More than 60 bytes, a NUL, clients that are connected if that is to fail, one for viewers without one for control.
+    pub fn set_ticket(&self, role: Role, password: &str, connected: Connected) -> Result<(), TicketError> {
         let clients = self.clients();
         if connected == Connected::Fail && clients > 0 {
             return Err(TicketError::ClientsConnected { clients });
         }
-        self.tickets.set(password)?;
+        self.tickets.set(role, password)?;
         if connected == Connected::Disconnect {
             self.sessions.end_all();
         }
         Ok(())
     }
 
-    /// Says for how long from now the ticket lets clients in, those that are connected not concerned; `None` is for ever.
+    /// Says for how long from now the ticket of a role lets clients in, those that are connected not concerned; `None` is for
+    /// ever.
     ///
     /// # Errors
     /// When there is none.
-    pub fn expire_ticket(&self, after: Option<Duration>) -> Result<(), TicketError> {
-        self.tickets.expire(after)
+    pub fn expire_ticket(&self, role: Role, after: Option<Duration>) -> Result<(), TicketError> {
+        self.tickets.expire(role, after)
     }
 
     /// Images sent to all clients since the server was made.
@@ -208,7 +211,14 @@ impl Server {
     }
 
     /// The channels a client is told of, main not among them.
-    pub(crate) fn channels(&self) -> Vec<ChannelId> {
+    pub(crate) fn channels(&self, role: Role) -> Vec<ChannelId> {
+        let mut channels = self.all_channels();
+        channels.retain(|channel| role.has(channel.kind));
+        channels
+    }
+
+    /// The channels there are, main not among them.
+    fn all_channels(&self) -> Vec<ChannelId> {
         let each = |kind| {
             (0..self.config.displays.len()).filter_map(move |id| {
                 Some(ChannelId {
@@ -331,7 +341,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let known = self.channels();
+        let known = self.all_channels();
         let refuses = |channel: ChannelId| {
             let exists = channel.kind == ChannelType::Main && channel.id == 0 || known.contains(&channel);
             let access = self.config.security.channels.of(channel.kind);
@@ -360,7 +370,7 @@ impl Server {
         let message = &linked.message;
         let refused = if message.channel.kind == ChannelType::Main {
             // A main channel with a session id is the target side of a migration, and none is under way.
-            match (message.connection_id, self.sessions.create(client)) {
+            match (message.connection_id, self.sessions.create(client, linked.role)) {
                 (0, Some(main)) => {
                     if let Some(open) = main.session.open(message.channel) {
                         let _main = Some(main);
@@ -374,6 +384,9 @@ impl Server {
         } else {
             match self.sessions.find(message.connection_id) {
                 None => LinkCode::BadConnectionId,
+                // Who may only look does not get at the channels of who may do more.
+                Some(session) if linked.role < session.role => LinkCode::PermissionDenied,
+                Some(session) if !session.role.has(message.channel.kind) => LinkCode::ChannelNotAvailable,
                 Some(session) => match session.open(message.channel) {
                     Some(open) => return Ok(Place { open, _main: None }),
                     None => LinkCode::ChannelNotAvailable,
@@ -394,7 +407,9 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Linked { message, header, rest } = linked;
+        let Linked {
+            message, header, rest, ..
+        } = linked;
         let (read, write) = tokio::io::split(stream);
         let (session, counters) = (&place.open.session, Arc::clone(&place.open.counters));
         let flow = Arc::new(Flow::default());
@@ -433,9 +448,7 @@ impl Server {
                     };
                     channel::display::run(io, display, images).await
                 }
-                (ChannelType::Cursor, Some(display)) => {
-                    channel::cursor::run(io, display, session.keeps_shapes(), &self.agent).await
-                }
+                (ChannelType::Cursor, Some(display)) => channel::cursor::run(io, display, session, &self.agent).await,
                 (ChannelType::Inputs, _) => {
                     channel::inputs::run(io, &self.config.input, &self.agent, way.can_be_read(client)).await
                 }

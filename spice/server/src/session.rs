@@ -13,7 +13,7 @@ use caraway_display::{Dictionaries, Pixmaps};
 use caraway_protocol::channel::ChannelId;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{ClientFigures, Peer, figures::Counters, rate::Cap, transport::Allowance};
+use crate::{ClientFigures, Peer, Role, figures::Counters, rate::Cap, transport::Allowance};
 
 /// Clients at once.
 const MAX_SESSIONS: usize = 16;
@@ -32,6 +32,8 @@ const MAX_LATENCY: u32 = 5000;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: u32,
+    /// What the client may do.
+    pub(crate) role: Role,
     /// GLZ dictionaries, which its displays share.
     pub(crate) dictionaries: Dictionaries,
     /// What it keeps of images, which its displays share as well.
@@ -118,6 +120,7 @@ impl Session {
         ClientFigures {
             connection_id: self.id,
             peer: self.peer.clone(),
+            role: self.role,
             connected: self.began.elapsed(),
             round_trip: self.round_trip(),
             delivery: self.delivery(),
@@ -211,7 +214,7 @@ impl Sessions {
     }
 
     /// A new session; `None` when there are too many.
-    pub(crate) fn create(self: &Arc<Self>, peer: &Peer) -> Option<MainSession> {
+    pub(crate) fn create(self: &Arc<Self>, peer: &Peer, role: Role) -> Option<MainSession> {
         let mut sessions = lock(&self.all);
         match self.sharing {
             _ if sessions.len() >= MAX_SESSIONS => return None,
@@ -232,6 +235,7 @@ impl Sessions {
         };
         let session = Arc::new(Session {
             id,
+            role,
             dictionaries: Dictionaries::default(),
             pixmaps: Pixmaps::new(rand::random()),
             keeps_shapes: AtomicBool::new(false),

@@ -4,6 +4,7 @@ mod agent;
 mod bad_input;
 mod deadlines;
 mod images;
+mod roles;
 mod tickets;
 mod tls;
 mod video;
@@ -155,6 +156,7 @@ fn fixture_for(
         name: "test".to_owned(),
         uuid: [7; 16],
         ticket: ticket.map(ToOwned::to_owned),
+        view_ticket: None,
         security,
         displays: displays.to_vec(),
         images: ImageSettings::default(),

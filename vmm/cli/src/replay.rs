@@ -164,6 +164,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         name: name.clone().into_owned(),
         uuid: random_uuid(),
         ticket: None,
+        view_ticket: None,
         security: Security::default(),
         displays: vec![Arc::clone(display)],
         images: media::images(args.compression, args.jpeg, args.zlib),

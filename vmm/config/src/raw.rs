@@ -130,6 +130,9 @@ pub(crate) struct RawSpice {
     /// The password a client must give.
     #[schemars(with = "Option<RawTicket>")]
     pub(crate) ticket: Option<Spanned<RawTicket>>,
+    /// The password of clients that may only look; needs a `ticket`.
+    #[schemars(with = "Option<RawTicket>")]
+    pub(crate) view_ticket: Option<Spanned<RawTicket>>,
     /// TLS. Default: none.
     #[schemars(with = "Option<RawTls>")]
     pub(crate) tls: Option<Spanned<RawTls>>,

@@ -338,7 +338,12 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
     let ticket = raw
         .ticket
         .as_ref()
-        .map(|ticket| secrecy::ticket(context, ticket))
+        .map(|ticket| secrecy::ticket(context, "spice.ticket", ticket))
+        .transpose()?;
+    let view_ticket = raw
+        .view_ticket
+        .as_ref()
+        .map(|view| secrecy::view_ticket(context, view, ticket.as_ref()))
         .transpose()?;
     let listen = match &raw.listen {
         None => Located {
@@ -365,6 +370,7 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
         channels: secrecy::channels(context, &raw.channels, tls.is_some())?,
         tls,
         ticket,
+        view_ticket,
         compression: named(context, "spice.compression", compression, Compression::NAMES)?
             .unwrap_or(Compression::AutoGlz),
         jpeg: named(context, "spice.jpeg", raw.jpeg.as_ref(), Use::NAMES)?.unwrap_or(Use::Never),

@@ -195,13 +195,33 @@ pub(crate) fn channels(context: &Context<'_>, raw: &RawChannels, has_tls: bool) 
     Ok(channels)
 }
 
-pub(crate) fn ticket(context: &Context<'_>, raw: &Spanned<RawTicket>) -> Result<Ticket, ConfigError> {
+/// The password of clients that may only look.
+pub(crate) fn view_ticket(
+    context: &Context<'_>,
+    raw: &Spanned<RawTicket>,
+    control: Option<&Ticket>,
+) -> Result<Ticket, ConfigError> {
+    let ticket = ticket(context, "spice.view_ticket", raw)?;
+    match control {
+        None => Err(context.error(
+            raw,
+            "spice.view_ticket: everybody has control as long as there is no `ticket`",
+        )),
+        Some(control) if control.password == ticket.password => Err(context.error(
+            raw,
+            "spice.view_ticket: it is the same as `ticket`, so nobody could tell them apart",
+        )),
+        Some(_) => Ok(ticket),
+    }
+}
+
+pub(crate) fn ticket(context: &Context<'_>, key: &str, raw: &Spanned<RawTicket>) -> Result<Ticket, ConfigError> {
     let (password, origin, from) = match (&raw.get_ref().file, &raw.get_ref().env) {
         (Some(file), None) => {
             let path = context.path(file);
             let text = std::fs::read_to_string(&path.value).map_err(|error| {
                 path.origin
-                    .error(format!("spice.ticket: cannot read {}: {error}", path.value.display()))
+                    .error(format!("{key}: cannot read {}: {error}", path.value.display()))
             })?;
             let line = text.lines().next().unwrap_or_default().to_owned();
             (line, path.origin, path.value.display().to_string())
@@ -210,25 +230,22 @@ pub(crate) fn ticket(context: &Context<'_>, raw: &Spanned<RawTicket>) -> Result<
             let password = std::env::var(variable.get_ref()).map_err(|error| {
                 context.error(
                     variable,
-                    format!("spice.ticket: environment variable {}: {error}", variable.get_ref()),
+                    format!("{key}: environment variable {}: {error}", variable.get_ref()),
                 )
             })?;
             (password, context.origin(variable), format!("${}", variable.get_ref()))
         }
-        _ => return Err(context.error(raw, "spice.ticket: give exactly one of `file` and `env`")),
+        _ => return Err(context.error(raw, format!("{key}: give exactly one of `file` and `env`"))),
     };
     // SPICE tickets are at most 60 bytes long: the clear text of the RSA block.
     if password.is_empty() || password.len() > 60 {
-        return Err(origin.error(format!(
-            "spice.ticket: {from} holds {} bytes, not 1 to 60",
-            password.len()
-        )));
+        return Err(origin.error(format!("{key}: {from} holds {} bytes, not 1 to 60", password.len())));
     }
     if password.contains('\0') {
-        return Err(origin.error(format!("spice.ticket: {from} holds a NUL, where a ticket ends")));
+        return Err(origin.error(format!("{key}: {from} holds a NUL, where a ticket ends")));
     }
     let expires = match &raw.get_ref().expires {
-        Some(value) => Some(context.parse("spice.ticket.expires", value, parse_duration)?),
+        Some(value) => Some(context.parse(&format!("{key}.expires"), value, parse_duration)?),
         None => None,
     };
     Ok(Ticket {

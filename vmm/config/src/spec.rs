@@ -321,6 +321,9 @@ pub struct Spice {
     /// The password a client must give.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Ticket>,
+    /// The password of a client that may only look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view_ticket: Option<Ticket>,
     /// How images are compressed.
     pub compression: Compression,
     /// Whether photographs go to the screen as JPEG.
@@ -518,6 +521,7 @@ impl VmSpec {
                 tls: None,
                 channels: Channels::default(),
                 ticket: None,
+                view_ticket: None,
                 compression: Compression::AutoGlz,
                 jpeg: Use::Never,
                 zlib: Use::Auto,

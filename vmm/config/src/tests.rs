@@ -346,6 +346,37 @@ fn channels_may_need_tls_where_there_is_some() {
 }
 
 #[test]
+fn a_ticket_for_viewers_is_another_one_than_that_for_control() {
+    let folder = Folder::new();
+    fs::write(folder.path("control"), "secret\n").unwrap();
+    fs::write(folder.path("view"), "public\n").unwrap();
+    let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\n{keys}\n");
+    let control = "ticket = { file = \"control\" }";
+    let keys = format!("{control}\nview_ticket = {{ file = \"view\", expires = \"60 min\" }}");
+    let spice = load(&folder.config(&text(&keys)), &[]).unwrap().spice;
+    let view = spice.view_ticket.unwrap();
+    assert_eq!(view.password, "public");
+    assert_eq!(view.expires, Some(std::time::Duration::from_secs(3600)));
+    for (keys, says) in [
+        (
+            "view_ticket = { file = \"view\" }".to_owned(),
+            "spice.view_ticket: everybody has control",
+        ),
+        (
+            format!("{control}\nview_ticket = {{ file = \"control\" }}"),
+            "spice.view_ticket: it is the same as `ticket`",
+        ),
+        (
+            format!("{control}\nview_ticket = {{ file = \"absent\" }}"),
+            "spice.view_ticket: cannot read DIR/absent",
+        ),
+    ] {
+        let message = folder.message(&text(&keys));
+        assert!(message.contains(says), "{message}");
+    }
+}
+
+#[test]
 fn a_ticket_has_one_source_and_may_expire() {
     let folder = Folder::new();
     fs::write(folder.path("ticket"), "secret\nanother line\n").unwrap();

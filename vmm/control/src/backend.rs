@@ -121,6 +121,17 @@ pub enum Connected {
     Disconnect,
 }
 
+/// What a SPICE client may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// See the screen.
+    View,
+    /// Everything.
+    #[default]
+    Control,
+}
+
 /// What goes as video (`x-caraway-video`), as `spice.video` of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -159,6 +170,8 @@ pub struct ClientCounts {
     pub client: Address,
     /// The session.
     pub connection_id: u32,
+    /// What it may do.
+    pub role: Role,
     /// Milliseconds since it connected.
     pub connected_ms: u64,
     /// The shortest round trip in microseconds.
@@ -317,17 +330,17 @@ pub trait Backend: Send + Sync + 'static {
     /// The SPICE server.
     fn spice(&self) -> SpiceInfo;
 
-    /// Sets the ticket that SPICE clients must give from now on. Until when it counts stays as it was.
+    /// Sets the ticket that SPICE clients of a role must give from now on. Until when it counts stays as it was.
     ///
     /// # Errors
     /// A ticket that cannot be one; clients that are connected, if that is to fail.
-    fn set_ticket(&self, ticket: &str, connected: Connected) -> Result<(), QmpError>;
+    fn set_ticket(&self, role: Role, ticket: &str, connected: Connected) -> Result<(), QmpError>;
 
-    /// Says for how long from now the ticket counts; `None` is for ever.
+    /// Says for how long from now the ticket of a role counts; `None` is for ever.
     ///
     /// # Errors
     /// When there is none.
-    fn expire_ticket(&self, after: Option<Duration>) -> Result<(), QmpError>;
+    fn expire_ticket(&self, role: Role, after: Option<Duration>) -> Result<(), QmpError>;
 
     /// Who is connected to it, and what is counted of them.
     fn clients(&self) -> Vec<ClientCounts>;

@@ -183,14 +183,14 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
         }
         "query-spice" => none(arguments).map(|()| json!(backend.spice())),
         "set_password" => {
-            let (ticket, connected) = password::set(arguments)?;
-            off_loop(backend, move |backend| backend.set_ticket(&ticket, connected))
+            let (role, ticket, connected) = password::set(arguments)?;
+            off_loop(backend, move |backend| backend.set_ticket(role, &ticket, connected))
                 .await
                 .map(|()| json!({}))
         }
         "expire_password" => {
-            let after = password::expire(arguments)?;
-            off_loop(backend, move |backend| backend.expire_ticket(after))
+            let (role, after) = password::expire(arguments)?;
+            off_loop(backend, move |backend| backend.expire_ticket(role, after))
                 .await
                 .map(|()| json!({}))
         }

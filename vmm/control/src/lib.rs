@@ -18,7 +18,7 @@ pub mod server;
 mod wire;
 
 pub use backend::{
-    Backend, ChannelCounts, ChannelInfo, ClientCounts, Connected, Event, Figures, Recording, RunState, Snapshot,
+    Backend, ChannelCounts, ChannelInfo, ClientCounts, Connected, Event, Figures, Recording, Role, RunState, Snapshot,
     SpiceInfo, VideoMode,
 };
 pub use error::{ErrorClass, QmpError};

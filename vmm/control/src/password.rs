@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Connected, QmpError, wire};
+use crate::{Connected, QmpError, Role, wire};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +14,8 @@ struct SetPassword {
     password: String,
     #[serde(default)]
     connected: Connected,
+    #[serde(default, rename = "x-caraway-role")]
+    role: Role,
 }
 
 #[derive(Deserialize)]
@@ -21,25 +23,28 @@ struct SetPassword {
 struct ExpirePassword {
     protocol: String,
     time: String,
+    #[serde(default, rename = "x-caraway-role")]
+    role: Role,
 }
 
-/// The password, and what happens to those who are connected.
-pub(crate) fn set(arguments: Value) -> Result<(String, Connected), QmpError> {
+/// Whose password, the password, and what happens to those who are connected.
+pub(crate) fn set(arguments: Value) -> Result<(Role, String, Connected), QmpError> {
     let SetPassword {
         protocol,
         password,
         connected,
+        role,
     } = wire::arguments(arguments)?;
     check_protocol(&protocol)?;
-    Ok((password, connected))
+    Ok((role, password, connected))
 }
 
-/// After what time the password expires; `None` is never.
-pub(crate) fn expire(arguments: Value) -> Result<Option<Duration>, QmpError> {
-    let ExpirePassword { protocol, time } = wire::arguments(arguments)?;
+/// Whose password expires, and after what time; `None` is never.
+pub(crate) fn expire(arguments: Value) -> Result<(Role, Option<Duration>), QmpError> {
+    let ExpirePassword { protocol, time, role } = wire::arguments(arguments)?;
     check_protocol(&protocol)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    lifetime(&time, now)
+    Ok((role, lifetime(&time, now)?))
 }
 
 fn check_protocol(protocol: &str) -> Result<(), QmpError> {

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    ChannelCounts, ClientCounts, Connected, Event, Figures, Recording, RunState, Screen, Screenshot, Snapshot,
+    ChannelCounts, ClientCounts, Connected, Event, Figures, Recording, Role, RunState, Screen, Screenshot, Snapshot,
     SpiceInfo, VideoMode, backend::Address, client::Client,
 };
 
@@ -154,13 +154,14 @@ impl Backend for Machine {
         }
     }
 
-    fn set_ticket(&self, ticket: &str, connected: Connected) -> Result<(), QmpError> {
-        self.ticket.lock().unwrap().push(format!("{ticket} {connected:?}"));
+    fn set_ticket(&self, role: Role, ticket: &str, connected: Connected) -> Result<(), QmpError> {
+        let text = format!("{role:?} {ticket} {connected:?}");
+        self.ticket.lock().unwrap().push(text);
         Ok(())
     }
 
-    fn expire_ticket(&self, after: Option<Duration>) -> Result<(), QmpError> {
-        self.ticket.lock().unwrap().push(format!("{after:?}"));
+    fn expire_ticket(&self, role: Role, after: Option<Duration>) -> Result<(), QmpError> {
+        self.ticket.lock().unwrap().push(format!("{role:?} {after:?}"));
         Ok(())
     }
 
@@ -172,6 +173,7 @@ impl Backend for Machine {
                 family: "ipv4",
             },
             connection_id: 7,
+            role: Role::Control,
             connected_ms: 1500,
             round_trip_us: Some(250),
             delivery: None,
@@ -342,16 +344,22 @@ fn a_password_is_set_and_expires_as_qemu_has_it() {
             Ok(json!({}))
         );
     }
+    let view = json!({"protocol": "spice", "password": "public", "x-caraway-role": "view"});
+    assert_eq!(set("set_password", view), Ok(json!({})));
+    let view = json!({"protocol": "spice", "time": "never", "x-caraway-role": "view"});
+    assert_eq!(set("expire_password", view), Ok(json!({})));
     assert_eq!(
         *harness.machine.ticket.lock().unwrap(),
         [
-            "secret Keep",
-            "secret Keep",
-            "secret Fail",
-            "secret Disconnect",
-            "None",
-            "Some(0ns)",
-            "Some(60s)"
+            "Control secret Keep",
+            "Control secret Keep",
+            "Control secret Fail",
+            "Control secret Disconnect",
+            "Control None",
+            "Control Some(0ns)",
+            "Control Some(60s)",
+            "View public Keep",
+            "View None"
         ]
     );
     for (command, arguments, says) in [
@@ -376,6 +384,11 @@ fn a_password_is_set_and_expires_as_qemu_has_it() {
             "Invalid parameter",
         ),
         (
+            "set_password",
+            json!({"protocol": "spice", "password": "x", "x-caraway-role": "root"}),
+            "Invalid parameter",
+        ),
+        (
             "expire_password",
             json!({"protocol": "spice", "time": "soon"}),
             "Invalid parameter 'time'",
@@ -384,7 +397,7 @@ fn a_password_is_set_and_expires_as_qemu_has_it() {
         let error = set(command, arguments).unwrap_err();
         assert!(error.contains(says), "{error}");
     }
-    assert_eq!(harness.machine.ticket.lock().unwrap().len(), 7);
+    assert_eq!(harness.machine.ticket.lock().unwrap().len(), 9);
 }
 
 #[test]

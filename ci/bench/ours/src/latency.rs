@@ -81,6 +81,7 @@ fn main() -> Result<()> {
         name: "latency".to_owned(),
         uuid: [0; 16],
         ticket: None,
+        view_ticket: None,
         security: Security::default(),
         displays: vec![Arc::clone(&display)],
         images: ImageSettings::default(),

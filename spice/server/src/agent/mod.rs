@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 
 pub(crate) use self::mux::Joined;
 use self::{head::Head, mux::Mux};
+use crate::Role;
 
 /// Bytes taken from the agent at a time.
 const READ_BYTES: usize = 16 << 10;
@@ -168,6 +169,8 @@ pub(crate) struct AgentHub {
     poked: Arc<Notify>,
     began: Instant,
     mouse: watch::Sender<Mouse>,
+    /// Of clients that may only look: they see the pointer where others have it.
+    viewers_mouse: watch::Sender<Mouse>,
 }
 
 struct State {
@@ -226,12 +229,16 @@ impl AgentHub {
             poked,
             began: Instant::now(),
             mouse: watch::Sender::new(Mouse::SERVER),
+            viewers_mouse: watch::Sender::new(Mouse::SERVER),
         }
     }
 
-    /// The mouse modes, and their changes.
-    pub(crate) fn mouse(&self) -> watch::Receiver<Mouse> {
-        self.mouse.subscribe()
+    /// The mouse modes as a client is told of them, and their changes.
+    pub(crate) fn mouse(&self, role: Role) -> watch::Receiver<Mouse> {
+        match role {
+            Role::Control => self.mouse.subscribe(),
+            Role::View => self.viewers_mouse.subscribe(),
+        }
     }
 
     /// A client asks for a mode. What is held down by the agent in client mode is let go of: nobody would do that later.

@@ -84,7 +84,7 @@ struct Shared {
 }
 
 /// What a client is told when it connects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Joined {
     pub(crate) is_connected: bool,
     pub(crate) tokens: u32,

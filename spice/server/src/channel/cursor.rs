@@ -14,7 +14,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{Common, Io, common, start_acks};
-use crate::{ServeError, agent::AgentHub};
+use crate::{Role, ServeError, agent::AgentHub, session::Session};
 
 /// What a client sees of the pointer that it does not see anyway.
 #[derive(Debug, Default)]
@@ -36,11 +36,11 @@ impl Seen {
     }
 }
 
-/// `keeps` is whether the client keeps shapes.
+/// A client that may only look does not move the pointer itself: it is told all that others move it.
 pub(crate) async fn run<S>(
     io: Io<S>,
     display: &Arc<Display>,
-    keeps: bool,
+    session: &Session,
     agent: &Arc<AgentHub>,
 ) -> Result<(), ServeError>
 where
@@ -58,11 +58,11 @@ where
     let viewer = display.attach_cursor(Arc::new(move || waker.notify_one()));
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
-        let mut encoder = CursorEncoder::new(keeps);
+        let mut encoder = CursorEncoder::new(session.keeps_shapes());
         let mut seen = Seen::default();
         loop {
             while let Some(item) = viewer.next() {
-                if !seen.tells(&item, agent.is_client_mode()) {
+                if !seen.tells(&item, session.role == Role::Control && agent.is_client_mode()) {
                     continue;
                 }
                 for message in encoder.encode(&item) {

@@ -20,7 +20,11 @@ use tokio::{
 use tracing::debug;
 
 use super::{Common, Io, common, start_acks};
-use crate::{ServeError, Server, agent::Mouse, session::Session};
+use crate::{
+    Role, ServeError, Server,
+    agent::{AgentClient, Joined, Mouse},
+    session::Session,
+};
 
 /// Payload of the ping that measures the bit rate, in bytes: the reference's figure.
 const RATE_PING_BYTES: u32 = 256_000;
@@ -133,6 +137,25 @@ impl Pulse {
     }
 }
 
+/// The agent as this client has it: one that may only look has none.
+struct Tunnel(Option<AgentClient>);
+
+impl Tunnel {
+    async fn next(&self) -> ServerMessage {
+        match &self.0 {
+            Some(agent) => agent.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn cut(&self) {
+        match &self.0 {
+            Some(agent) => agent.cut().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Ticks, the first one when so long has gone by.
 fn every(period: Duration) -> Interval {
     let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
@@ -155,13 +178,19 @@ where
     let pulse = Pulse::new();
     let mut latency = session.latency();
     let first = *latency.borrow_and_update();
-    let mut mouse = server.agent.mouse();
+    let mut mouse = server.agent.mouse(session.role);
     let first_mouse = *mouse.borrow_and_update();
     // No capability says so. The client for browsers (spice-html5) keeps none, and does not take a name either; all others
     // do both.
     session.set_keeps_shapes(caps.has(MainCap::NameAndUuid));
     server.ask_drivers();
-    let (agent, joined) = server.agent.join(session.id, caps.has(MainCap::AgentConnectedTokens));
+    let (agent, joined) = match session.role {
+        Role::Control => {
+            let (agent, joined) = server.agent.join(session.id, caps.has(MainCap::AgentConnectedTokens));
+            (Tunnel(Some(agent)), joined)
+        }
+        Role::View => (Tunnel(None), Joined::default()),
+    };
     let writer = async {
         pulse.writing(true);
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
@@ -224,27 +253,9 @@ where
                     }
                     continue;
                 }
-                ClientMessage::AttachChannels => ServerMessage::ChannelsList(server.channels()),
-                ClientMessage::MouseModeRequest(mode) => {
-                    server.agent.ask_mouse_mode(mode);
-                    continue;
-                }
-                ClientMessage::AgentStart(tokens) => {
-                    agent.start(tokens);
-                    continue;
-                }
-                ClientMessage::AgentToken(tokens) => {
-                    agent.grant(tokens);
-                    continue;
-                }
-                ClientMessage::AgentData(bytes) => {
-                    if let Some(monitors) = agent.data(bytes)? {
-                        server.request_monitors(&monitors);
-                    }
-                    continue;
-                }
-                other => {
-                    debug!(message = other.name(), "ignored");
+                ClientMessage::AttachChannels => ServerMessage::ChannelsList(server.channels(session.role)),
+                message => {
+                    on_message(server, &agent, message)?;
                     continue;
                 }
             };
@@ -260,4 +271,20 @@ where
         gone = pulse.stops() => Err(gone),
         () = agent.cut() => Err(ServeError::KeptAgent),
     }
+}
+
+/// What has no answer.
+fn on_message(server: &Server, agent: &Tunnel, message: ClientMessage) -> Result<(), ServeError> {
+    match (message, &agent.0) {
+        (ClientMessage::MouseModeRequest(mode), Some(_)) => server.agent.ask_mouse_mode(mode),
+        (ClientMessage::AgentStart(tokens), Some(agent)) => agent.start(tokens),
+        (ClientMessage::AgentToken(tokens), Some(agent)) => agent.grant(tokens),
+        (ClientMessage::AgentData(bytes), Some(agent)) => {
+            if let Some(monitors) = agent.data(bytes)? {
+                server.request_monitors(&monitors);
+            }
+        }
+        (other, _) => debug!(message = other.name(), "ignored"),
+    }
+    Ok(())
 }

@@ -9,8 +9,8 @@ use caraway_protocol::{
 use super::*;
 
 /// An agent in a guest.
-struct Agent {
-    port: DevicePort,
+pub(super) struct Agent {
+    pub(super) port: DevicePort,
     woken: Arc<Notify>,
 }
 
@@ -26,7 +26,7 @@ impl Agent {
         }
     }
 
-    async fn say(&self, kind: AgentKind, body: &[u8]) {
+    pub(super) async fn say(&self, kind: AgentKind, body: &[u8]) {
         let message = message(kind, body);
         let header = ChunkHeader {
             port: CLIENT_PORT,
@@ -69,7 +69,7 @@ fn message(kind: AgentKind, body: &[u8]) -> Vec<u8> {
 }
 
 /// A server with an agent's port, nothing of it open.
-fn agent_fixture() -> (Fixture, Agent) {
+pub(super) fn agent_fixture() -> (Fixture, Agent) {
     let (host, device) = port();
     let woken = Arc::<Notify>::default();
     let waker = Arc::clone(&woken);

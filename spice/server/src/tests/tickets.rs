@@ -1,7 +1,7 @@
 //! Tickets at run time, and what happens to those who guess.
 
 use super::*;
-use crate::{Accepts, Connected, TicketError};
+use crate::{Accepts, Connected, Role, TicketError};
 
 fn peer(host: u8) -> Peer {
     Peer::Tcp(([192, 0, 2, host], 4000).into())
@@ -22,15 +22,15 @@ async fn a_ticket_that_is_set_counts_from_then_on() {
     let server = &fixture.server;
     assert!(!server.has_ticket());
     assert!(fixture.enters(1, "").await.is_ok());
-    server.set_ticket("one", Connected::Keep).unwrap();
+    server.set_ticket(Role::Control, "one", Connected::Keep).unwrap();
     assert!(server.has_ticket());
     assert_eq!(fixture.enters(1, "").await.err(), Some(LinkCode::PermissionDenied));
     assert!(fixture.enters(1, "one").await.is_ok());
-    server.set_ticket("two", Connected::Keep).unwrap();
+    server.set_ticket(Role::Control, "two", Connected::Keep).unwrap();
     assert_eq!(fixture.enters(1, "one").await.err(), Some(LinkCode::PermissionDenied));
     assert!(fixture.enters(1, "two").await.is_ok());
     // An empty one is for nobody.
-    server.set_ticket("", Connected::Keep).unwrap();
+    server.set_ticket(Role::Control, "", Connected::Keep).unwrap();
     assert_eq!(fixture.enters(1, "").await.err(), Some(LinkCode::PermissionDenied));
     assert!(!format!("{server:?}").contains("two"));
 }
@@ -38,7 +38,7 @@ async fn a_ticket_that_is_set_counts_from_then_on() {
 #[tokio::test]
 async fn a_ticket_has_at_most_sixty_bytes_and_no_nul() {
     let fixture = fixture(Some("old"));
-    let set = |ticket: &str| fixture.server.set_ticket(ticket, Connected::Keep);
+    let set = |ticket: &str| fixture.server.set_ticket(Role::Control, ticket, Connected::Keep);
     assert_eq!(set(&"x".repeat(61)), Err(TicketError::TooLong { bytes: 61 }));
     assert_eq!(set("a\0b"), Err(TicketError::Nul));
     // What was there stays.
@@ -53,10 +53,12 @@ async fn an_expired_ticket_lets_nobody_in_until_it_counts_again_and_who_is_in_st
     let fixture = fixture(Some("secret"));
     let server = &fixture.server;
     assert_eq!(
-        self::fixture(None).server.expire_ticket(None),
+        self::fixture(None).server.expire_ticket(Role::Control, None),
         Err(TicketError::NoTicket)
     );
-    server.expire_ticket(Some(Duration::from_secs(5))).unwrap();
+    server
+        .expire_ticket(Role::Control, Some(Duration::from_secs(5)))
+        .unwrap();
     let _inside = fixture.enters(1, "secret").await.unwrap();
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(6)).await;
@@ -66,12 +68,12 @@ async fn an_expired_ticket_lets_nobody_in_until_it_counts_again_and_who_is_in_st
         Some(LinkCode::PermissionDenied)
     );
     // A new one under the old time does not count either.
-    server.set_ticket("other", Connected::Keep).unwrap();
+    server.set_ticket(Role::Control, "other", Connected::Keep).unwrap();
     assert_eq!(fixture.enters(2, "other").await.err(), Some(LinkCode::PermissionDenied));
     assert_eq!(server.clients(), 1);
-    server.expire_ticket(None).unwrap();
+    server.expire_ticket(Role::Control, None).unwrap();
     assert!(fixture.enters(2, "other").await.is_ok());
-    server.expire_ticket(Some(Duration::ZERO)).unwrap();
+    server.expire_ticket(Role::Control, Some(Duration::ZERO)).unwrap();
     assert_eq!(fixture.enters(2, "other").await.err(), Some(LinkCode::PermissionDenied));
 }
 
@@ -79,14 +81,14 @@ async fn an_expired_ticket_lets_nobody_in_until_it_counts_again_and_who_is_in_st
 async fn clients_stay_or_go_or_forbid_a_new_ticket_as_is_said() {
     let fixture = fixture(Some("secret"));
     let server = &fixture.server;
-    server.set_ticket("secret", Connected::Fail).unwrap();
+    server.set_ticket(Role::Control, "secret", Connected::Fail).unwrap();
     let mut main = fixture.enters(1, "secret").await.unwrap();
     assert_eq!(
-        server.set_ticket("new", Connected::Fail),
+        server.set_ticket(Role::Control, "new", Connected::Fail),
         Err(TicketError::ClientsConnected { clients: 1 })
     );
     assert!(fixture.enters(2, "secret").await.is_ok());
-    server.set_ticket("new", Connected::Disconnect).unwrap();
+    server.set_ticket(Role::Control, "new", Connected::Disconnect).unwrap();
     main.closed().await;
     assert!(fixture.enters(1, "new").await.is_ok());
 }

@@ -431,6 +431,7 @@ async fn the_observer_is_told_which_channels_are_encrypted() {
         name: "test".to_owned(),
         uuid: [7; 16],
         ticket: None,
+        view_ticket: None,
         security: Security {
             tls: Some(authority.tls()),
             channels: ChannelAccess::default(),

@@ -256,6 +256,9 @@ pub(crate) struct SetTicketArgs {
     /// The file; `-` reads standard input
     #[arg(default_value = "-")]
     pub(crate) file: PathBuf,
+    /// It is the ticket of clients that may only look
+    #[arg(long)]
+    pub(crate) view: bool,
     /// Seconds for which it lets clients in; else for ever
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=LONGEST_TICKET))]
     pub(crate) expires: Option<u64>,

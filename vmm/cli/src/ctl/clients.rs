@@ -32,6 +32,9 @@ fn client(client: &Value) -> String {
         text = format!("{text}:{port}");
     }
     let seconds = number(client, "connected-ms").unwrap_or(0) / 1000;
+    if word("role").is_some_and(|role| role == "view") {
+        text += ", only looks";
+    }
     text += &format!(", connected {seconds} s");
     if let Some(micros) = number(client, "round-trip-us") {
         text += &format!(", round trip {}.{} ms", micros / 1000, micros % 1000 / 100);

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use caraway_server::PASSWORD_MAX;
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{Vm, args::SetTicketArgs};
@@ -45,11 +45,17 @@ fn text(from: impl Read) -> io::Result<Zeroizing<String>> {
 }
 
 pub(super) fn set(vm: &mut Vm, ticket: &str, args: &SetTicketArgs) -> anyhow::Result<()> {
-    let set = json!({"protocol": "spice", "password": ticket, "connected": args.connected});
+    let of_role = |mut arguments: Value| {
+        if args.view {
+            arguments["x-caraway-role"] = json!("view");
+        }
+        arguments
+    };
+    let set = of_role(json!({"protocol": "spice", "password": ticket, "connected": args.connected}));
     vm.execute("set_password", &set)?;
     let time = args
         .expires
         .map_or_else(|| "never".to_owned(), |seconds| format!("+{seconds}"));
-    vm.execute("expire_password", &json!({"protocol": "spice", "time": time}))
+    vm.execute("expire_password", &of_role(json!({"protocol": "spice", "time": time})))
         .map(drop)
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use caraway_control::{
-    Backend, ClientCounts, Connected, Event, Figures, QmpError, Recording, RunState, Screen, Screenshot, Snapshot,
-    SpiceInfo, VideoMode,
+    Backend, ClientCounts, Connected, Event, Figures, QmpError, Recording, Role, RunState, Screen, Screenshot,
+    Snapshot, SpiceInfo, VideoMode,
 };
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
@@ -182,12 +182,12 @@ impl Backend for VmBackend {
         self.clients.info()
     }
 
-    fn set_ticket(&self, ticket: &str, connected: Connected) -> Result<(), QmpError> {
-        self.clients.set_ticket(ticket, connected)
+    fn set_ticket(&self, role: Role, ticket: &str, connected: Connected) -> Result<(), QmpError> {
+        self.clients.set_ticket(role, ticket, connected)
     }
 
-    fn expire_ticket(&self, after: Option<Duration>) -> Result<(), QmpError> {
-        self.clients.expire_ticket(after)
+    fn expire_ticket(&self, role: Role, after: Option<Duration>) -> Result<(), QmpError> {
+        self.clients.expire_ticket(role, after)
     }
 
     fn clients(&self) -> Vec<ClientCounts> {

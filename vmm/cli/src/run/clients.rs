@@ -7,7 +7,7 @@ use std::{
 };
 
 use caraway_control::{
-    ChannelCounts, ChannelInfo, ClientCounts, Connected, Event, QmpError, SpiceInfo, backend::Address,
+    ChannelCounts, ChannelInfo, ClientCounts, Connected, Event, QmpError, Role, SpiceInfo, backend::Address,
 };
 use caraway_server::{Channel, ClientFigures, Observer, Peer, Server, TicketError};
 
@@ -69,8 +69,8 @@ impl Clients {
         }
     }
 
-    /// Sets the ticket, for `set_password`.
-    pub(super) fn set_ticket(&self, ticket: &str, connected: Connected) -> Result<(), QmpError> {
+    /// Sets the ticket of a role, for `set_password`.
+    pub(super) fn set_ticket(&self, role: Role, ticket: &str, connected: Connected) -> Result<(), QmpError> {
         let connected = match connected {
             Connected::Keep => caraway_server::Connected::Keep,
             Connected::Fail => caraway_server::Connected::Fail,
@@ -78,9 +78,11 @@ impl Clients {
         };
         let server = self.server().ok_or_else(no_server)?;
         server
-            .set_ticket(ticket, connected)
+            .set_ticket(server_role(role), ticket, connected)
             .map_err(|error| refused("password", error))?;
-        match self.viewer.get().map(ViewerFile::forget_ticket) {
+        // The file has the one for control.
+        let file = self.viewer.get().filter(|_| role == Role::Control);
+        match file.map(ViewerFile::forget_ticket) {
             Some(Err(error)) => Err(QmpError::generic(format!(
                 "the ticket is set, but the old one stays in {}: {error}",
                 rundir::VIEWER
@@ -90,9 +92,11 @@ impl Clients {
     }
 
     /// Says how long it counts, for `expire_password`.
-    pub(super) fn expire_ticket(&self, after: Option<Duration>) -> Result<(), QmpError> {
+    pub(super) fn expire_ticket(&self, role: Role, after: Option<Duration>) -> Result<(), QmpError> {
         let server = self.server().ok_or_else(no_server)?;
-        server.expire_ticket(after).map_err(|error| refused("time", error))
+        server
+            .expire_ticket(server_role(role), after)
+            .map_err(|error| refused("time", error))
     }
 
     /// What is counted of the clients, for `x-caraway-clients`.
@@ -171,6 +175,13 @@ fn refused(parameter: &str, error: TicketError) -> QmpError {
     })
 }
 
+const fn server_role(role: Role) -> caraway_server::Role {
+    match role {
+        Role::View => caraway_server::Role::View,
+        Role::Control => caraway_server::Role::Control,
+    }
+}
+
 fn counts(client: ClientFigures) -> ClientCounts {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let channels = client.channels.into_iter().map(|channel| ChannelCounts {
@@ -184,6 +195,10 @@ fn counts(client: ClientFigures) -> ClientCounts {
     ClientCounts {
         client: address(&client.peer),
         connection_id: client.connection_id,
+        role: match client.role {
+            caraway_server::Role::View => Role::View,
+            caraway_server::Role::Control => Role::Control,
+        },
         connected_ms: micros(client.connected) / 1000,
         round_trip_us: client.round_trip.map(micros),
         delivery: client.delivery,

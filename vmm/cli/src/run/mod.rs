@@ -22,11 +22,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use caraway_config::{Access, ConfigError, Listen, Located, Spice, VmSpec};
+use caraway_config::{Access, ConfigError, Listen, Located, Spice, Ticket, VmSpec};
 use caraway_control::server as control;
 use caraway_machine::{Ending, Machine, Signals};
 use caraway_ports::port::HostPort;
-use caraway_server::{Accepts, Listener, Observer, RateLimits, Server, ServerConfig};
+use caraway_server::{Accepts, Listener, Observer, RateLimits, Role, Server, ServerConfig};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use self::{
@@ -166,11 +166,12 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     let runtime = runtime::start()?;
     let mut viewer = None;
     if let Some(sockets) = &sockets.spice {
-        let ticket = spec.spice.ticket.as_ref();
+        let password = |ticket: &Option<Ticket>| ticket.as_ref().map(|ticket| ticket.password.clone());
         let server = Server::new(ServerConfig {
             name: run_dir.name().to_owned(),
             uuid: random_uuid(),
-            ticket: ticket.map(|ticket| ticket.password.clone()),
+            ticket: password(&spec.spice.ticket),
+            view_ticket: password(&spec.spice.view_ticket),
             security: tls::security(tls.as_ref(), &spec.spice.channels),
             displays: screens.iter().map(|screen| Arc::clone(&screen.display)).collect(),
             images: media::images(spec.spice.compression, spec.spice.jpeg, spec.spice.zlib),
@@ -184,10 +185,15 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             agent_policy: media::agent(spec.agent),
             observer: Some(Arc::clone(&clients) as Arc<dyn Observer>),
         });
-        if let Some(expires) = ticket.and_then(|ticket| ticket.expires) {
-            server
-                .expire_ticket(Some(expires))
-                .context("cannot say when the ticket expires")?;
+        for (role, ticket) in [
+            (Role::Control, &spec.spice.ticket),
+            (Role::View, &spec.spice.view_ticket),
+        ] {
+            if let Some(expires) = ticket.as_ref().and_then(|ticket| ticket.expires) {
+                server
+                    .expire_ticket(role, Some(expires))
+                    .context("cannot say when the ticket expires")?;
+            }
         }
         clients.follow(&server);
         let agents = Arc::clone(&server);

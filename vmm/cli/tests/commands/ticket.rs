@@ -35,6 +35,15 @@ fn a_ticket_is_the_first_line_of_a_file_or_of_standard_input() {
     ];
     assert_eq!(world.caraway(&line).done(), "");
     assert_eq!(vm.requests(), requests("secret", "disconnect", "+60"));
+    assert_eq!(
+        world.caraway(&["ctl", "web", "set-ticket", "--view", "ticket"]).done(),
+        ""
+    );
+    let of_view = requests("secret", "keep", "never").map(|(command, mut arguments)| {
+        arguments["x-caraway-role"] = json!("view");
+        (command, arguments)
+    });
+    assert_eq!(vm.requests(), of_view);
     for script in [
         "echo typed | \"$0\" ctl web set-ticket",
         "echo typed | \"$0\" ctl web set-ticket -",

@@ -73,6 +73,7 @@ impl Screen {
             name: "slow-clients".to_owned(),
             uuid: [0; 16],
             ticket: None,
+            view_ticket: None,
             security: Security::default(),
             displays: vec![Arc::clone(&display)],
             images: ImageSettings::default(),
