@@ -518,7 +518,8 @@ fn clients_are_told_with_all_that_is_counted_of_them() {
     assert_eq!(
         reply,
         json!([{
-            "host": "192.0.2.1", "port": "4711", "family": "ipv4", "connection-id": 7, "connected-ms": 1500,
+            "host": "192.0.2.1", "port": "4711", "family": "ipv4", "connection-id": 7,
+            "role": "control", "connected-ms": 1500,
             "round-trip-us": 250, "channels": [{
                 "channel-type": 2, "channel-id": 0, "bytes-sent": 1000, "messages-sent": 10, "bytes-received": 60,
                 "waiting-items": 3,
