@@ -20,6 +20,7 @@ mod stage;
 use std::{
     io::{BufRead, Write},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -261,6 +262,7 @@ fn main() -> Result<()> {
         images,
         rates: RateLimits::default(),
         sharing: Sharing::default(),
+        grace: Duration::ZERO,
         input: Arc::new(NoInput),
         agent: None,
         agent_policy: AgentPolicy::default(),

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod deliver;
+mod resume;
 mod viewer;
 
 use std::{
@@ -22,6 +23,7 @@ use caraway_ports::{
     drawing::{Bitmap, Drawable, SurfaceFormat},
     geometry::{Point, Rect},
 };
+use caraway_protocol::display::KnownSurface;
 use tracing::debug;
 
 pub use self::viewer::{CursorViewer, Viewer, Watch};
@@ -251,13 +253,23 @@ impl Display {
     /// [`Viewer::next`] has something again after it had nothing.
     #[must_use]
     pub fn attach(self: &Arc<Self>, caps: ViewerCaps, waker: Waker) -> Viewer {
+        self.attach_again(caps, &[], waker)
+    }
+
+    /// As [`Self::attach`], for a viewer that still `has` surfaces: those that are there in this size and format it keeps, and is
+    /// shown what is another picture now.
+    #[must_use]
+    pub fn attach_again(self: &Arc<Self>, caps: ViewerCaps, has: &[KnownSurface], waker: Waker) -> Viewer {
         let mut state = self.lock();
         let id = state.new_id();
         let budget = state.budget();
         let mut scene = Scene::new(budget, caps.sized_streams);
+        let kept = resume::destroy_others(&mut scene, &state.canvas, has);
         let ids: Vec<u32> = state.canvas.ids().collect();
         for surface in ids {
-            if let (Some(area), Some(format)) = (state.canvas.area(surface), state.canvas.format(surface))
+            if let Some(known) = kept.get(&surface) {
+                resume::keep(&mut scene, &state.canvas, known);
+            } else if let (Some(area), Some(format)) = (state.canvas.area(surface), state.canvas.format(surface))
                 && takes_surface(format, caps)
             {
                 scene.control(Item::CreateSurface {

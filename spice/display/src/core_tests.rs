@@ -18,6 +18,7 @@ use caraway_ports::{
     },
     geometry::{Point, Rect},
 };
+use caraway_protocol::display::{KnownSurface, TILE, tile_hash};
 use proptest::prelude::*;
 
 use crate::{CursorItem, Display, Frame, Item, Pace, Viewer, ViewerCaps};
@@ -54,6 +55,35 @@ impl Client {
             pending: VecDeque::new(),
             told: Vec::new(),
         }
+    }
+
+    /// Its connection is cut. What it keeps.
+    pub(crate) fn again(&mut self) -> Vec<KnownSurface> {
+        (self.marked, self.items) = (false, 0);
+        self.streams.clear();
+        self.pending.clear();
+        let known = |id| {
+            let area = self.canvas.area(id)?;
+            let pixels = self.canvas.read(id, area)?;
+            let stride = pixels.stride as usize;
+            let tile = |(x, y): (u32, u32)| {
+                let row = |y: u32| {
+                    let at = y as usize * stride;
+                    &pixels.data[at + x as usize * 4..at + (x + TILE).min(area.width()) as usize * 4]
+                };
+                tile_hash((y..(y + TILE).min(area.height())).map(row), false)
+            };
+            let starts = (0..area.height()).step_by(TILE as usize);
+            let starts = starts.flat_map(|y| (0..area.width()).step_by(TILE as usize).map(move |x| (x, y)));
+            Some(KnownSurface {
+                id,
+                width: area.width(),
+                height: area.height(),
+                format: SurfaceFormat::Xrgb,
+                tiles: starts.map(tile).collect(),
+            })
+        };
+        self.canvas.ids().filter_map(known).collect()
     }
 
     /// Shows frames that it has kept for a while, with the clip their stream has now.
@@ -129,6 +159,7 @@ impl Client {
                     })
                     .unwrap();
             }
+            Item::KeepSurface { id, format } => assert_eq!(self.canvas.format(id), Some(format)),
             Item::DestroySurface(id) => {
                 assert!(self.canvas.destroy(id), "surface {id} is not there");
                 assert!(self.streams.values().all(|(surface, ..)| *surface != id));
@@ -541,9 +572,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn every_viewer_ends_with_the_pixels_of_the_canvas(steps in steps(), late in 0..60usize) {
+    fn every_viewer_ends_with_the_pixels_of_the_canvas(
+        steps in steps(),
+        late in 0..60usize,
+        cut in 0..60usize,
+        lost in 0..10usize,
+    ) {
         let display = Display::new(Limits::default());
-        let viewer = display.attach(CAPS, silent());
+        let mut viewer = display.attach(CAPS, silent());
         let mut client = Client::new();
         let mut second: Option<(Viewer, Client)> = None;
         for (index, step) in steps.into_iter().enumerate() {
@@ -551,6 +587,11 @@ proptest! {
                 let slow = display.attach(CAPS, silent());
                 slow.set_pace(Pace::of_link(1000, 1000));
                 second = Some((slow, Client::new()));
+            }
+            if index == cut {
+                // What was on its way is lost, and more happens before the client is back.
+                (0..lost).for_each(|_| drop(viewer.next()));
+                viewer = display.attach_again(CAPS, &client.again(), silent());
             }
             match step {
                 Step::Fill(id, rect, color, rop) => draw(&display, fill(id, rect, color, rop)),

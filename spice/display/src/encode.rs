@@ -166,7 +166,7 @@ impl Encoder {
     /// When the step holds a bitmap that cannot be.
     pub fn encode(&mut self, item: &Item) -> Result<Outgoing, EncodeError> {
         match item {
-            Item::CreateSurface { id, format, .. } => {
+            Item::CreateSurface { id, format, .. } | Item::KeepSurface { id, format } => {
                 self.surfaces.insert(*id, *format);
             }
             Item::DestroySurface(id) => {
@@ -199,6 +199,7 @@ impl Encoder {
                     SurfaceFlags::empty()
                 },
             }),
+            Item::KeepSurface { .. } => return Ok(Outgoing::new()),
             Item::DestroySurface(id) => ServerMessage::SurfaceDestroy(*id),
             Item::Mark => ServerMessage::Mark,
             Item::Monitors { heads, max } => ServerMessage::MonitorsConfig(monitors(heads, *max)),

@@ -21,6 +21,8 @@ pub enum Item {
         height: u32,
         format: SurfaceFormat,
     },
+    /// A surface the viewer has from before is the one there is.
+    KeepSurface { id: u32, format: SurfaceFormat },
     /// A surface is gone.
     DestroySurface(u32),
     /// A drawing command.

@@ -50,4 +50,6 @@ mod cull_tests;
 #[cfg(test)]
 mod pace_tests;
 #[cfg(test)]
+mod resume_tests;
+#[cfg(test)]
 mod video_tests;

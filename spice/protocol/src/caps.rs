@@ -103,6 +103,8 @@ capabilities! {
         AgentConnectedTokens = 2,
         /// Migration that keeps everything.
         SeamlessMigrate = 3,
+        /// Sessions that were cut are resumed: an extension of Caraway's, said by servers only to clients that say it.
+        Resume = 32,
     }
 
     /// Capabilities of a display channel.
@@ -139,6 +141,8 @@ capabilities! {
         CodecH265 = 14,
         /// The client takes GL_SCANOUT2_UNIX.
         GlScanout2 = 15,
+        /// RESUME is used; as that of the main channel.
+        Resume = 32,
     }
 
     /// Capabilities of the inputs channel.

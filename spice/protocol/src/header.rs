@@ -66,6 +66,7 @@ impl Limits {
             ChannelType::Main if id == crate::main_channel::client_id::AGENT_DATA => AGENT_DATA_MAX as u32,
             ChannelType::Main => Self::MAIN,
             ChannelType::Display | ChannelType::Cursor if id == client_id::MIGRATE_DATA => Self::MIGRATE_DATA,
+            ChannelType::Display if id == crate::display::client_id::RESUME => Self::DATA,
             ChannelType::Display | ChannelType::Cursor => Self::DISPLAY,
             ChannelType::Inputs => Self::INPUTS,
             _ => Self::DATA,

@@ -136,6 +136,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         sharing: Sharing::default(),
+        grace: Duration::ZERO,
         input: Arc::clone(&square) as Arc<dyn InputSink>,
         agent: None,
         agent_policy: AgentPolicy::default(),

@@ -42,10 +42,20 @@ fn common_caps() -> Caps {
     Caps::of(&[CommonCap::AuthSelection, CommonCap::AuthSpice, CommonCap::MiniHeader])
 }
 
-/// What it can do on this channel.
-fn channel_caps(kind: ChannelType) -> Caps {
+/// What it can do on this channel. What is ours alone is said to those alone who say it.
+fn channel_caps(kind: ChannelType, clients: &Caps) -> Caps {
     match kind {
-        ChannelType::Main => Caps::of(&[MainCap::NameAndUuid, MainCap::AgentConnectedTokens]),
+        ChannelType::Main => {
+            let caps = Caps::of(&[MainCap::NameAndUuid, MainCap::AgentConnectedTokens]);
+            if clients.has(MainCap::Resume) {
+                caps.with(MainCap::Resume)
+            } else {
+                caps
+            }
+        }
+        ChannelType::Display if clients.has(DisplayCap::Resume) => {
+            channel_caps(kind, &Caps::none()).with(DisplayCap::Resume)
+        }
         ChannelType::Display => Caps::of(&[
             DisplayCap::MonitorsConfig,
             DisplayCap::StreamReport,
@@ -89,7 +99,7 @@ pub(crate) async fn link<S: AsyncRead + AsyncWrite + Unpin>(
     let acceptance = Acceptance {
         public_key: key.public(),
         common_caps: common,
-        channel_caps: channel_caps(message.channel.kind),
+        channel_caps: channel_caps(message.channel.kind, &message.channel_caps),
     };
     stream
         .write_all(&LinkReply::Accepted(Box::new(acceptance)).encode())

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use caraway_display::{Display, ImageCounts, ImageSettings};
 use caraway_ports::{display::WantedHead, input::InputSink, port::HostPort};
 use caraway_protocol::{
+    caps::MainCap,
     channel::{ChannelId, ChannelType},
     header::{FrameDecoder, FrameEncoder, Limits},
     link::LinkCode,
@@ -52,6 +53,8 @@ pub struct ServerConfig {
     pub rates: RateLimits,
     /// How many clients there may be.
     pub sharing: Sharing,
+    /// For how long the session of a client is kept whose connection was cut, if the client can come back (RESUME).
+    pub grace: Duration,
     /// Keyboard and mouse.
     pub input: Arc<dyn InputSink>,
     /// The port of the guest's agent, if the machine has one.
@@ -108,7 +111,7 @@ impl Server {
         let RateLimits { client, total } = config.rates;
         let agent = AgentHub::new(config.agent.take(), config.agent_policy);
         let tickets = Tickets::new(config.ticket.take(), config.view_ticket.take());
-        let sessions = Sessions::new(client, total, config.sharing);
+        let sessions = Sessions::new(client, total, config.sharing, config.grace);
         Arc::new(Self {
             config,
             keys: KeyHandle::spawn(),
@@ -369,17 +372,26 @@ impl Server {
     ) -> Result<Place, ServeError> {
         let message = &linked.message;
         let refused = if message.channel.kind == ChannelType::Main {
-            // A main channel with a session id is the target side of a migration, and none is under way.
-            match (message.connection_id, self.sessions.create(client, linked.role)) {
-                (0, Some(main)) => {
-                    if let Some(open) = main.session.open(message.channel) {
-                        let _main = Some(main);
-                        return Ok(Place { open, _main });
-                    }
-                    LinkCode::Error
+            let resumes = message.channel_caps.has(MainCap::Resume);
+            let main = match message.connection_id {
+                0 => self
+                    .sessions
+                    .create(client, linked.role, resumes)
+                    .ok_or(LinkCode::ChannelNotAvailable),
+                id if resumes => self
+                    .sessions
+                    .resume(id, client, linked.role)
+                    .ok_or(LinkCode::BadConnectionId),
+                // Others with a session id are the target side of a migration, and none is under way.
+                _ => Err(LinkCode::BadConnectionId),
+            };
+            match main.map(|main| (main.session.open(message.channel), main)) {
+                Ok((Some(open), main)) => {
+                    let _main = Some(main);
+                    return Ok(Place { open, _main });
                 }
-                (0, None) => LinkCode::ChannelNotAvailable,
-                _ => LinkCode::BadConnectionId,
+                Ok((None, _)) => LinkCode::Error,
+                Err(code) => code,
             }
         } else {
             match self.sessions.find(message.connection_id) {

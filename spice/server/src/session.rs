@@ -34,6 +34,10 @@ pub(crate) struct Session {
     pub(crate) id: u32,
     /// What the client may do.
     pub(crate) role: Role,
+    /// The client can come back to it after its connections were cut.
+    pub(crate) resumes: bool,
+    /// It has been said good-bye, by either side: nobody comes back to it.
+    dismissed: AtomicBool,
     /// GLZ dictionaries, which its displays share.
     pub(crate) dictionaries: Dictionaries,
     /// What it keeps of images, which its displays share as well.
@@ -76,6 +80,11 @@ impl Session {
     /// Ends the session.
     pub(crate) fn end(&self) {
         self.ended.send_replace(true);
+    }
+
+    /// Nobody will come back to it.
+    pub(crate) fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::Relaxed);
     }
 
     /// Takes up what the link was measured to deliver, in bits a second.
@@ -195,49 +204,122 @@ pub enum Sharing {
 /// All sessions of a server.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    all: Mutex<BTreeMap<u32, Weak<Session>>>,
+    all: Mutex<All>,
     sharing: Sharing,
+    /// For how long a session is kept whose client can come back.
+    grace: Duration,
     /// Bits a second for each client.
     client_rate: Option<u64>,
     total: Arc<Cap>,
 }
 
+#[derive(Debug, Default)]
+struct All {
+    live: BTreeMap<u32, Weak<Session>>,
+    /// Those whose clients may come back, and until when.
+    kept: BTreeMap<u32, (Arc<Session>, Instant)>,
+}
+
+impl All {
+    /// Forgets those that were kept for long enough.
+    fn tidy(&mut self) {
+        let now = Instant::now();
+        self.kept.retain(|_, (_, until)| *until > now);
+    }
+
+    /// Ends all of them for good.
+    fn dismiss(&mut self) {
+        self.kept.clear();
+        for session in self.live.values().filter_map(Weak::upgrade) {
+            // They take themselves off the list.
+            session.dismiss();
+            session.end();
+        }
+    }
+
+    /// Makes room for one more; `false` if there is none.
+    fn make_room(&mut self, sharing: Sharing) -> bool {
+        self.tidy();
+        match sharing {
+            Sharing::First if !(self.live.is_empty() && self.kept.is_empty()) => return false,
+            Sharing::Newest => self.dismiss(),
+            Sharing::Many | Sharing::First => {}
+        }
+        if self.live.len() + self.kept.len() >= MAX_SESSIONS {
+            // Who is there comes before who may come back.
+            let oldest = self.kept.iter().min_by_key(|(_, (_, until))| *until);
+            let oldest = oldest.map(|(id, _)| *id);
+            return oldest.is_some_and(|id| self.kept.remove(&id).is_some());
+        }
+        true
+    }
+
+    /// Random, so that the id of another client's session cannot be guessed; never 0.
+    fn new_id(&self) -> u32 {
+        loop {
+            let id = rand::random::<u32>();
+            if id != 0 && !self.live.contains_key(&id) && !self.kept.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+}
+
 impl Sessions {
     /// None yet. The rates are in bits a second, of each client and of all.
-    pub(crate) fn new(client_rate: Option<u64>, total_rate: Option<u64>, sharing: Sharing) -> Self {
+    pub(crate) fn new(client_rate: Option<u64>, total_rate: Option<u64>, sharing: Sharing, grace: Duration) -> Self {
         Self {
             all: Mutex::default(),
             sharing,
+            grace,
             client_rate,
             total: Arc::new(Cap::new(total_rate)),
         }
     }
 
     /// A new session; `None` when there are too many.
-    pub(crate) fn create(self: &Arc<Self>, peer: &Peer, role: Role) -> Option<MainSession> {
-        let mut sessions = lock(&self.all);
-        match self.sharing {
-            _ if sessions.len() >= MAX_SESSIONS => return None,
-            Sharing::First if !sessions.is_empty() => return None,
-            // They take themselves off the list.
-            Sharing::Newest => sessions
-                .values()
-                .filter_map(Weak::upgrade)
-                .for_each(|session| session.end()),
-            Sharing::Many | Sharing::First => {}
+    pub(crate) fn create(self: &Arc<Self>, peer: &Peer, role: Role, resumes: bool) -> Option<MainSession> {
+        let mut all = lock(&self.all);
+        if !all.make_room(self.sharing) {
+            return None;
         }
-        // Random, so that the id of another client's session cannot be guessed; never 0.
-        let id = loop {
-            let id = rand::random::<u32>();
-            if id != 0 && !sessions.contains_key(&id) {
-                break id;
-            }
-        };
+        let resumes = resumes && !self.grace.is_zero();
+        let pixmaps = if resumes { Pixmaps::remembering } else { Pixmaps::new };
+        Some(self.start(&mut all, peer, (role, resumes), pixmaps(rand::random())))
+    }
+
+    /// The session that follows on the one with this id, whose client has come back; `None` when there is none, or none of this
+    /// role.
+    pub(crate) fn resume(self: &Arc<Self>, id: u32, peer: &Peer, role: Role) -> Option<MainSession> {
+        let mut all = lock(&self.all);
+        all.tidy();
+        // It may not have been found out yet that the client was gone.
+        let live = all.live.get(&id).and_then(Weak::upgrade);
+        let former = live.or_else(|| all.kept.get(&id).map(|(session, _)| Arc::clone(session)))?;
+        if !former.resumes || former.role != role || former.dismissed.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        former.end();
+        all.live.remove(&id);
+        all.kept.remove(&id);
+        Some(self.start(&mut all, peer, (role, true), former.pixmaps.successor()))
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        all: &mut All,
+        peer: &Peer,
+        (role, resumes): (Role, bool),
+        pixmaps: Pixmaps,
+    ) -> MainSession {
+        let id = all.new_id();
         let session = Arc::new(Session {
             id,
             role,
+            resumes,
+            dismissed: AtomicBool::new(false),
             dictionaries: Dictionaries::default(),
-            pixmaps: Pixmaps::new(rand::random()),
+            pixmaps,
             keeps_shapes: AtomicBool::new(false),
             delivery: watch::Sender::default(),
             latency: watch::Sender::new(LATENCY),
@@ -249,37 +331,64 @@ impl Sessions {
             peer: peer.clone(),
             began: Instant::now(),
         });
-        sessions.insert(id, Arc::downgrade(&session));
-        Some(MainSession {
+        all.live.insert(id, Arc::downgrade(&session));
+        MainSession {
             session,
             sessions: Arc::clone(self),
-        })
+        }
+    }
+
+    /// The main channel of a session has ended.
+    fn over(self: &Arc<Self>, session: &Arc<Session>) {
+        let mut all = lock(&self.all);
+        let is_live = all
+            .live
+            .get(&session.id)
+            .is_some_and(|live| live.as_ptr() == Arc::as_ptr(session));
+        if is_live {
+            all.live.remove(&session.id);
+        }
+        if !session.resumes || session.dismissed.load(Ordering::Relaxed) {
+            return;
+        }
+        let until = Instant::now() + self.grace;
+        all.kept.insert(session.id, (Arc::clone(session), until));
+        drop(all);
+        // When nobody else comes, it goes all the same.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let sessions = Arc::downgrade(self);
+            runtime.spawn(async move {
+                tokio::time::sleep_until(until).await;
+                if let Some(sessions) = sessions.upgrade() {
+                    lock(&sessions.all).tidy();
+                }
+            });
+        }
     }
 
     /// The session with this id.
     pub(crate) fn find(&self, id: u32) -> Option<Arc<Session>> {
-        lock(&self.all).get(&id)?.upgrade()
+        lock(&self.all).live.get(&id)?.upgrade()
     }
 
     /// What is counted of all clients.
     pub(crate) fn figures(&self) -> Vec<ClientFigures> {
-        let sessions: Vec<_> = lock(&self.all).values().filter_map(Weak::upgrade).collect();
+        let sessions: Vec<_> = lock(&self.all).live.values().filter_map(Weak::upgrade).collect();
         sessions.iter().map(|session| session.figures()).collect()
     }
 
-    /// Ends all of them.
+    /// Ends all of them for good.
     pub(crate) fn end_all(&self) {
-        let sessions: Vec<_> = lock(&self.all).values().filter_map(Weak::upgrade).collect();
-        sessions.iter().for_each(|session| session.end());
+        lock(&self.all).dismiss();
     }
 
     /// Number of clients.
     pub(crate) fn count(&self) -> usize {
-        lock(&self.all).len()
+        lock(&self.all).live.len()
     }
 }
 
-/// Held by the main channel: the session ends with it.
+/// Held by the main channel: the session ends with it, and is kept for a while if its client can come back.
 #[derive(Debug)]
 pub(crate) struct MainSession {
     pub(crate) session: Arc<Session>,
@@ -288,8 +397,8 @@ pub(crate) struct MainSession {
 
 impl Drop for MainSession {
     fn drop(&mut self) {
-        lock(&self.sessions.all).remove(&self.session.id);
         self.session.end();
+        self.sessions.over(&self.session);
     }
 }
 

@@ -4,6 +4,7 @@ mod agent;
 mod bad_input;
 mod deadlines;
 mod images;
+mod resume;
 mod roles;
 mod tickets;
 mod tls;
@@ -49,6 +50,9 @@ use tokio::{
 use crate::{AgentPolicy, Peer, RateLimits, Security, Server, ServerConfig, Sharing};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longer than any test takes.
+const GRACE: Duration = Duration::from_secs(600);
 
 /// INIT of a client that keeps no images.
 const NO_CACHES: display::Init = display::Init {
@@ -162,6 +166,7 @@ fn fixture_for(
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         sharing,
+        grace: GRACE,
         input: keyboard.clone(),
         agent,
         agent_policy: AgentPolicy::default(),

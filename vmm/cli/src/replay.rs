@@ -170,6 +170,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         images: media::images(args.compression, args.jpeg, args.zlib),
         rates: RateLimits::default(),
         sharing: Sharing::default(),
+        grace: Duration::ZERO,
         input: Arc::new(Nobody),
         agent: None,
         agent_policy: AgentPolicy::default(),

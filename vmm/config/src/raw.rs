@@ -153,6 +153,10 @@ pub(crate) struct RawSpice {
     /// Whether GLZ is compressed once more with zlib: "never", "auto" (on slow links), "always". Default: "auto".
     #[schemars(with = "Option<String>")]
     pub(crate) zlib: Option<Spanned<String>>,
+    /// For how long the session of a client that can come back is kept after its connection was cut. Default: "60 s"; "0 s":
+    /// not at all.
+    #[schemars(with = "Option<String>")]
+    pub(crate) grace: Option<Spanned<String>>,
     /// What goes as video, which loses something until it rests: "filter" (pictures of at least 96x96 pixels that follow each
     /// other in one place and are smooth), "all" (all that follow each other in one place), "off". Default: "filter".
     #[schemars(with = "Option<String>")]

@@ -13,7 +13,7 @@ use crate::{
     raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawVm},
     secrecy,
     spec::{
-        Agent, Boot, Clients, Clipboard, Compression, Control, Disk, Display, Kernel, Listen, Located, OnReboot,
+        Agent, Boot, Clients, Clipboard, Compression, Control, Disk, Display, GRACE, Kernel, Listen, Located, OnReboot,
         Origin, Serial, Spice, Use, Video, VmSpec,
     },
     units::{format_size, parse_duration, parse_rate, parse_resolution, parse_size},
@@ -375,6 +375,10 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
             .unwrap_or(Compression::AutoGlz),
         jpeg: named(context, "spice.jpeg", raw.jpeg.as_ref(), Use::NAMES)?.unwrap_or(Use::Never),
         zlib: named(context, "spice.zlib", raw.zlib.as_ref(), Use::NAMES)?.unwrap_or(Use::Auto),
+        grace: match &raw.grace {
+            Some(value) => context.parse("spice.grace", value, parse_duration)?,
+            None => GRACE,
+        },
         video: named(context, "spice.video", raw.video.as_ref(), Video::NAMES)?.unwrap_or(Video::Filter),
         clients: named(context, "spice.clients", raw.clients.as_ref(), Clients::NAMES)?.unwrap_or(Clients::Many),
         client_rate: rate(context, "spice.client_rate", raw.client_rate.as_ref())?,

@@ -304,6 +304,9 @@ impl Channels {
     }
 }
 
+/// For how long the session of a client is kept that was cut: a train's tunnel.
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
+
 /// The SPICE server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Spice {
@@ -330,6 +333,9 @@ pub struct Spice {
     pub jpeg: Use,
     /// Whether GLZ is compressed once more with zlib.
     pub zlib: Use,
+    /// For how long the session of a client is kept that can come back after its connection was cut.
+    #[serde(serialize_with = "serialize_duration")]
+    pub grace: Duration,
     /// What goes as video.
     pub video: Video,
     /// How many clients there may be.
@@ -525,6 +531,7 @@ impl VmSpec {
                 compression: Compression::AutoGlz,
                 jpeg: Use::Never,
                 zlib: Use::Auto,
+                grace: GRACE,
                 video: Video::Filter,
                 clients: Clients::Many,
                 client_rate: None,

@@ -87,6 +87,7 @@ fn main() -> Result<()> {
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         sharing: Sharing::default(),
+        grace: Duration::ZERO,
         input: Arc::new(NoInput),
         agent: None,
         agent_policy: AgentPolicy::default(),

@@ -36,9 +36,11 @@ pub(crate) fn window() -> SharedWindow {
 /// One display of a client.
 pub(crate) struct Client {
     pub(crate) canvas: Canvas,
-    window: SharedWindow,
+    pub(crate) window: SharedWindow,
     /// Palettes it was told to keep.
-    palettes: BTreeMap<u64, Arc<Palette>>,
+    pub(crate) palettes: BTreeMap<u64, Arc<Palette>>,
+    /// Images it was told to keep.
+    pub(crate) cache: BTreeMap<u64, drawing::Image>,
     /// Images drawn, by what they were compressed with.
     pub(crate) images: BTreeMap<&'static str, usize>,
 }
@@ -49,6 +51,7 @@ impl Client {
             canvas: Canvas::new(CanvasLimits::default()),
             window,
             palettes: BTreeMap::new(),
+            cache: BTreeMap::new(),
             images: BTreeMap::new(),
         }
     }
@@ -66,6 +69,11 @@ impl Client {
                 self.canvas.create(&spec).unwrap();
             }
             ServerMessage::SurfaceDestroy(id) => assert!(self.canvas.destroy(id)),
+            ServerMessage::InvalList(resources) => {
+                for resource in resources {
+                    assert!(self.cache.remove(&resource.id).is_some(), "no image {}", resource.id);
+                }
+            }
             ServerMessage::InvalPalette(id) => assert!(self.palettes.remove(&id).is_some(), "no palette {id}"),
             ServerMessage::Draw(draw) => {
                 let drawable = self.drawable(*draw);
@@ -222,6 +230,19 @@ impl Client {
     }
 
     fn image(&mut self, image: Image) -> drawing::Image {
+        if matches!(image.data, ImageData::FromCache | ImageData::FromCacheLossless) {
+            *self.images.entry("cache").or_default() += 1;
+            return self.cache[&image.id].clone();
+        }
+        let (id, flags) = (image.id, image.flags);
+        let image = self.decoded(image);
+        if flags.intersects(ImageFlags::CACHE_ME | ImageFlags::CACHE_REPLACE_ME) {
+            self.cache.insert(id, image.clone());
+        }
+        image
+    }
+
+    fn decoded(&mut self, image: Image) -> drawing::Image {
         let (width, height) = (image.width, image.height);
         let limits = Limits::exactly(width, height);
         let of = |bitmap: Bitmap| Data::Bitmap(Arc::new(bitmap));

@@ -83,7 +83,7 @@ impl Client {
             dictionary: Some(membership.dictionary()),
             ..EncoderConfig::default()
         };
-        let mut encoder = Encoder::new(config, Pixmaps::new(5).join(1, 1 << 24, 0));
+        let mut encoder = Encoder::new(config, Pixmaps::new(5).join(1, 1 << 24, 0, &[]));
         let surface = Item::CreateSurface {
             id: 0,
             width: SIDE,

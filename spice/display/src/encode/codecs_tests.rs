@@ -319,7 +319,7 @@ fn images_are_counted_by_what_they_were_sent_with() {
 
 #[test]
 fn what_a_client_may_never_decode_is_not_kept_there() {
-    let cache = Pixmaps::new(1).join(0, 1 << 20, 0);
+    let cache = Pixmaps::new(1).join(0, 1 << 20, 0, &[]);
     let mut encoder = Encoder::new(EncoderConfig::default(), cache);
     let tile = || image(text(BitmapFormat::Bit32, &[0]), false);
     let pattern = || Brush::Pattern {

@@ -10,7 +10,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex},
 };
 
 use caraway_protocol::{
@@ -37,7 +37,20 @@ pub(super) type Content = u128;
 #[derive(Debug)]
 pub struct Pixmaps {
     key: u64,
-    caches: Mutex<BTreeMap<u8, Weak<Mutex<Cache>>>>,
+    /// A successor may follow: what displays that have left had sent is remembered.
+    remembers: bool,
+    caches: Mutex<BTreeMap<u8, Arc<Mutex<Cache>>>>,
+    /// What is known of those of a session before this one.
+    former: Mutex<BTreeMap<u8, Former>>,
+}
+
+/// A cache as an earlier session of the client left it.
+#[derive(Debug)]
+struct Former {
+    /// By id. The client may have each of them or not.
+    images: HashMap<u64, (Content, u64)>,
+    /// The last id given.
+    last: u64,
 }
 
 impl Pixmaps {
@@ -46,25 +59,54 @@ impl Pixmaps {
     pub const fn new(key: u64) -> Self {
         Self {
             key,
+            remembers: false,
             caches: Mutex::new(BTreeMap::new()),
+            former: Mutex::new(BTreeMap::new()),
         }
     }
 
-    /// The part that a display has in a cache of so many pixels; the first display decides on them. There is none for a
-    /// client that announces no pixels, and none again under an id whose displays have left: what the client still has
-    /// there is not known any more. Nor while an earlier part of the same display is still there.
+    /// As [`Self::new`]; there may be a [`Self::successor`].
     #[must_use]
-    pub fn join(&self, id: u8, pixels: i64, display: u8) -> Option<PixmapCache> {
+    pub fn remembering(key: u64) -> Self {
+        Self {
+            remembers: true,
+            ..Self::new(key)
+        }
+    }
+
+    /// Those of a session that follows on this one, of which the client still has some images: it says which when it
+    /// [joins](Self::join).
+    #[must_use]
+    pub fn successor(&self) -> Self {
+        let caches = lock(&self.caches);
+        let former = caches.iter().map(|(id, cache)| (*id, lock(cache).former())).collect();
+        drop(caches);
+        Self {
+            former: Mutex::new(former),
+            ..Self::remembering(self.key)
+        }
+    }
+
+    /// The part that a display has in a cache of so many pixels; the first display decides on them, and on what the client
+    /// still `has` there from an earlier session. There is none for a client that announces no pixels, and none again under
+    /// an id whose displays have left: what the client still has there is not known any more. Nor while an earlier part of
+    /// the same display is still there.
+    #[must_use]
+    pub fn join(&self, id: u8, pixels: i64, display: u8, has: &[u64]) -> Option<PixmapCache> {
         let mut known = lock(&self.caches);
         let cache = if let Some(cache) = known.get(&id) {
-            cache.upgrade()?
+            Arc::clone(cache)
         } else {
             let capacity = u64::try_from(pixels).ok().filter(|pixels| *pixels > 0)?;
-            let cache = Arc::new(Mutex::new(Cache::new(capacity.min(MAX_PIXELS))));
-            known.insert(id, Arc::downgrade(&cache));
+            let mut cache = Cache::new(capacity.min(MAX_PIXELS));
+            cache.remembers = self.remembers;
+            cache.follow(lock(&self.former).remove(&id), has);
+            let cache = Arc::new(Mutex::new(cache));
+            known.insert(id, Arc::clone(&cache));
             cache
         };
-        if !lock(&cache).members.insert(display) {
+        drop(known);
+        if !lock(&cache).enter(display) {
             return None;
         }
         Some(PixmapCache {
@@ -155,10 +197,11 @@ impl PixmapCache {
         } = self;
         let mut cache = lock(cache);
         let entry = cache.entries.get_mut(&content)?;
-        let Use {
+        if let Some(Use {
             display: from, serial, ..
-        } = entry.added;
-        if from != *display {
+        }) = entry.added
+            && from != *display
+        {
             if message.has_encoded {
                 return None;
             }
@@ -236,7 +279,7 @@ impl PixmapCache {
         }
         for Added { content, id, pixels } in message.added {
             cache.reserved = cache.reserved.saturating_sub(pixels);
-            cache.insert(content, id, pixels, this);
+            cache.insert(content, id, pixels, Some(this));
         }
         before
     }
@@ -276,7 +319,8 @@ struct Entry {
     pixels: u64,
     /// The last time it was of use.
     touched: u64,
-    added: Use,
+    /// By whom; `None` = in an earlier session.
+    added: Option<Use>,
     /// The last use by each display.
     uses: Vec<Use>,
     /// Messages being built that use it.
@@ -284,8 +328,23 @@ struct Entry {
 }
 
 impl Entry {
+    const fn unused(id: u64, pixels: u64, added: Option<Use>, touched: u64) -> Self {
+        Self {
+            id,
+            pixels,
+            touched,
+            added,
+            uses: Vec::new(),
+            held: 0,
+        }
+    }
+
+    fn was_added_by(&self, display: u8) -> bool {
+        self.added.is_some_and(|added| added.display == display)
+    }
+
     fn used_by_others(&self, display: u8) -> impl Iterator<Item = &Use> {
-        let all = self.uses.iter().chain([&self.added]);
+        let all = self.uses.iter().chain(&self.added);
         all.filter(move |one| one.display != display)
     }
 
@@ -302,6 +361,12 @@ struct Cache {
     capacity: u64,
     /// The displays that take part.
     members: BTreeSet<u8>,
+    /// There was one, and there is none any more.
+    is_over: bool,
+    /// What those who leave have added is remembered.
+    remembers: bool,
+    /// That, by id: contents and pixels.
+    left: HashMap<u64, (Content, u64)>,
     /// Pixels of all entries.
     pixels: u64,
     /// Pixels of what messages being built will add.
@@ -321,6 +386,9 @@ impl Cache {
         Self {
             capacity,
             members: BTreeSet::new(),
+            is_over: false,
+            remembers: false,
+            left: HashMap::new(),
             pixels: 0,
             reserved: 0,
             now: 0,
@@ -328,6 +396,41 @@ impl Cache {
             entries: HashMap::new(),
             order: BTreeMap::new(),
             orphans: Vec::new(),
+        }
+    }
+
+    /// A display takes part; `false` if it cannot.
+    fn enter(&mut self, display: u8) -> bool {
+        !self.is_over && self.members.insert(display)
+    }
+
+    /// What an earlier session gave and the client `has`. What it has and nobody knows of has to go.
+    fn follow(&mut self, former: Option<Former>, has: &[u64]) {
+        let Some(Former { mut images, last }) = former else {
+            return;
+        };
+        self.last = last;
+        let has: BTreeSet<u64> = has.iter().copied().collect();
+        for id in has {
+            let known = images.remove(&id).filter(|(content, pixels)| {
+                self.pixels + pixels <= self.capacity
+                    && self.entries.len() < MAX_IMAGES
+                    && !self.entries.contains_key(content)
+            });
+            match known {
+                Some((content, pixels)) => self.insert(content, id, pixels, None),
+                None => self.orphans.push(Entry::unused(id, 0, None, 0)),
+            }
+        }
+    }
+
+    fn former(&self) -> Former {
+        let entries = self.entries.iter();
+        let entries = entries.map(|(content, entry)| (entry.id, (*content, entry.pixels)));
+        let left = self.left.iter().map(|(id, image)| (*id, *image));
+        Former {
+            images: left.chain(entries).collect(),
+            last: self.last,
         }
     }
 
@@ -365,16 +468,9 @@ impl Cache {
         Some(())
     }
 
-    fn insert(&mut self, content: Content, id: u64, pixels: u64, added: Use) {
+    fn insert(&mut self, content: Content, id: u64, pixels: u64, added: Option<Use>) {
         let touched = self.tick();
-        let entry = Entry {
-            id,
-            pixels,
-            touched,
-            added,
-            uses: Vec::new(),
-            held: 0,
-        };
+        let entry = Entry::unused(id, pixels, added, touched);
         if self.entries.contains_key(&content) {
             // Two displays have added the same image at the same time.
             self.orphans.push(entry);
@@ -392,22 +488,38 @@ impl Cache {
             order,
             orphans,
             pixels,
+            left,
             ..
         } = self;
         members.remove(&display);
         for entry in entries.values_mut().chain(&mut *orphans) {
             entry.uses.retain(|one| one.display != display);
         }
-        orphans.retain(|entry| entry.added.display != display);
-        entries.retain(|_, entry| {
-            let stays = entry.added.display != display;
+        orphans.retain(|entry| !entry.was_added_by(display));
+        if left.len() > MAX_IMAGES {
+            left.clear();
+        }
+        entries.retain(|content, entry| {
+            let stays = !entry.was_added_by(display);
             if !stays {
+                if self.remembers {
+                    left.insert(entry.id, (*content, entry.pixels));
+                }
                 // It may be at the client or not, and a message being built may name it.
                 order.remove(&entry.touched);
                 *pixels -= entry.pixels.min(*pixels);
             }
             stays
         });
+        if members.is_empty() {
+            self.is_over = true;
+            if !self.remembers {
+                *self = Self {
+                    is_over: true,
+                    ..Self::new(0)
+                };
+            }
+        }
     }
 }
 

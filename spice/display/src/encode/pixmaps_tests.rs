@@ -43,7 +43,7 @@ fn waits(before: &[ServerMessage]) -> Vec<(u8, u64)> {
 #[test]
 fn the_least_recently_used_image_goes_before_the_message_that_needs_its_place() {
     let pixmaps = Pixmaps::new(1);
-    let mut part = pixmaps.join(7, 400, 0).unwrap();
+    let mut part = pixmaps.join(7, 400, 0, &[]).unwrap();
     let mut ids = Vec::new();
     for (serial, content) in (1..=4).zip(10..) {
         let (before, id, hits) = message(&mut part, serial, &[content]);
@@ -62,7 +62,7 @@ fn the_least_recently_used_image_goes_before_the_message_that_needs_its_place() 
 #[test]
 fn what_a_message_uses_stays_and_what_is_too_large_is_not_kept() {
     let pixmaps = Pixmaps::new(1);
-    let mut part = pixmaps.join(0, 400, 0).unwrap();
+    let mut part = pixmaps.join(0, 400, 0, &[]).unwrap();
     message(&mut part, 1, &[1, 2, 3, 4]);
     let (before, ids, hits) = message(&mut part, 2, &[1, 2, 3, 4, 5]);
     assert_eq!(
@@ -74,16 +74,16 @@ fn what_a_message_uses_stays_and_what_is_too_large_is_not_kept() {
     assert_eq!(part.commit(3, 1), vec![]);
     assert_eq!(message(&mut part, 4, &[8, 8]).1[1], None, "twice in one message");
     for pixels in [0, -1, i64::MIN] {
-        assert!(Pixmaps::new(1).join(0, pixels, 0).is_none());
+        assert!(Pixmaps::new(1).join(0, pixels, 0, &[]).is_none());
     }
 }
 
 #[test]
 fn another_display_waits_for_what_it_takes_and_for_what_it_drops() {
     let pixmaps = Pixmaps::new(1);
-    let mut one = pixmaps.join(3, 400, 0).unwrap();
-    let mut two = pixmaps.join(3, 1, 1).unwrap();
-    let mut apart = pixmaps.join(4, 400, 2).unwrap();
+    let mut one = pixmaps.join(3, 400, 0, &[]).unwrap();
+    let mut two = pixmaps.join(3, 1, 1, &[]).unwrap();
+    let mut apart = pixmaps.join(4, 400, 2, &[]).unwrap();
     let (_, ids, _) = message(&mut one, 41, &[1]);
     let (before, id, hits) = message(&mut two, 7, &[1]);
     assert_eq!((waits(&before), id[0], hits[0]), (vec![(0, 41)], ids[0], true));
@@ -107,17 +107,20 @@ fn another_display_waits_for_what_it_takes_and_for_what_it_drops() {
 #[test]
 fn nobody_uses_what_a_display_that_left_has_added() {
     let pixmaps = Pixmaps::new(1);
-    let mut one = pixmaps.join(3, 400, 0).unwrap();
-    let mut two = pixmaps.join(3, 400, 1).unwrap();
+    let mut one = pixmaps.join(3, 400, 0, &[]).unwrap();
+    let mut two = pixmaps.join(3, 400, 1, &[]).unwrap();
     message(&mut one, 1, &[1]);
     message(&mut two, 1, &[1, 2]);
     drop(one);
     let (before, _, hits) = message(&mut two, 4, &[1, 2]);
     assert_eq!((before, hits), (vec![], vec![false, true]));
-    assert!(pixmaps.join(3, 400, 0).is_some(), "it comes again");
-    assert!(pixmaps.join(3, 400, 1).is_none(), "the display has a part already");
+    assert!(pixmaps.join(3, 400, 0, &[]).is_some(), "it comes again");
+    assert!(pixmaps.join(3, 400, 1, &[]).is_none(), "the display has a part already");
     drop(two);
-    assert!(pixmaps.join(3, 400, 0).is_none(), "what the client has is not known");
+    assert!(
+        pixmaps.join(3, 400, 0, &[]).is_none(),
+        "what the client has is not known"
+    );
 }
 
 /// A message on its way: what it waits for, what it drops, takes and adds, and its images of a dictionary.
@@ -195,7 +198,7 @@ proptest! {
         steps in vec((0..3usize, vec(0..12u128, 1..4), 0..4usize), 1..80), capacity in 300..1500i64,
     ) {
         let pixmaps = Pixmaps::new(1);
-        let mut parts: Vec<PixmapCache> = (0..3).map(|display| pixmaps.join(0, capacity, display).unwrap()).collect();
+        let mut parts: Vec<PixmapCache> = (0..3).map(|display| pixmaps.join(0, capacity, display, &[]).unwrap()).collect();
         let mut client = Client::default();
         let (mut serials, mut number) = ([0u64; 3], 0);
         // Messages being built: those of the displays overlap.
@@ -257,4 +260,51 @@ proptest! {
         prop_assert!(client.queues.values().all(VecDeque::is_empty), "a circle: {:?}", client.queues);
         prop_assert!(client.kept.len() as i64 * 100 <= capacity);
     }
+}
+
+#[test]
+fn a_session_that_follows_has_what_the_client_still_has() {
+    let pixmaps = Pixmaps::remembering(1);
+    let mut one = pixmaps.join(3, 800, 0, &[]).unwrap();
+    let mut two = pixmaps.join(3, 800, 1, &[]).unwrap();
+    let (_, ids, _) = message(&mut one, 1, &[10, 11, 12]);
+    let [a, b, c] = [0, 1, 2].map(|index: usize| ids[index].unwrap());
+    let d = message(&mut two, 1, &[13]).1[0].unwrap();
+    // One display has gone before the connection was found to be cut.
+    drop(two);
+    let next = pixmaps.successor();
+    drop(one);
+    // The client never saw `b`, and has an image nobody knows of.
+    let mut one = next.join(3, 800, 0, &[a, c, d, 77]).unwrap();
+    let mut two = next.join(3, 800, 1, &[]).unwrap();
+    let (before, ids, hits) = message(&mut one, 1, &[10, 11, 12, 13]);
+    assert_eq!((dropped(&before), waits(&before)), (vec![77], vec![]));
+    assert_eq!(hits, [true, false, true, true]);
+    assert_eq!([ids[0], ids[2], ids[3]], [Some(a), Some(c), Some(d)]);
+    assert!(![a, b, c, d].contains(&ids[1].unwrap()), "ids do not come again");
+    // Another display does not wait for what was there before.
+    let (before, _, hits) = message(&mut two, 1, &[10]);
+    assert_eq!((before, hits), (vec![], vec![true]));
+    // What is gone for good: a session without a successor, and a successor's successor has it all.
+    let again = next.successor();
+    let mut part = again.join(3, 800, 0, &[a, ids[1].unwrap()]).unwrap();
+    assert_eq!(message(&mut part, 1, &[10, 11, 12]).2, [true, true, false]);
+    let forgets = Pixmaps::new(1);
+    message(&mut forgets.join(3, 800, 0, &[]).unwrap(), 1, &[10]);
+    assert!(forgets.join(3, 800, 0, &[]).is_none());
+}
+
+#[test]
+fn what_a_client_claims_to_have_takes_no_more_room_than_there_is() {
+    let pixmaps = Pixmaps::remembering(1);
+    let mut part = pixmaps.join(3, 800, 0, &[]).unwrap();
+    let (_, ids, _) = message(&mut part, 1, &[10, 11, 12, 13]);
+    let ids: Vec<u64> = ids.into_iter().flatten().collect();
+    // The same twice, and in a smaller cache: two fit, the others have to go.
+    let mut part = pixmaps
+        .successor()
+        .join(3, 200, 0, &[&ids[..], &ids[..]].concat())
+        .unwrap();
+    part.begin();
+    assert_eq!(dropped(&part.commit(1, 1)), ids[2..]);
 }

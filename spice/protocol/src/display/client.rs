@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::resume::Resume;
 use super::stream::{StreamReport, VideoCodec};
 use crate::common::{self, ClientCommon};
 use crate::error::Result;
@@ -16,6 +17,7 @@ message_ids! {
         PREFERRED_COMPRESSION = 103,
         GL_DRAW_DONE = 104,
         PREFERRED_VIDEO_CODEC_TYPE = 105,
+        RESUME = 200,
     }
 }
 
@@ -68,6 +70,8 @@ pub enum ClientMessage {
     GlDrawDone,
     /// Codecs, most wanted first; at most 255.
     PreferredVideoCodecs(Vec<VideoCodec>),
+    /// What it still has of a session that was cut.
+    Resume(Resume),
     /// A message with an id that has no meaning here.
     Unknown {
         /// The id.
@@ -88,6 +92,7 @@ impl Message for ClientMessage {
             Self::PreferredCompression(_) => client_id::PREFERRED_COMPRESSION,
             Self::GlDrawDone => client_id::GL_DRAW_DONE,
             Self::PreferredVideoCodecs(_) => client_id::PREFERRED_VIDEO_CODEC_TYPE,
+            Self::Resume(_) => client_id::RESUME,
             Self::Unknown { id, .. } => *id,
         }
     }
@@ -116,6 +121,7 @@ impl Message for ClientMessage {
             client_id::STREAM_REPORT => Self::StreamReport(StreamReport::decode(&mut reader)?),
             client_id::PREFERRED_COMPRESSION => Self::PreferredCompression(reader.u8("image_compression")?.into()),
             client_id::GL_DRAW_DONE => Self::GlDrawDone,
+            client_id::RESUME => Self::Resume(Resume::decode(&mut reader)?),
             _ => {
                 let count = reader.u8("num_of_codecs")?;
                 Self::PreferredVideoCodecs(reader.items("codecs", u32::from(count), 1, |reader| {
@@ -141,6 +147,7 @@ impl Message for ClientMessage {
                 out.count_u8("num_of_codecs", codecs.len())?;
                 codecs.iter().for_each(|codec| out.u8((*codec).into()));
             }
+            Self::Resume(resume) => resume.encode(out)?,
             Self::Unknown { body, .. } => out.payload(body),
         }
         Ok(())

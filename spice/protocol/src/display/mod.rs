@@ -3,6 +3,7 @@
 mod client;
 mod draw;
 mod image;
+mod resume;
 mod server;
 mod stream;
 mod surface;
@@ -15,6 +16,7 @@ pub use caraway_ports::geometry::{Point, Rect};
 pub use client::{ClientMessage, ImageCompression, Init, client_id};
 pub use draw::{AlphaFlags, Brush, Composite, Draw, DrawOp, Mask, Source};
 pub use image::{Bitmap, Image, ImageData, ImageFlags, PaletteRef};
+pub use resume::{KnownSurface, RESUME_IMAGES_MAX, Resume, TILE, tile_hash};
 pub use server::{Resource, ResourceType, ServerMessage, server_id};
 pub use stream::{
     StreamActivateReport, StreamCreate, StreamData, StreamDataSized, StreamFlags, StreamReport, VideoCodec,

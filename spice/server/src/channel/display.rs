@@ -14,7 +14,7 @@ use caraway_protocol::{
     Message,
     caps::{Caps, DisplayCap},
     common::ServerCommon,
-    display::{ClientMessage, ImageCompression, Init, ServerMessage, StreamReport, VideoCodec},
+    display::{ClientMessage, ImageCompression, Init, Resume, ServerMessage, StreamReport, VideoCodec},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -92,13 +92,13 @@ where
         caps,
     } = io;
     let feed = Arc::new(Feed::new());
-    let (init, has_init) = oneshot::channel::<Init>();
+    let (init, has_init) = oneshot::channel::<(Init, Resume)>();
     let (wish, mut wished) = watch::channel(images.settings.mode);
     let (order, mut ordered) = watch::channel(Vec::<VideoCodec>::new());
     let (tell, mut told) = mpsc::channel(REPORTS);
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
-        let init = match tokio::time::timeout(INIT_DEADLINE, has_init).await {
+        let (init, has) = match tokio::time::timeout(INIT_DEADLINE, has_init).await {
             Ok(Ok(init)) => init,
             Ok(Err(_)) => return Ok::<(), ServeError>(()),
             Err(_) => {
@@ -115,7 +115,8 @@ where
             .map_err(|error| ServeError::Task(error.to_string()))?;
         let changed = Arc::new(Notify::new());
         let waker = Arc::clone(&changed);
-        let viewer = display.attach(viewer_caps(&caps), Arc::new(move || waker.notify_one()));
+        let waker = Arc::new(move || waker.notify_one());
+        let viewer = display.attach_again(viewer_caps(&caps), &has.surfaces, waker);
         let viewer = Arc::new(viewer);
         let sent = Arc::clone(&images.sent);
         sender
@@ -125,7 +126,8 @@ where
         // Held until the channel ends: what was encoded and not sent by then is missing in the client's dictionary.
         let membership = images.join(&init);
         let pixmaps = &images.session.pixmaps;
-        let cache = pixmaps.join(init.pixmap_cache_id, init.pixmap_cache_size, id.id);
+        let cache = pixmaps.join(init.pixmap_cache_id, init.pixmap_cache_size, id.id, &has.images);
+        drop(has);
         let mut encoder = images.encoder(&caps, membership.as_ref(), cache);
         viewer.set_lossy(encoder.may_lose());
         if !caps.has(DisplayCap::StreamReport) {
@@ -208,6 +210,7 @@ where
     };
     let reader = async {
         let mut init = Some(init);
+        let mut has = None;
         while let Some(frame) = receiver.next().await? {
             match frame.message::<ClientMessage>()? {
                 ClientMessage::Common(message) => match common(&flow, id, &message)? {
@@ -217,7 +220,7 @@ where
                 },
                 ClientMessage::Init(message) => match init.take() {
                     Some(init) => {
-                        if init.send(message).is_err() {
+                        if init.send((message, has.take().unwrap_or_default())).is_err() {
                             return Ok(());
                         }
                     }
@@ -229,6 +232,17 @@ where
                         });
                     }
                 },
+                ClientMessage::Resume(what) => {
+                    let may = caps.has(DisplayCap::Resume) && init.is_some() && has.is_none();
+                    if !may {
+                        return Err(ServeError::Unexpected {
+                            channel: id,
+                            id: frame.id,
+                            why: "RESUME comes once, before INIT, and is announced",
+                        });
+                    }
+                    has = Some(what);
+                }
                 ClientMessage::PreferredCompression(compression) => {
                     if let Some(mode) = mode(compression) {
                         wish.send_replace(mode);

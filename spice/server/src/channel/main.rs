@@ -249,7 +249,10 @@ where
                     match common(&flow, id, &message)? {
                         Common::Done => {}
                         Common::Pong(pong) => pulse.pong(pong, session),
-                        Common::Leaving => return Ok(()),
+                        Common::Leaving => {
+                            session.dismiss();
+                            return Ok(());
+                        }
                     }
                     continue;
                 }

@@ -440,6 +440,7 @@ async fn the_observer_is_told_which_channels_are_encrypted() {
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         sharing: Sharing::default(),
+        grace: Duration::ZERO,
         input: Arc::new(Keyboard::default()),
         agent: None,
         agent_policy: AgentPolicy::default(),

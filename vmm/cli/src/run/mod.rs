@@ -180,6 +180,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
                 total: spec.spice.total_rate,
             },
             sharing: media::sharing(spec.spice.clients),
+            grace: spec.spice.grace,
             input,
             agent: agent.take(),
             agent_policy: media::agent(spec.agent),

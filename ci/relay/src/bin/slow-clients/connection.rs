@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use caraway_protocol::{
     Message, Progress,
     ack::AckCounter,
-    caps::{Caps, CommonCap, DisplayCap},
+    caps::{Caps, CommonCap, DisplayCap, MainCap},
     channel::{ChannelId, ChannelType},
     common::{ClientCommon, Pong, ServerCommon},
     header::{Frame, FrameDecoder, FrameEncoder, HeaderKind, Limits},
@@ -49,7 +49,12 @@ impl Connection {
             channel: ChannelId { kind, id: 0 },
             common_caps: Caps::of(&[CommonCap::AuthSelection, CommonCap::AuthSpice, CommonCap::MiniHeader]),
             channel_caps: match kind {
-                ChannelType::Display => Caps::of(&[DisplayCap::MonitorsConfig, DisplayCap::Lz4Compression]),
+                ChannelType::Display => Caps::of(&[
+                    DisplayCap::MonitorsConfig,
+                    DisplayCap::Lz4Compression,
+                    DisplayCap::Resume,
+                ]),
+                ChannelType::Main => Caps::of(&[MainCap::Resume]),
                 _ => Caps::none(),
             },
         };

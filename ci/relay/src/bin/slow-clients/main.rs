@@ -29,6 +29,9 @@ struct Args {
     /// Seconds a rate is measured
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Seconds for which a cable is pulled
+    #[arg(long, default_value_t = 30)]
+    cut: u64,
     /// Commands for a client that has stopped
     #[arg(long, default_value_t = 1_000_000)]
     commands: u32,
@@ -45,6 +48,7 @@ async fn main() -> anyhow::Result<()> {
     failures += scenes::small_updates(args.updates, judged).await?;
     failures += scenes::typing(args.letters, judged).await?;
     failures += scenes::caps(args.seconds, judged).await?;
+    failures += scenes::cut(args.cut, judged).await?;
     failures += scenes::stopped(args.commands).await?;
     anyhow::ensure!(failures == 0, "{failures} figures are worse than promised");
     Ok(())

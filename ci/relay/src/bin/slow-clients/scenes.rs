@@ -1,6 +1,7 @@
 //! What is measured.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -242,6 +243,80 @@ pub(crate) async fn caps(seconds: u64, judged: Times) -> anyhow::Result<usize> {
         if still { "ok   " } else { "WORSE" }
     ));
     Ok(failures + usize::from(!still))
+}
+
+/// Pictures that are drawn again and again.
+const KNOWN: u32 = 24;
+
+/// Draws one of them, in one of many places.
+fn icon(screen: &Screen, number: u32, place: u32) -> Rect {
+    let place = (number + place) % KNOWN;
+    let area = Rect::at((place % 6 * 160) as i32, (place / 6 * 140) as i32, 128, 128);
+    copy(&screen.display, area, photo(128, 128, 100 + number));
+    area
+}
+
+/// The cable is pulled, and a while later the client comes back: 20 Mbit/s and 50 ms.
+pub(crate) async fn cut(seconds: u64, judged: Times) -> anyhow::Result<usize> {
+    say(format_args!(
+        "the cable is pulled for {seconds} s: 20 Mbit/s, round trip 50 ms"
+    ));
+    let screen = Screen::new(RateLimits::default()).await?;
+    let relay = Relay {
+        delay: Duration::from_millis(25),
+        bytes_per_second: Some(2_500_000),
+        queue: 128 << 10,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(relay.serve(listener, screen.address));
+    let began = Instant::now();
+    let mut client = Client::keeping(address).await?;
+    copy(&screen.display, SCREEN, photo(WIDTH, HEIGHT, 3));
+    settle(&screen, &client).await?;
+    client.forget_drawn();
+    for number in 0..KNOWN {
+        let area = icon(&screen, number, 0);
+        tokio::time::timeout(PATIENCE, client.draws(area)).await??;
+    }
+    settle(&screen, &client).await?;
+    let (first, first_bytes) = (began.elapsed(), client.received());
+    // What is on its way when it happens is lost.
+    (0..KNOWN / 2).for_each(|number| {
+        icon(&screen, number, 1);
+    });
+    client.cut().await?;
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    // The machine has gone on: some pictures are in other places, and there is a line of text.
+    (0..KNOWN / 4).for_each(|number| {
+        icon(&screen, number, 2);
+    });
+    copy(&screen.display, Rect::at(40, 700, 600, 16), text(600, 16, 5));
+    let began = Instant::now();
+    let mut back = client.again(address).await?;
+    settle(&screen, &back).await?;
+    let took = began.elapsed();
+    let failures = judge(judged, "the picture is back after", took, Duration::from_secs(1));
+    let (bytes, images) = (back.received(), back.images());
+    // Each of the known pictures once more where they are now.
+    back.forget_drawn();
+    for number in 0..KNOWN {
+        let area = icon(&screen, number, 3);
+        tokio::time::timeout(PATIENCE, back.draws(area)).await??;
+    }
+    settle(&screen, &back).await?;
+    let whole = |images: &BTreeMap<&str, usize>| images.values().sum::<usize>() - images.get("cache").unwrap_or(&0);
+    let sent = whole(&back.images()) - whole(&images);
+    let worse = sent > 0;
+    say(format_args!(
+        "  {} {sent} of {KNOWN} known pictures are sent again afterwards",
+        if worse { "WORSE" } else { "ok   " }
+    ));
+    say(format_args!(
+        "  {bytes} bytes and {images:?}; at first it was {first_bytes} bytes and {first:.2?}"
+    ));
+    drop(client);
+    Ok(failures + usize::from(worse))
 }
 
 /// Memory with a client that reads nothing.

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -79,6 +80,7 @@ impl Screen {
             images: ImageSettings::default(),
             rates,
             sharing: Sharing::default(),
+            grace: Duration::from_secs(120),
             input: Arc::clone(&keyboard) as Arc<dyn InputSink>,
             agent: None,
             agent_policy: AgentPolicy::default(),

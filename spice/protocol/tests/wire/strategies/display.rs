@@ -383,9 +383,26 @@ pub(crate) fn display_client() -> impl Strategy<Value = ClientMessage> {
         })
     });
     let codecs = vec(any::<u8>().prop_map(VideoCodec::from), 0..6);
+    let surface = (any::<u32>(), 1..200u32, 1..200u32, any::<bool>()).prop_flat_map(|(id, width, height, alpha)| {
+        let tiles = (width.div_ceil(TILE) * height.div_ceil(TILE)) as usize;
+        vec(any::<u64>(), tiles).prop_map(move |tiles| KnownSurface {
+            id,
+            width,
+            height,
+            format: if alpha {
+                SurfaceFormat::Argb
+            } else {
+                SurfaceFormat::Xrgb
+            },
+            tiles,
+        })
+    });
+    let resume = (vec(any::<u64>(), 0..6), vec(surface, 0..3))
+        .prop_map(|(images, surfaces)| M::Resume(Resume { images, surfaces }));
     prop_oneof![
         6 => client_common().prop_map(M::Common),
         1 => init,
+        1 => resume,
         1 => report,
         1 => any::<u8>().prop_map(|raw| M::PreferredCompression(raw.into())),
         1 => Just(M::GlDrawDone),
