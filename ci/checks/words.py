@@ -9,6 +9,8 @@ from .rule import Rule
 MACHINE = re.compile(r"(?<![\w.$}/-])/(?:root|home|Users|work|workspace)/[\w.]")
 # Addresses a file may name: where the project's references and tools live, and names reserved for examples.
 HOSTS = ("github.com", "www.apache.org", "example.org", "example.com", "127.0.0.1", "localhost", "json-schema.org")
+# Whatever is in a domain (RFC 2606) or a network (RFC 5737) for examples.
+EXAMPLES = re.compile(r"(?:.*\.)?example(?:\.org|\.com)?|192\.0\.2\.\d+")
 URL = re.compile(r"\b(?:https?|ftp|git|ssh)://(?:[^\s/@]*@)?([A-Za-z0-9.-]+)")
 # Private addresses belong to somebody's network; those of QEMU's own network are the exception.
 PRIVATE = re.compile(r"(?<![\d.])(?:10\.(?!0\.2\.)\d+\.\d+\.\d+|172\.(?:1[6-9]|2\d|3[01])\.\d+\.\d+)(?![\d.])")
@@ -24,7 +26,8 @@ def line_problems(path: str, line: str) -> list[str]:
     if match := MACHINE.search(line):
         found.append(f"a path of one machine: {match[0]}...")
     for host in URL.findall(line):
-        if host.lower().rstrip(".") not in HOSTS:
+        name = host.lower().rstrip(".")
+        if name not in HOSTS and not EXAMPLES.fullmatch(name):
             found.append(f"an address that is not on the list of ci/checks/words.py: {host}")
     if match := PRIVATE.search(line):
         found.append(f"a private address: {match[0]}")
@@ -52,12 +55,14 @@ RULE = Rule(
     files.texts,
     good=[
         {"a.md": "see https://github.com/a/b and /proc/self/fd, /etc/passwd, $HOME/x, target/work/x, 10.0.2.15"},
+        {"a.rs": "https://vm.example.org http://evil.example https://192.0.2.1:81"},
         {"Cargo.lock": f'source = "{REGISTRY}"\n'},
     ],
     bad=[
         ("a checkout's path", {"a.rs": 'open("/workspace/x")'}, "a.rs:1: a path of one machine"),
         ("a home", {"a.sh": "\ncd /root/.cargo\n"}, "a.sh:2: a path of one machine"),
         ("a host", {"a.toml": 'index = "https://mirror.internal.example.net/index"'}, "mirror.internal.example.net"),
+        ("a host that begins like an example", {"a.md": "https://example.mirror.test"}, "example.mirror.test"),
         ("a host with a user", {"a.toml": "https://user:word@mirror.test/x"}, "mirror.test"),
         ("a private address", {"a.py": "connect('10.1.2.3')"}, "a private address: 10.1.2.3"),
         ("open work", {"a.rs": "// TO" "DO: more"}, "open work belongs to an issue"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caraway_protocol::{channel::ChannelType, link::LinkCode};
 
-use crate::{Peer, Tls};
+use crate::{Origins, Peer, Tls};
 
 /// What a server does for secrecy.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Security {
     pub tls: Option<Arc<Tls>>,
     /// Which channels may be on which connections.
     pub channels: ChannelAccess,
+    /// Which pages may connect by WebSocket.
+    pub origins: Origins,
 }
 
 /// What a client may do.

@@ -12,6 +12,9 @@ pub enum ServeError {
     /// The TLS handshake failed.
     #[error("no TLS with this client")]
     Tls(#[source] std::io::Error),
+    /// The request for WebSocket was refused.
+    #[error("the request for WebSocket was refused: {0}")]
+    Request(String),
     /// The client broke the protocol.
     #[error("protocol violation")]
     Protocol(#[from] caraway_protocol::Error),

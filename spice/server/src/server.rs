@@ -310,7 +310,7 @@ impl Server {
             return Err(ServeError::Refused(LinkCode::Error));
         };
         let linking = tokio::time::timeout(LINK_DEADLINE, async {
-            let mut wire = Wire::accept(stream, accepts, self.config.security.tls.as_ref()).await?;
+            let mut wire = Wire::accept(stream, accepts, &self.config.security).await?;
             let way = Way::new(local, accepts, wire.is_encrypted());
             match self.link(&mut wire, way, client).await {
                 Ok((linked, place)) => Ok((wire, way, linked, place)),

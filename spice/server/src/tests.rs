@@ -9,6 +9,7 @@ mod roles;
 mod tickets;
 mod tls;
 mod video;
+mod websocket;
 
 use std::{
     sync::{

@@ -1,4 +1,9 @@
-//! What a connection's bytes are wrapped in.
+//! What a connection's bytes are wrapped in: TLS or nothing, and in that WebSocket or nothing.
+
+mod ahead;
+pub(crate) mod frames;
+mod request;
+mod websocket;
 
 use std::{
     io::{self, IoSlice},
@@ -7,14 +12,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{Accepts, ServeError, Tls};
-
-/// Bytes read at first, to see what a connection is: most link messages fit.
-const FIRST_READ: usize = 512;
+use self::{ahead::Ahead, websocket::WebSocket};
+use crate::{Accepts, Security, ServeError, Tls};
 
 /// Bytes TLS keeps for a kernel that takes no more: a record. What waits there can be replaced no more.
 const TLS_WAITING: usize = 16 << 10;
@@ -22,10 +24,20 @@ const TLS_WAITING: usize = 16 << 10;
 /// Bytes of small records that are written together.
 const TOGETHER: usize = 16 << 10;
 
+/// Bytes that are read behind a request that was refused: a connection that is closed with bytes unread is reset, and the
+/// answer may be lost with it.
+const LEFT_OVER: u64 = 64 << 10;
+
 /// A client's bytes, in TLS or as they are.
-pub(crate) enum Wire<S: AsyncRead + AsyncWrite + Unpin> {
+pub(crate) enum Carrier<S> {
     Plain(Ahead<S>),
     Tls(Box<TlsStream<BufWriter<Ahead<S>>>>),
+}
+
+/// A client's bytes as SPICE sees them.
+pub(crate) enum Wire<S: AsyncRead + AsyncWrite + Unpin> {
+    Bare(Ahead<Carrier<S>>),
+    Web(Box<WebSocket<Carrier<S>>>),
 }
 
 /// What the first bytes of a connection say that it is.
@@ -33,44 +45,89 @@ pub(crate) enum Wire<S: AsyncRead + AsyncWrite + Unpin> {
 enum First {
     /// A ClientHello of TLS.
     Tls,
+    /// A request of HTTP.
+    Http,
     /// Something else: SPICE, if it is anything.
     Other,
 }
 
 impl First {
     /// `None` when more bytes are needed.
-    const fn of(bytes: &[u8]) -> Option<Self> {
+    const fn of(bytes: &[u8], may_be_tls: bool) -> Option<Self> {
         match bytes {
             // A handshake record of version 3.x: all versions of TLS there are.
-            [0x16, 0x03, ..] => Some(Self::Tls),
-            [] | [0x16] => None,
+            [0x16, 0x03, ..] if may_be_tls => Some(Self::Tls),
+            [0x16] if may_be_tls => None,
+            [b'G', b'E', b'T', b' ', ..] => Some(Self::Http),
+            [] | [b'G'] | [b'G', b'E'] | [b'G', b'E', b'T'] => None,
             _ => Some(Self::Other),
+        }
+    }
+
+    async fn look<S: AsyncRead + Unpin>(stream: &mut Ahead<S>, may_be_tls: bool) -> io::Result<Self> {
+        loop {
+            if let Some(first) = Self::of(&stream.ahead, may_be_tls) {
+                return Ok(first);
+            }
+            stream.look().await?;
         }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// Finds out what an accepted connection is, up to the end of the TLS handshake if it is one.
-    pub(crate) async fn accept(mut stream: S, accepts: Accepts, tls: Option<&Arc<Tls>>) -> Result<Self, ServeError> {
-        let mut ahead = BytesMut::new();
-        let tls = tls.filter(|_| accepts != Accepts::Plain);
-        if let Some(tls) = tls {
-            let first = loop {
-                if let Some(first) = First::of(&ahead) {
-                    break first;
-                }
-                ahead.reserve(FIRST_READ);
-                if stream.read_buf(&mut ahead).await? == 0 {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-                }
-            };
-            if first == First::Tls {
-                return Self::handshake(Ahead { ahead, stream }, tls).await;
+    /// Finds out what an accepted connection is, up to the end of the TLS handshake and of the answer to a request for
+    /// WebSocket if it is that.
+    pub(crate) async fn accept(stream: S, accepts: Accepts, security: &Security) -> Result<Self, ServeError> {
+        let mut stream = Ahead::new(stream);
+        let tls = security.tls.as_ref().filter(|_| accepts != Accepts::Plain);
+        let first = First::look(&mut stream, tls.is_some()).await?;
+        let (mut carrier, first) = match (first, tls) {
+            (First::Tls, Some(tls)) => {
+                let mut carrier = Ahead::new(Carrier::handshake(stream, tls).await?);
+                let first = First::look(&mut carrier, false).await?;
+                (carrier, first)
+            }
+            _ => {
+                let ahead = stream.ahead.split();
+                let stream = Carrier::Plain(stream);
+                (Ahead { ahead, stream }, first)
+            }
+        };
+        if first != First::Http {
+            return Ok(Self::Bare(carrier));
+        }
+        match request::answer(&mut carrier, &security.origins).await? {
+            Ok(answer) => {
+                carrier.write_all(answer.as_bytes()).await?;
+                carrier.flush().await?;
+                Ok(Self::Web(Box::new(WebSocket::new(carrier.stream, carrier.ahead))))
+            }
+            Err(refusal) => {
+                let is_encrypted = carrier.stream.is_encrypted();
+                carrier.write_all(refusal.answer(is_encrypted).as_bytes()).await?;
+                carrier.shutdown().await?;
+                tokio::io::copy(&mut carrier.take(LEFT_OVER), &mut tokio::io::sink()).await?;
+                Err(ServeError::Request(refusal.to_string()))
             }
         }
-        Ok(Self::Plain(Ahead { ahead, stream }))
     }
 
+    /// Whether nobody on the way can read it.
+    pub(crate) const fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Bare(stream) => stream.stream.is_encrypted(),
+            Self::Web(stream) => stream.carrier().is_encrypted(),
+        }
+    }
+}
+
+impl<S> Carrier<S> {
+    const fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Carrier<S> {
     async fn handshake(stream: Ahead<S>, tls: &Arc<Tls>) -> Result<Self, ServeError> {
         let tls = Arc::clone(tls);
         // It looks whether files have changed, and reads them then.
@@ -84,144 +141,102 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         stream.get_mut().1.set_buffer_limit(Some(TLS_WAITING));
         Ok(Self::Tls(Box::new(stream)))
     }
-
-    /// Whether nobody on the way can read it.
-    pub(crate) const fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Wire<S> {
     fn drop(&mut self) {
-        if let Self::Tls(stream) = self {
-            // Says good-bye if the kernel takes it at once, so that the client can tell an end from a cut.
-            let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
-        }
+        // Says good-bye if the kernel takes it at once, so that the client can tell an end from a cut.
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = match self {
+            Self::Bare(stream) if !stream.stream.is_encrypted() => return,
+            Self::Bare(stream) => Pin::new(stream).poll_shutdown(&mut cx),
+            Self::Web(stream) => Pin::new(stream).poll_shutdown(&mut cx),
+        };
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+/// Makes a stream of an enum with a stream in each variant.
+macro_rules! forward {
+    ($name:ident: $first:ident, $second:ident) => {
+        impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for $name<S> {
+            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    Self::$first(stream) => Pin::new(stream).poll_read(cx, buffer),
+                    Self::$second(stream) => Pin::new(stream).poll_read(cx, buffer),
+                }
+            }
         }
-    }
+
+        impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for $name<S> {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    Self::$first(stream) => Pin::new(stream).poll_write(cx, bytes),
+                    Self::$second(stream) => Pin::new(stream).poll_write(cx, bytes),
+                }
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                slices: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    Self::$first(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+                    Self::$second(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+                }
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                match self {
+                    Self::$first(stream) => stream.is_write_vectored(),
+                    Self::$second(stream) => stream.is_write_vectored(),
+                }
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    Self::$first(stream) => Pin::new(stream).poll_flush(cx),
+                    Self::$second(stream) => Pin::new(stream).poll_flush(cx),
+                }
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    Self::$first(stream) => Pin::new(stream).poll_shutdown(cx),
+                    Self::$second(stream) => Pin::new(stream).poll_shutdown(cx),
+                }
+            }
+        }
+    };
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
-/// A stream of which some bytes have been read already, and are read again first.
-pub(crate) struct Ahead<S> {
-    ahead: BytesMut,
-    stream: S,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.ahead.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, buffer);
-        }
-        let bytes = this.ahead.len().min(buffer.remaining());
-        buffer.put_slice(this.ahead.get(..bytes).unwrap_or_default());
-        this.ahead.advance(bytes);
-        if this.ahead.is_empty() {
-            this.ahead = BytesMut::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Ahead<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-}
+forward!(Carrier: Plain, Tls);
+forward!(Wire: Bare, Web);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn two_bytes_tell_tls_from_everything_else() {
-        assert_eq!(First::of(b""), None);
-        assert_eq!(First::of(b"\x16"), None);
-        assert_eq!(First::of(b"\x16\x03"), Some(First::Tls));
-        for other in [&b"R"[..], b"REDQ", b"GET ", b"\x16\x02", b"\x15\x03"] {
-            assert_eq!(First::of(other), Some(First::Other), "{other:?}");
+    fn the_first_bytes_tell_tls_and_http_from_everything_else() {
+        for (bytes, first) in [
+            (&b""[..], None),
+            (b"\x16", None),
+            (b"\x16\x03", Some(First::Tls)),
+            (b"G", None),
+            (b"GE", None),
+            (b"GET", None),
+            (b"GET ", Some(First::Http)),
+            (b"GET / HTTP/1.1", Some(First::Http)),
+        ] {
+            assert_eq!(First::of(bytes, true), first, "{bytes:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn what_was_read_ahead_is_read_first_and_nothing_is_lost() {
-        let mut stream = Ahead {
-            ahead: BytesMut::from(&b"abc"[..]),
-            stream: &b"def"[..],
-        };
-        let mut two = [0; 2];
-        stream.read_exact(&mut two).await.unwrap();
-        let mut rest = Vec::new();
-        stream.read_to_end(&mut rest).await.unwrap();
-        assert_eq!((&two[..], &rest[..]), (&b"ab"[..], &b"cdef"[..]));
+        for other in [&b"R"[..], b"REDQ", b"GOT ", b"GET\t", b"get ", b"\x16\x02", b"\x15\x03"] {
+            assert_eq!(First::of(other, true), Some(First::Other), "{other:?}");
+        }
+        // Where no TLS is, or in it.
+        for bytes in [&b"\x16"[..], b"\x16\x03"] {
+            assert_eq!(First::of(bytes, false), Some(First::Other), "{bytes:?}");
+        }
     }
 }

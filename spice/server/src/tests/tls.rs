@@ -17,13 +17,13 @@ use crate::{Accepts, Access, Channel, ChannelAccess, Observer, Tls};
 const NAME: &str = "vm.example.org";
 
 /// An authority that signs certificates for [`NAME`].
-struct Authority {
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -41,7 +41,7 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
-    fn tls(&self) -> Arc<Tls> {
+    pub(super) fn tls(&self) -> Arc<Tls> {
         let (cert, key) = self.sign();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         Arc::new(Tls::new(vec![cert.der().clone()], key).unwrap())
@@ -65,7 +65,7 @@ impl Authority {
         Arc::new(config)
     }
 
-    async fn handshake(&self, stream: DuplexStream) -> std::io::Result<TlsStream<DuplexStream>> {
+    pub(super) async fn handshake(&self, stream: DuplexStream) -> std::io::Result<TlsStream<DuplexStream>> {
         self.handshake_in(stream, &[&TLS13, &TLS12]).await
     }
 
@@ -80,16 +80,17 @@ impl Authority {
     }
 }
 
-fn tls_fixture(tls: &Arc<Tls>, channels: ChannelAccess) -> Fixture {
+pub(super) fn tls_fixture(tls: &Arc<Tls>, channels: ChannelAccess) -> Fixture {
     let security = Security {
         tls: Some(Arc::clone(tls)),
         channels,
+        ..Security::default()
     };
     secured_fixture(Some("secret"), &[Display::new(CanvasLimits::default())], security)
 }
 
 impl Fixture {
-    fn connect_as(&self, accepts: Accepts) -> DuplexStream {
+    pub(super) fn connect_as(&self, accepts: Accepts) -> DuplexStream {
         self.connect_from(Peer::Unnamed, Peer::Unnamed, accepts)
     }
 
@@ -109,7 +110,7 @@ async fn refused<S: AsyncRead + AsyncWrite + Unpin>(stream: S, kind: ChannelType
 }
 
 /// Reads to the end, whatever comes and however it ends.
-async fn ends(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
+pub(super) async fn ends(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
     let mut all = Vec::new();
     let read = stream.read_to_end(&mut all);
     let _ = timeout(PATIENCE, read).await.expect("the server closes");
@@ -298,7 +299,7 @@ async fn the_default_counts_for_channels_without_a_rule_of_their_own() {
 }
 
 /// The first message of a client.
-fn client_hello(authority: &Authority) -> Vec<u8> {
+pub(super) fn client_hello(authority: &Authority) -> Vec<u8> {
     let config = authority.client(&[&TLS13, &TLS12]);
     let mut client = ClientConnection::new(config, ServerName::try_from(NAME).unwrap()).unwrap();
     let mut hello = Vec::new();
@@ -434,7 +435,7 @@ async fn the_observer_is_told_which_channels_are_encrypted() {
         view_ticket: None,
         security: Security {
             tls: Some(authority.tls()),
-            channels: ChannelAccess::default(),
+            ..Security::default()
         },
         displays: vec![Display::new(CanvasLimits::default())],
         images: ImageSettings::default(),
