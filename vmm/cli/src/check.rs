@@ -33,6 +33,7 @@ pub(crate) fn check_named(spec: &VmSpec) -> Result<(), ConfigError> {
     check_disks(spec)?;
     check_option_rom(spec)?;
     tls::check(&spec.spice)?;
+    tls::origins(&spec.spice)?;
     check_log(spec)
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use caraway_config::{Access, Certificate, Channels, ConfigError, Listen, Located, Origin, Spice};
-use caraway_server::{Accepts, CHANNEL_NAMES, ChannelAccess, Security, Tls, TlsError};
+use caraway_server::{Accepts, CHANNEL_NAMES, ChannelAccess, Origins, Security, Tls, TlsError};
 
 use self::authority::Authority;
 use crate::{output::chain, run::failure::Failure};
@@ -112,8 +112,28 @@ fn address(listen: &Listen) -> Option<IpAddr> {
     }
 }
 
+/// The pages that may connect: those that are listed, and those of a server by whose names clients connect.
+///
+/// # Errors
+/// One that is no origin, at the key.
+pub(crate) fn origins(spice: &Spice) -> Result<Origins, ConfigError> {
+    let origins = match &spice.origins {
+        Some(list) => Origins::new(list.value.iter().map(String::as_str))
+            .map_err(|error| list.origin.error(format!("spice.origins: {error}")))?,
+        None => Origins::default(),
+    };
+    let (host, names) = match &spice.tls {
+        Some(tls) => match &tls.certificate {
+            Certificate::Generated { names } => (tls.host.as_ref(), names.as_slice()),
+            Certificate::Files { .. } => (tls.host.as_ref(), &[][..]),
+        },
+        None => (None, &[][..]),
+    };
+    Ok(origins.with_names(host.into_iter().chain(names).map(String::as_str)))
+}
+
 /// What the server is told.
-pub(crate) fn security(tls: Option<&Loaded>, channels: &Channels) -> Security {
+pub(crate) fn security(tls: Option<&Loaded>, channels: &Channels, origins: Origins) -> Security {
     let access = |access| match access {
         Access::Any => caraway_server::Access::Any,
         Access::Plain => caraway_server::Access::Plain,
@@ -129,6 +149,7 @@ pub(crate) fn security(tls: Option<&Loaded>, channels: &Channels) -> Security {
             default: access(channels.default),
             own: own.collect(),
         },
+        origins,
     }
 }
 

@@ -139,6 +139,10 @@ pub(crate) struct RawSpice {
     /// Which channels may be on which connections.
     #[serde(default)]
     pub(crate) channels: RawChannels,
+    /// Pages that may connect by WebSocket, besides those of the server itself: "https://example.org" (with ":PORT" where it
+    /// is not the usual one), "null" for those without an origin, "*" for all. Default: none.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub(crate) origins: Option<Spanned<Vec<String>>>,
     /// Listen without a ticket on an address that is not loopback. Default: false.
     #[serde(default)]
     pub(crate) insecure: bool,

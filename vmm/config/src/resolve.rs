@@ -369,6 +369,10 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
         insecure: raw.insecure,
         channels: secrecy::channels(context, &raw.channels, tls.is_some())?,
         tls,
+        origins: raw.origins.as_ref().map(|list| Located {
+            value: list.get_ref().clone(),
+            origin: context.origin(list),
+        }),
         ticket,
         view_ticket,
         compression: named(context, "spice.compression", compression, Compression::NAMES)?

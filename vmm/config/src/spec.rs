@@ -321,6 +321,9 @@ pub struct Spice {
     /// The connections each channel may be on.
     #[serde(skip_serializing_if = "Channels::is_unrestricted")]
     pub channels: Channels,
+    /// Pages that may connect by WebSocket, as they were written: the server knows what is an origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origins: Option<Located<Vec<String>>>,
     /// The password a client must give.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Ticket>,
@@ -526,6 +529,7 @@ impl VmSpec {
                 insecure: false,
                 tls: None,
                 channels: Channels::default(),
+                origins: None,
                 ticket: None,
                 view_ticket: None,
                 compression: Compression::AutoGlz,

@@ -123,6 +123,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     // First of all: threads that are started later must not be hit by these signals.
     let signals = Signals::take().context("cannot take over the termination signals")?;
     let spec = load(args)?;
+    let origins = tls::origins(&spec.spice)?;
     let run_dir = RunDir::claim(&spec.name, args.config.is_none())?;
     let tls = if args.headless {
         None
@@ -172,7 +173,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             uuid: random_uuid(),
             ticket: password(&spec.spice.ticket),
             view_ticket: password(&spec.spice.view_ticket),
-            security: tls::security(tls.as_ref(), &spec.spice.channels),
+            security: tls::security(tls.as_ref(), &spec.spice.channels, origins),
             displays: screens.iter().map(|screen| Arc::clone(&screen.display)).collect(),
             images: media::images(spec.spice.compression, spec.spice.jpeg, spec.spice.zlib),
             rates: RateLimits {

@@ -24,7 +24,8 @@ fn a_good_configuration_is_printed_with_its_defaults_filled_in() {
     let world = world();
     world.write(
         "web.toml",
-        "memory = \"64 MiB\"\n[boot]\nkernel = \"kernel\"\n[[disk]]\npath = \"disk.raw\"\nreadonly = true\n",
+        "memory = \"64 MiB\"\n[boot]\nkernel = \"kernel\"\n[[disk]]\npath = \"disk.raw\"\nreadonly = true\n\
+         [spice]\norigins = [\"https://example.org\"]\n",
     );
     let printed = world.caraway(&["check", "web.toml", "--set", "cpus=2"]).done();
     let machine: toml::Table = toml::from_str(&printed).unwrap();
@@ -33,6 +34,7 @@ fn a_good_configuration_is_printed_with_its_defaults_filled_in() {
     assert_eq!(machine["memory"].as_str(), Some("64 MiB"));
     assert_eq!(machine["boot"]["kernel"].as_str(), Some("kernel"));
     assert_eq!(machine["disk"][0]["readonly"].as_bool(), Some(true));
+    assert_eq!(machine["spice"]["origins"][0].as_str(), Some("https://example.org"));
     assert_eq!(machine["spice"]["listen"].as_str(), Some("127.0.0.1:5900-5909"));
     assert_eq!(fs::read(world.work().join("disk.raw")).unwrap(), [0; 4096]);
 }
@@ -55,6 +57,10 @@ fn mistakes_are_told_with_file_and_line() {
         (
             "memory = \"1 MiB\"\n[boot]\nkernel = \"kernel\"".to_owned(),
             "vm.toml:1: memory: 1 MiB is not in",
+        ),
+        (
+            "[boot]\nkernel = \"kernel\"\n[spice]\norigins = [\"null\", \"example.org\"]".to_owned(),
+            "vm.toml:4: spice.origins: \"example.org\" is neither \"SCHEME://HOST\" nor",
         ),
         (
             "[boot]\nkernel = \"no\"".to_owned(),
