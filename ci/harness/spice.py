@@ -26,10 +26,11 @@ def connect(port: str) -> socket.socket:
 
 
 def message(
-    magic: bytes = MAGIC, major: int = 2, size: int | None = None, channel: int = MAIN, offset: int = 18
-) -> bytes:
+    magic: bytes = MAGIC, major: int = 2, size: int | None = None, channel: int = MAIN, offset: int = 18,
+    caps: int = 0,
+) -> bytes:  # fmt: skip
     """A link message that says how it continues; with one word of common capabilities."""
-    body = struct.pack("<IBBIII", 0, channel, 0, 1, 0, offset) + bytes(4)
+    body = struct.pack("<IBBIIII", 0, channel, 0, 1, 0, offset, caps)
     return magic + struct.pack("<III", major, 2, len(body) if size is None else size) + body
 
 
