@@ -32,6 +32,7 @@ class LinkStage:
         return [
             ("the VM with a ticket comes up", self.comes_up),
             ("wrong magic", self.wrong_magic),
+            ("requests of HTTP", self.http),
             ("wrong versions", self.wrong_version),
             ("link messages of impossible sizes", self.wrong_size),
             ("truncated link messages", self.truncated),
@@ -55,9 +56,18 @@ class LinkStage:
             expect(spice.closed(client), f"{message[:40]!r}: the server does not close")
 
     def wrong_magic(self) -> None:
-        for magic in (b"REDR", b"\0\0\0\0", b"GET "):
+        for magic in (b"REDR", b"\0\0\0\0", b"GET\0", b"get "):
             self.answers(spice.message(magic=magic), spice.INVALID_MAGIC)
-        self.answers(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", spice.INVALID_MAGIC)
+        self.answers(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", spice.INVALID_MAGIC)
+
+    def http(self) -> None:
+        """A request that is none for WebSocket is answered in its own words, before the connection is closed."""
+        for request, status in [(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 426), (b"GET \0\r\n\r\n", 400)]:
+            with spice.connect(self.vm.port) as client:
+                client.sendall(request)
+                # Nothing is as long: it is read to its end.
+                answer = spice.receive(client, 1 << 16)
+                expect(answer.startswith(f"HTTP/1.1 {status} ".encode()), f"{request!r}: {answer!r}")
 
     def wrong_version(self) -> None:
         for major in (1, 3, 2**32 - 1):
