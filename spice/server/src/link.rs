@@ -38,7 +38,7 @@ pub(crate) struct Gate<'a> {
 }
 
 /// What a server can do on every channel.
-fn common_caps() -> Caps {
+pub(crate) fn common_caps() -> Caps {
     Caps::of(&[CommonCap::AuthSelection, CommonCap::AuthSpice, CommonCap::MiniHeader])
 }
 

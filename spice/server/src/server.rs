@@ -1,5 +1,8 @@
 //! The server: from a connection to a running channel.
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod after_link;
+
 use std::{sync::Arc, time::Duration};
 
 use caraway_display::{Display, ImageCounts, ImageSettings};
@@ -8,7 +11,7 @@ use caraway_protocol::{
     caps::MainCap,
     channel::{ChannelId, ChannelType},
     header::{FrameDecoder, FrameEncoder, Limits},
-    link::LinkCode,
+    link::{LinkCode, LinkMessage},
     main_channel::AgentMonitor,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -107,14 +110,18 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// A server without listeners. Its ticket key is made in the background.
     #[must_use]
-    pub fn new(mut config: ServerConfig) -> Arc<Self> {
+    pub fn new(config: ServerConfig) -> Arc<Self> {
+        Self::with_keys(config, KeyHandle::spawn())
+    }
+
+    fn with_keys(mut config: ServerConfig, keys: KeyHandle) -> Arc<Self> {
         let RateLimits { client, total } = config.rates;
         let agent = AgentHub::new(config.agent.take(), config.agent_policy);
         let tickets = Tickets::new(config.ticket.take(), config.view_ticket.take());
         let sessions = Sessions::new(client, total, config.sharing, config.grace);
         Arc::new(Self {
             config,
-            keys: KeyHandle::spawn(),
+            keys,
             tickets,
             guesses: Guesses::default(),
             sessions: Arc::new(sessions),
@@ -363,50 +370,46 @@ impl Server {
         Ok((linked, place))
     }
 
-    /// The session a connection belongs to.
+    /// The session a connection belongs to; the client is told when there is none.
     async fn place<S: AsyncWrite + Unpin>(
         &self,
         stream: &mut S,
         linked: &Linked,
         client: &Peer,
     ) -> Result<Place, ServeError> {
-        let message = &linked.message;
-        let refused = if message.channel.kind == ChannelType::Main {
+        match self.find_place(&linked.message, linked.role, client) {
+            Ok(place) => Ok(place),
+            Err(refused) => {
+                link::send_result(stream, refused).await?;
+                Err(ServeError::Refused(refused))
+            }
+        }
+    }
+
+    fn find_place(&self, message: &LinkMessage, role: Role, client: &Peer) -> Result<Place, LinkCode> {
+        if message.channel.kind == ChannelType::Main {
             let resumes = message.channel_caps.has(MainCap::Resume);
             let main = match message.connection_id {
-                0 => self
-                    .sessions
-                    .create(client, linked.role, resumes)
-                    .ok_or(LinkCode::ChannelNotAvailable),
-                id if resumes => self
-                    .sessions
-                    .resume(id, client, linked.role)
-                    .ok_or(LinkCode::BadConnectionId),
+                0 => self.sessions.create(client, role, resumes).ok_or(LinkCode::ChannelNotAvailable)?,
+                id if resumes => self.sessions.resume(id, client, role).ok_or(LinkCode::BadConnectionId)?,
                 // Others with a session id are the target side of a migration, and none is under way.
-                _ => Err(LinkCode::BadConnectionId),
+                _ => return Err(LinkCode::BadConnectionId),
             };
-            match main.map(|main| (main.session.open(message.channel), main)) {
-                Ok((Some(open), main)) => {
-                    let _main = Some(main);
-                    return Ok(Place { open, _main });
-                }
-                Ok((None, _)) => LinkCode::Error,
-                Err(code) => code,
-            }
-        } else {
-            match self.sessions.find(message.connection_id) {
-                None => LinkCode::BadConnectionId,
-                // Who may only look does not get at the channels of who may do more.
-                Some(session) if linked.role < session.role => LinkCode::PermissionDenied,
-                Some(session) if !session.role.has(message.channel.kind) => LinkCode::ChannelNotAvailable,
-                Some(session) => match session.open(message.channel) {
-                    Some(open) => return Ok(Place { open, _main: None }),
-                    None => LinkCode::ChannelNotAvailable,
-                },
-            }
-        };
-        link::send_result(stream, refused).await?;
-        Err(ServeError::Refused(refused))
+            let open = main.session.open(message.channel).ok_or(LinkCode::Error)?;
+            let _main = Some(main);
+            return Ok(Place { open, _main });
+        }
+        let session = self.sessions.find(message.connection_id);
+        let session = session.ok_or(LinkCode::BadConnectionId)?;
+        // Who may only look does not get at the channels of who may do more.
+        if role < session.role {
+            return Err(LinkCode::PermissionDenied);
+        }
+        if !session.role.has(message.channel.kind) {
+            return Err(LinkCode::ChannelNotAvailable);
+        }
+        let open = session.open(message.channel).ok_or(LinkCode::ChannelNotAvailable)?;
+        Ok(Place { open, _main: None })
     }
 
     async fn run<S>(

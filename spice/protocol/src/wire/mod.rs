@@ -62,6 +62,9 @@ macro_rules! message_ids {
                 pub const $name: u16 = $value;
             )*
 
+            /// All ids, each with the name of its message.
+            pub const ALL: &[(u16, &str)] = &[$(($name, concat!($prefix, stringify!($name)))),*];
+
             /// The message's name, if the id has one.
             #[must_use]
             pub const fn name(id: u16) -> Option<&'static str> {

@@ -1,0 +1,31 @@
+//! Channels without the link stage, for tests and fuzzing: making a key and decrypting a ticket with it take a thousand times
+//! as long as a message does.
+
+use bytes::BytesMut;
+use caraway_protocol::link::Negotiated;
+
+use super::*;
+
+impl Server {
+    /// Another server, with a key for tickets that is there already.
+    #[must_use]
+    pub fn with_key_of(&self, config: ServerConfig) -> Arc<Self> {
+        Self::with_keys(config, self.keys.clone())
+    }
+
+    /// Serves a connection to its end that has just passed the link stage with this message, without TLS.
+    ///
+    /// # Errors
+    /// Why it ended, other than by the client.
+    pub async fn serve_linked<S>(self: &Arc<Self>, stream: S, message: LinkMessage) -> Result<(), ServeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let client = Peer::Unnamed;
+        let place = self.find_place(&message, &client).map_err(ServeError::Refused)?;
+        let header = Negotiated::new(&link::common_caps(), &message.common_caps).header;
+        let rest = BytesMut::new();
+        self.run(stream, Linked { message, header, rest }, place, (Way::Plain, &client))
+            .await
+    }
+}
