@@ -10,6 +10,7 @@ mod tickets;
 mod tls;
 mod video;
 mod websocket;
+mod wrong;
 
 use std::{
     sync::{

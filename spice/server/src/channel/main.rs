@@ -1,7 +1,10 @@
 //! The main channel: the session, its channels, mouse mode, and how fast the connection is.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,7 @@ use caraway_protocol::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
+    sync::Notify,
     time::{Instant, Interval, MissedTickBehavior},
 };
 use tracing::debug;
@@ -28,9 +31,6 @@ use crate::{
 
 /// Payload of the ping that measures the bit rate, in bytes: the reference's figure.
 const RATE_PING_BYTES: u32 = 256_000;
-
-/// Replies that wait to be written; reading stops when they are not.
-const REPLIES: usize = 16;
 
 /// Bits a second of a link on which the bytes of that ping take no time.
 const NO_LIMIT: u64 = 10_000_000_000;
@@ -51,6 +51,37 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How often it is asked whether the guest's driver takes which monitors a client wants: it does once it is loaded, and
 /// nobody says so.
 const ASK: Duration = Duration::from_secs(1);
+
+/// Lists of channels that the client has asked for and not been sent. Counted, not queued: a reader that waited for room
+/// would not read the acknowledgements the writer waits for, nor that the client has gone.
+#[derive(Debug, Default)]
+struct Asked {
+    lists: AtomicU64,
+    more: Notify,
+}
+
+impl Asked {
+    fn list(&self) {
+        self.lists.fetch_add(1, Ordering::AcqRel);
+        self.more.notify_one();
+    }
+
+    /// Waits until there is one to send. Dropping the future loses nothing.
+    async fn next(&self) {
+        let take = |lists: u64| lists.checked_sub(1);
+        loop {
+            let more = self.more.notified();
+            if self
+                .lists
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
+                .is_ok()
+            {
+                return;
+            }
+            more.await;
+        }
+    }
+}
 
 /// Whether the client is still there.
 #[derive(Debug)]
@@ -174,7 +205,7 @@ where
         id,
         caps,
     } = io;
-    let (replies, mut outbox) = mpsc::channel::<ServerMessage>(REPLIES);
+    let asked = Asked::default();
     let pulse = Pulse::new();
     let mut latency = session.latency();
     let first = *latency.borrow_and_update();
@@ -219,10 +250,7 @@ where
         loop {
             pulse.writing(false);
             let message = tokio::select! {
-                message = outbox.recv() => match message {
-                    Some(message) => message,
-                    None => return Ok::<(), ServeError>(()),
-                },
+                () = asked.next() => ServerMessage::ChannelsList(server.channels(session.role)),
                 message = agent.next() => message,
                 Ok(()) = mouse.changed() => {
                     let Mouse { supported, current } = *mouse.borrow_and_update();
@@ -244,26 +272,17 @@ where
     };
     let reader = async {
         while let Some(frame) = receiver.next().await? {
-            let reply = match frame.message::<ClientMessage>()? {
-                ClientMessage::Common(message) => {
-                    match common(&flow, id, &message)? {
-                        Common::Done => {}
-                        Common::Pong(pong) => pulse.pong(pong, session),
-                        Common::Leaving => {
-                            session.dismiss();
-                            return Ok(());
-                        }
+            match frame.message::<ClientMessage>()? {
+                ClientMessage::Common(message) => match common(&flow, id, &message)? {
+                    Common::Done => {}
+                    Common::Pong(pong) => pulse.pong(pong, session),
+                    Common::Leaving => {
+                        session.dismiss();
+                        return Ok(());
                     }
-                    continue;
-                }
-                ClientMessage::AttachChannels => ServerMessage::ChannelsList(server.channels(session.role)),
-                message => {
-                    on_message(server, &agent, message)?;
-                    continue;
-                }
-            };
-            if replies.send(reply).await.is_err() {
-                return Ok(());
+                },
+                ClientMessage::AttachChannels => asked.list(),
+                message => on_message(server, &agent, message)?,
             }
         }
         Ok::<(), ServeError>(())

@@ -1,5 +1,5 @@
-//! Channels without the link stage, for tests and fuzzing: making a key and decrypting a ticket with it take a thousand times
-//! as long as a message does.
+//! Channels without the link stage, for tests and fuzzing: making a key and decrypting a ticket with it take a thousand
+//! times as long as a message does.
 
 use bytes::BytesMut;
 use caraway_protocol::link::Negotiated;
@@ -22,10 +22,16 @@ impl Server {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let client = Peer::Unnamed;
-        let place = self.find_place(&message, &client).map_err(ServeError::Refused)?;
+        let role = Role::Control;
+        let place = self.find_place(&message, role, &client).map_err(ServeError::Refused)?;
         let header = Negotiated::new(&link::common_caps(), &message.common_caps).header;
         let rest = BytesMut::new();
-        self.run(stream, Linked { message, header, rest }, place, (Way::Plain, &client))
-            .await
+        let linked = Linked {
+            message,
+            header,
+            role,
+            rest,
+        };
+        self.run(stream, linked, place, (Way::Plain, &client)).await
     }
 }
