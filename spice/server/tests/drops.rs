@@ -139,6 +139,7 @@ async fn fixture() -> Fixture {
         name: "test".to_owned(),
         uuid: [7; 16],
         ticket: None,
+        view_ticket: None,
         security: Security {
             tls: Some(Arc::new(Tls::new(vec![certified.cert.der().clone()], key).unwrap())),
             ..Security::default()
@@ -147,6 +148,7 @@ async fn fixture() -> Fixture {
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         sharing: Sharing::default(),
+        grace: Duration::ZERO,
         input: Arc::new(Nobody),
         agent: None,
         agent_policy: AgentPolicy::default(),

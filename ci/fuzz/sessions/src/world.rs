@@ -123,6 +123,7 @@ fn config(security: Security, parts: &Parts) -> ServerConfig {
         images: ImageSettings::default(),
         rates: RateLimits::default(),
         sharing: Sharing::Many,
+        grace: Duration::from_secs(60),
         input: parts.keyboard.clone(),
         agent: None,
         agent_policy: parts.policy,
