@@ -1,6 +1,6 @@
 //! Prints the messages in captured bytes: `decode CHANNEL DIRECTION HEX`, with CHANNEL one of main, display, inputs,
-//! cursor and DIRECTION server or client. The bytes start behind the link stage and have mini headers. Without
-//! arguments it prints the first messages a display channel may see.
+//! cursor, port, usbredir, webdav, smartcard and DIRECTION server or client. The bytes start behind the link stage and
+//! have mini headers. Without arguments it prints the first messages a display channel may see.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -8,7 +8,7 @@ use std::io::Write;
 
 use bytes::BytesMut;
 use caraway_protocol::header::{Frame, FrameDecoder, HeaderKind, Limits};
-use caraway_protocol::{Message, Progress, cursor, display, inputs, main_channel};
+use caraway_protocol::{Message, Progress, cursor, display, inputs, main_channel, smartcard, spicevmc};
 
 /// SET_ACK, SURFACE_CREATE of 640 x 480, DRAW_FILL of all of it.
 const CAPTURE: &str = "
@@ -22,7 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (channel, direction, hex) = match &arguments[..] {
         [] => ("display", "server", CAPTURE),
         [channel, direction, hex] => (channel.as_str(), direction.as_str(), hex.as_str()),
-        _ => return Err("usage: decode main|display|inputs|cursor server|client HEX".into()),
+        _ => {
+            return Err(
+                "usage: decode main|display|inputs|cursor|port|usbredir|webdav|smartcard server|client HEX".into(),
+            );
+        }
     };
     let show = match (channel, direction) {
         ("main", "server") => show::<main_channel::ServerMessage>,
@@ -33,6 +37,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("inputs", "client") => show::<inputs::ClientMessage>,
         ("cursor", "server") => show::<cursor::ServerMessage>,
         ("cursor", "client") => show::<cursor::ClientMessage>,
+        ("port" | "usbredir" | "webdav", "server") => show::<spicevmc::ServerMessage>,
+        ("port" | "usbredir" | "webdav", "client") => show::<spicevmc::ClientMessage>,
+        ("smartcard", "server") => show::<smartcard::ServerMessage>,
+        ("smartcard", "client") => show::<smartcard::ClientMessage>,
         _ => return Err(format!("no channel {channel} with a direction {direction}").into()),
     };
     let mut buffer = BytesMut::from(&bytes_of(hex)?[..]);

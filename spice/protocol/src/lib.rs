@@ -6,7 +6,8 @@
 //! - [`link`] and [`caps`]: the handshake of each connection, step by step.
 //! - [`header`]: from a byte stream to [`header::Frame`]s and back, full and mini headers.
 //! - [`message::Message`]: implemented by the server and the client messages of each channel ([`main_channel`],
-//!   [`display`], [`inputs`], [`cursor`]); the messages all channels share are in [`common`].
+//!   [`display`], [`inputs`], [`cursor`], [`spicevmc`], [`smartcard`]); the messages all channels share are in
+//!   [`common`].
 //! - [`ack`] and [`ping`]: bookkeeping of the acknowledgement window and of round trips.
 //!
 //! Input is hostile. Every read is bounded by the message it comes from, every count is compared with the bytes that
@@ -27,6 +28,8 @@ pub mod link;
 pub mod main_channel;
 pub mod message;
 pub mod ping;
+pub mod smartcard;
+pub mod spicevmc;
 pub mod sublist;
 pub mod wire;
 

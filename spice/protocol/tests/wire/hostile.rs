@@ -8,7 +8,7 @@ use caraway_protocol::header::{FrameDecoder, FrameEncoder, HeaderKind, Limits};
 use caraway_protocol::link::{LinkMessage, LinkReply};
 use caraway_protocol::main_channel::{self, AgentHeader};
 use caraway_protocol::sublist::{self, SubMessage};
-use caraway_protocol::{Error, Message, Progress, common, cursor, display, inputs};
+use caraway_protocol::{Error, Message, Progress, common, cursor, display, inputs, smartcard, spicevmc};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -31,7 +31,7 @@ fn survives<M: Message + PartialEq + Debug>(id: u16, body: &Bytes) {
 
 /// `body` as every message of every channel.
 fn survives_everywhere(body: &Bytes) {
-    for id in (0..128).chain(300..326) {
+    for id in (0..128).chain(200..203).chain(300..326) {
         survives::<main_channel::ServerMessage>(id, body);
         survives::<main_channel::ClientMessage>(id, body);
         survives::<display::ServerMessage>(id, body);
@@ -40,6 +40,10 @@ fn survives_everywhere(body: &Bytes) {
         survives::<inputs::ClientMessage>(id, body);
         survives::<cursor::ServerMessage>(id, body);
         survives::<cursor::ClientMessage>(id, body);
+        survives::<spicevmc::ServerMessage>(id, body);
+        survives::<spicevmc::ClientMessage>(id, body);
+        survives::<smartcard::ServerMessage>(id, body);
+        survives::<smartcard::ClientMessage>(id, body);
     }
 }
 

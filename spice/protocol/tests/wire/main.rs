@@ -5,6 +5,7 @@ mod examples;
 mod hex;
 mod hostile;
 mod layout;
+mod pipes;
 mod round_trips;
 mod strategies;
 mod support;

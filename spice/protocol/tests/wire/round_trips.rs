@@ -10,7 +10,7 @@ use caraway_protocol::channel::ChannelId;
 use caraway_protocol::header::{FrameDecoder, FrameEncoder, HeaderKind, Limits};
 use caraway_protocol::link::{Acceptance, LinkMessage, LinkReply};
 use caraway_protocol::sublist::SubMessage;
-use caraway_protocol::{Message, Progress, common, cursor, display, inputs, main_channel};
+use caraway_protocol::{Message, Progress, common, cursor, display, inputs, main_channel, smartcard, spicevmc};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -29,6 +29,8 @@ const OPEN_ENDED: &[&str] = &[
     "INPUTS_KEY_SCANCODE",
     "CURSOR_INIT",
     "CURSOR_SET",
+    "SPICEVMC_DATA",
+    "SPICEVMC_COMPRESSED_DATA",
 ];
 
 /// Checks `cases` messages and that every id of `names` is among them.
@@ -126,6 +128,34 @@ fn cursor_channel_of_the_server() {
 #[test]
 fn cursor_channel_of_the_client() {
     round_trips(strategies::cursor_client(), [common::client_id::name, |_| None], 300);
+}
+
+#[test]
+fn spicevmc_channels() {
+    round_trips(
+        strategies::spicevmc_server(),
+        [spicevmc::server_id::name, common::server_id::name],
+        600,
+    );
+    round_trips(
+        strategies::spicevmc_client(),
+        [spicevmc::client_id::name, common::client_id::name],
+        400,
+    );
+}
+
+#[test]
+fn smartcard_channel() {
+    round_trips(
+        strategies::smartcard_server(),
+        [smartcard::server_id::name, common::server_id::name],
+        500,
+    );
+    round_trips(
+        strategies::smartcard_client(),
+        [smartcard::client_id::name, common::client_id::name],
+        300,
+    );
 }
 
 fn caps() -> impl Strategy<Value = Caps> {

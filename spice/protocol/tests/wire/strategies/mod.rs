@@ -1,6 +1,7 @@
 //! Every message of every channel, as proptest strategies.
 
 mod display;
+mod pipes;
 
 use bytes::Bytes;
 use caraway_protocol::channel::ChannelId;
@@ -16,6 +17,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 pub(crate) use display::{display_client, display_server, draw};
+pub(crate) use pipes::{smartcard_client, smartcard_server, spicevmc_client, spicevmc_server};
 
 /// Bulk data: mostly little, sometimes enough for a segment of its own.
 fn blob() -> impl Strategy<Value = Bytes> {
