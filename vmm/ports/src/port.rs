@@ -4,6 +4,9 @@
 //! What is under way is bounded on both sides: a side that has no room is told of it by the count it gets back, and woken
 //! once there is room. A connection has a number, so that what belongs to one never gets into the next, wherever it ended.
 //! Several devices may lead to the same port; the first one that the guest opens has it until it lets go.
+//!
+//! The host may always be there, as it is for the agent, or come and go ([`attended_port`]), as a client does that a port
+//! is for: the guest has no connection while nobody is there, and what belongs to one client never gets to the next.
 
 use std::{
     collections::VecDeque,
@@ -23,6 +26,28 @@ pub fn port() -> (HostPort, DevicePort) {
     let shared = Arc::new(Shared::default());
     let host = HostPort(Arc::clone(&shared));
     (host, DevicePort::new(shared))
+}
+
+/// A new port whose host comes and goes; nobody is there yet. What one side wrote before it ended the connection the other
+/// side still reads.
+#[must_use]
+pub fn attended_port() -> (HostPort, DevicePort) {
+    let shared = Arc::new(Shared::default());
+    shared.lock().presence = Presence::Away;
+    let host = HostPort(Arc::clone(&shared));
+    (host, DevicePort::new(shared))
+}
+
+/// Whether somebody on the host is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Presence {
+    /// Whatever happens.
+    #[default]
+    Always,
+    /// For now.
+    There,
+    /// Not for now.
+    Away,
 }
 
 /// What one connection of the guest is on the host.
@@ -49,9 +74,14 @@ struct Shared(Mutex<State>);
 #[derive(Default)]
 struct State {
     number: u64,
+    presence: Presence,
     /// The place of the device that has the port.
     owner: Option<usize>,
+    /// The place of the device that may read what was left for it when the host went away.
+    heir: Option<usize>,
     to_host: Pipe,
+    /// Bytes at the front of it that are of connections before this one.
+    old: usize,
     to_guest: Pipe,
     host: Option<PortWaker>,
     devices: Vec<Option<PortWaker>>,
@@ -99,12 +129,33 @@ impl Shared {
 }
 
 impl State {
-    /// Ends the connection there is. Everybody may want to know: the other devices may have the port now.
+    /// Ends the connection there is.
     fn end(&mut self) -> Vec<PortWaker> {
         self.owner = None;
-        self.to_host.clear();
+        self.clear_to_host();
         self.to_guest.clear();
+        self.everybody()
+    }
+
+    fn clear_to_host(&mut self) {
+        self.to_host.clear();
+        self.old = 0;
+    }
+
+    /// Everybody may want to know when a connection ends: the other devices may have the port now.
+    fn everybody(&self) -> Vec<PortWaker> {
         self.devices.iter().flatten().chain(&self.host).cloned().collect()
+    }
+
+    /// The device ends its connection.
+    fn close(&mut self) -> Vec<PortWaker> {
+        if self.presence == Presence::There {
+            self.owner = None;
+            self.to_host.is_wanted = false;
+            self.to_guest.clear();
+            return self.everybody();
+        }
+        self.end()
     }
 
     /// The waker of the device that has the port.
@@ -128,14 +179,46 @@ impl HostPort {
         }
     }
 
-    /// Takes bytes that the guest wrote on this connection: how many there were, 0 if it is over.
+    /// Somebody on the host is there, for a port where that matters.
+    pub fn attend(&self) {
+        self.turn(Presence::There);
+    }
+
+    /// Nobody is there any more: ends the connection, if there is one. What the guest wrote is lost; what was written to it
+    /// the device may still read.
+    pub fn leave(&self) {
+        self.turn(Presence::Away);
+    }
+
+    fn turn(&self, to: Presence) {
+        let mut state = self.0.lock();
+        if matches!(state.presence, Presence::Always) || state.presence == to {
+            return;
+        }
+        state.presence = to;
+        state.heir = state.owner.take().or(state.heir);
+        state.clear_to_host();
+        let wakers = state.everybody();
+        drop(state);
+        wake(wakers);
+    }
+
+    /// Takes bytes that the guest wrote on this connection: how many there were. If it is over there are none, unless the
+    /// host comes and goes: then what is left comes with the number of a connection that is over, and what was written on
+    /// the next one after that.
     #[must_use]
     pub fn read(&self, connection: u64, into: &mut [u8]) -> usize {
         let mut state = self.0.lock();
-        if state.number != connection {
-            return 0;
-        }
-        let (count, is_wanted) = state.to_host.read(into);
+        let most = if state.number != connection {
+            state.old
+        } else if state.old > 0 {
+            0
+        } else {
+            usize::MAX
+        };
+        let most = most.min(into.len());
+        let (count, is_wanted) = state.to_host.read(into.get_mut(..most).unwrap_or_default());
+        state.old = state.old.saturating_sub(count);
         let waker = state.device().filter(|_| is_wanted);
         drop(state);
         wake(waker);
@@ -194,17 +277,22 @@ impl DevicePort {
         Self::new(Arc::clone(&self.shared))
     }
 
-    /// Begins a connection; one this device has is ended. False if another device has the port: who is told when it lets
-    /// go is the waker.
+    /// Begins a connection; one this device has is ended. False if another device has the port, or nobody on the host is
+    /// there: who is told when that changes is the waker.
     #[must_use]
     pub fn open(&self) -> bool {
         let mut state = self.shared.lock();
         if state.owner.is_some_and(|owner| owner != self.place) {
             return false;
         }
-        state.to_host.clear();
+        match state.presence {
+            Presence::Away => return false,
+            Presence::There => state.old = state.to_host.bytes.len(),
+            Presence::Always => state.clear_to_host(),
+        }
         state.to_guest.clear();
         state.owner = Some(self.place);
+        state.heir = None;
         state.number += 1;
         // The other devices cannot have it now.
         let devices = state.devices.iter().enumerate();
@@ -222,17 +310,22 @@ impl DevicePort {
         self.shared.lock().owner == Some(self.place)
     }
 
-    /// Whether another device has it.
+    /// Whether this device cannot have it: another one has it, or nobody on the host is there.
     #[must_use]
     pub fn is_taken(&self) -> bool {
-        self.shared.lock().owner.is_some_and(|owner| owner != self.place)
+        let state = self.shared.lock();
+        match state.owner {
+            Some(owner) => owner != self.place,
+            None => state.presence == Presence::Away,
+        }
     }
 
-    /// Ends the connection of this device, if it has one. What is under way is lost.
+    /// Ends the connection of this device, if it has one. What is under way is lost; a host that comes and goes still reads
+    /// what was written to it.
     pub fn close(&self) {
         let mut state = self.shared.lock();
         if state.owner == Some(self.place) {
-            let wakers = state.end();
+            let wakers = state.close();
             drop(state);
             wake(wakers);
         }
@@ -252,11 +345,12 @@ impl DevicePort {
         count
     }
 
-    /// Takes bytes that the host has for the guest, if this device has the port: how many there were.
+    /// Takes bytes that the host has for the guest, if this device has the port or had it when the host went away: how many
+    /// there were.
     #[must_use]
     pub fn read(&self, into: &mut [u8]) -> usize {
         let mut state = self.shared.lock();
-        if state.owner != Some(self.place) {
+        if state.owner.or(state.heir) != Some(self.place) {
             return 0;
         }
         let (count, is_wanted) = state.to_guest.read(into);
@@ -274,15 +368,15 @@ impl DevicePort {
     #[must_use]
     pub fn readable(&self) -> usize {
         let state = self.shared.lock();
-        if state.owner == Some(self.place) {
+        if state.owner.or(state.heir) == Some(self.place) {
             state.to_guest.bytes.len()
         } else {
             0
         }
     }
 
-    /// Who is told when there is something to read, room to write again, the host has hung up, or another device has taken
-    /// the port or let go; and now, as it may have been.
+    /// Who is told when there is something to read, room to write again, the host has hung up, come or gone, or another device
+    /// has taken the port or let go; and now, as it may have been.
     pub fn set_waker(&self, waker: PortWaker) {
         if let Some(place) = self.shared.lock().devices.get_mut(self.place) {
             *place = Some(Arc::clone(&waker));
@@ -435,5 +529,80 @@ mod tests {
                 is_open: true
             }
         );
+    }
+
+    #[test]
+    fn a_host_that_comes_and_goes_has_connections_while_it_is_there() {
+        let (host, device) = attended_port();
+        let (waker, woken) = counted();
+        device.set_waker(waker);
+        let woken = || woken.swap(0, Ordering::Relaxed) > 0;
+        assert!(woken() && device.is_taken() && !device.open() && !host.connection().is_open);
+        host.attend();
+        assert!(woken() && !device.is_taken() && device.open());
+        assert_eq!((device.write(b"old"), host.write(1, b"last words")), (3, 10));
+        host.leave();
+        assert!(woken() && !device.is_open() && device.is_taken() && !device.open());
+        let mut bytes = [0; 16];
+        assert_eq!(
+            (device.readable(), device.read(&mut bytes)),
+            (10, 10),
+            "the device still reads"
+        );
+        assert_eq!(
+            (host.read(1, &mut bytes), host.write(1, b"late")),
+            (0, 0),
+            "the host does not"
+        );
+        host.attend();
+        assert!(woken() && device.open());
+        assert_eq!((host.connection().number, device.readable()), (2, 0));
+        assert_eq!((host.read(1, &mut bytes), host.read(2, &mut bytes)), (0, 0));
+    }
+
+    #[test]
+    fn what_a_guest_wrote_before_it_closed_is_read_before_what_came_next() {
+        let (host, device) = attended_port();
+        host.attend();
+        let (waker, woken) = counted();
+        host.set_waker(waker);
+        assert!(device.open());
+        assert_eq!(device.write(b"first"), 5);
+        woken.store(0, Ordering::Relaxed);
+        device.close();
+        assert!(woken.load(Ordering::Relaxed) > 0 && !host.connection().is_open);
+        // Again, though nobody has read yet; and once more.
+        assert!(device.open() && device.write(b"second") == 6);
+        assert!(device.open() && device.write(b"third") == 5);
+        let mut bytes = [0; 16];
+        assert_eq!(host.read(3, &mut bytes), 0, "others come first");
+        assert_eq!((host.read(1, &mut bytes), &bytes[..11]), (11, &b"firstsecond"[..]));
+        assert_eq!((host.read(1, &mut bytes), host.read(2, &mut bytes)), (0, 0));
+        assert_eq!((host.read(3, &mut bytes[..2]), &bytes[..2]), (2, &b"th"[..]));
+        device.close();
+        assert_eq!(
+            (host.read(3, &mut bytes), &bytes[..3]),
+            (3, &b"ird"[..]),
+            "it is closed"
+        );
+        assert!(device.open() && device.write(b"lost") == 4);
+        host.leave();
+        host.attend();
+        assert_eq!(host.read(4, &mut bytes), 0, "that was for somebody else");
+    }
+
+    #[test]
+    fn however_often_a_guest_opens_a_port_that_nobody_reads_it_holds_no_more() {
+        let (host, device) = attended_port();
+        host.attend();
+        for _ in 0..1000 {
+            assert!(device.open());
+            let _ = device.write(&[7; 100]);
+        }
+        let (mut all, mut some) = (0, [0; 4096]);
+        while let count @ 1.. = host.read(1, &mut some) {
+            all += count;
+        }
+        assert_eq!(all, PORT_BYTES);
     }
 }
