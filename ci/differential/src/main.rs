@@ -266,6 +266,7 @@ fn main() -> Result<()> {
         input: Arc::new(NoInput),
         agent: None,
         agent_policy: AgentPolicy::default(),
+        ports: Vec::new(),
         observer: None,
     });
     let listener = runtime.block_on(Listener::tcp(([127, 0, 0, 1], 0).into()))?;

@@ -140,6 +140,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         input: Arc::clone(&square) as Arc<dyn InputSink>,
         agent: None,
         agent_policy: AgentPolicy::default(),
+        ports: Vec::new(),
         observer: None,
     });
     let listener = Listener::tcp(address).await?;

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use caraway_protocol::{
     Progress,
-    caps::{Caps, CommonCap, DisplayCap, InputsCap, MainCap},
+    caps::{Caps, CommonCap, DisplayCap, InputsCap, MainCap, StreamCap},
     channel::{ChannelId, ChannelType},
     header::HeaderKind,
     link::{Acceptance, AuthMechanism, LinkCode, LinkMessage, LinkReply, Negotiated, Ticket, encode_result},
@@ -63,6 +63,7 @@ fn channel_caps(kind: ChannelType, clients: &Caps) -> Caps {
             DisplayCap::PrefVideoCodecType,
         ]),
         ChannelType::Inputs => Caps::of(&[InputsCap::KeyScancode]),
+        ChannelType::Usbredir | ChannelType::Port | ChannelType::Webdav => Caps::of(&[StreamCap::DataCompressLz4]),
         _ => Caps::none(),
     }
 }

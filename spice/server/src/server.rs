@@ -27,6 +27,7 @@ use crate::{
     flow::Flow,
     key::KeyHandle,
     link::{self, Linked},
+    ports::{Lease, PortChannels, PortConfig},
     session::{MainSession, OpenChannel, Sessions, Sharing},
     ticket::Tickets,
     transport::{Receiver, Sender},
@@ -64,6 +65,8 @@ pub struct ServerConfig {
     pub agent: Option<HostPort>,
     /// What the agent and its clients may do.
     pub agent_policy: AgentPolicy,
+    /// Ports that have a channel of their own.
+    pub ports: Vec<PortConfig>,
     /// Who is told about connections.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -97,6 +100,7 @@ pub struct Server {
     images_sent: Arc<ImageCounts>,
     pub(crate) clock: MediaClock,
     pub(crate) agent: Arc<AgentHub>,
+    pub(crate) ports: Arc<PortChannels>,
 }
 
 impl std::fmt::Debug for Server {
@@ -117,6 +121,7 @@ impl Server {
     fn with_keys(mut config: ServerConfig, keys: KeyHandle) -> Arc<Self> {
         let RateLimits { client, total } = config.rates;
         let agent = AgentHub::new(config.agent.take(), config.agent_policy);
+        let ports = PortChannels::new(std::mem::take(&mut config.ports));
         let tickets = Tickets::new(config.ticket.take(), config.view_ticket.take());
         let sessions = Sessions::new(client, total, config.sharing, config.grace);
         Arc::new(Self {
@@ -129,6 +134,7 @@ impl Server {
             images_sent: Arc::default(),
             clock: MediaClock::start(),
             agent: Arc::new(agent),
+            ports: Arc::new(ports),
         })
     }
 
@@ -220,14 +226,14 @@ impl Server {
         self.sessions.figures()
     }
 
-    /// The channels a client is told of, main not among them.
+    /// The channels every client of a role has, main not among them.
     pub(crate) fn channels(&self, role: Role) -> Vec<ChannelId> {
         let mut channels = self.all_channels();
         channels.retain(|channel| role.has(channel.kind));
         channels
     }
 
-    /// The channels there are, main not among them.
+    /// The channels there are for all clients, main not among them.
     fn all_channels(&self) -> Vec<ChannelId> {
         let each = |kind| {
             (0..self.config.displays.len()).filter_map(move |id| {
@@ -353,7 +359,9 @@ impl Server {
     {
         let known = self.all_channels();
         let refuses = |channel: ChannelId| {
-            let exists = channel.kind == ChannelType::Main && channel.id == 0 || known.contains(&channel);
+            let exists = channel.kind == ChannelType::Main && channel.id == 0
+                || known.contains(&channel)
+                || self.ports.has(channel);
             let access = self.config.security.channels.of(channel.kind);
             way.refuses(access)
                 .or((!exists).then_some(LinkCode::ChannelNotAvailable))
@@ -390,14 +398,24 @@ impl Server {
         if message.channel.kind == ChannelType::Main {
             let resumes = message.channel_caps.has(MainCap::Resume);
             let main = match message.connection_id {
-                0 => self.sessions.create(client, role, resumes).ok_or(LinkCode::ChannelNotAvailable)?,
-                id if resumes => self.sessions.resume(id, client, role).ok_or(LinkCode::BadConnectionId)?,
+                0 => self
+                    .sessions
+                    .create(client, role, resumes)
+                    .ok_or(LinkCode::ChannelNotAvailable)?,
+                id if resumes => self
+                    .sessions
+                    .resume(id, client, role)
+                    .ok_or(LinkCode::BadConnectionId)?,
                 // Others with a session id are the target side of a migration, and none is under way.
                 _ => return Err(LinkCode::BadConnectionId),
             };
             let open = main.session.open(message.channel).ok_or(LinkCode::Error)?;
             let _main = Some(main);
-            return Ok(Place { open, _main });
+            return Ok(Place {
+                open,
+                _main,
+                lease: None,
+            });
         }
         let session = self.sessions.find(message.connection_id);
         let session = session.ok_or(LinkCode::BadConnectionId)?;
@@ -408,8 +426,13 @@ impl Server {
         if !session.role.has(message.channel.kind) {
             return Err(LinkCode::ChannelNotAvailable);
         }
+        let lease = self.ports.take(message.channel);
+        if lease.is_none() && self.ports.has(message.channel) {
+            return Err(LinkCode::ChannelNotAvailable);
+        }
         let open = session.open(message.channel).ok_or(LinkCode::ChannelNotAvailable)?;
-        Ok(Place { open, _main: None })
+        let _main = None;
+        Ok(Place { open, _main, lease })
     }
 
     async fn run<S>(
@@ -429,7 +452,8 @@ impl Server {
         let (session, counters) = (&place.open.session, Arc::clone(&place.open.counters));
         let flow = Arc::new(Flow::default());
         let stalls = Arc::clone(&flow).stalls();
-        let allowance = session.allowance(message.channel.kind == ChannelType::Display);
+        let waits = matches!(message.channel.kind, ChannelType::Display) || place.lease.is_some();
+        let allowance = session.allowance(waits);
         let sender = Sender::new(
             write,
             FrameEncoder::new(header),
@@ -450,6 +474,12 @@ impl Server {
             caps: message.channel_caps,
         };
         let channel = async {
+            if let Some(lease) = &place.lease {
+                return match message.channel.kind {
+                    ChannelType::Smartcard => channel::smartcard::run(io, lease).await,
+                    _ => channel::spicevmc::run(io, lease, way == Way::Unix).await,
+                };
+            }
             let index = usize::from(message.channel.id);
             match (message.channel.kind, self.config.displays.get(index)) {
                 (ChannelType::Main, _) => channel::main::run(self, io, session).await,
@@ -487,6 +517,8 @@ struct Place {
     open: OpenChannel,
     /// The session ends with its main channel.
     _main: Option<MainSession>,
+    /// The ports it leads to. Offered to others when it goes, and by then it has to be closed: fields go in this order.
+    lease: Option<Lease>,
 }
 
 /// An error and its causes on one line.

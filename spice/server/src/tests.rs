@@ -4,8 +4,10 @@ mod agent;
 mod bad_input;
 mod deadlines;
 mod images;
+mod ports;
 mod resume;
 mod roles;
+mod smartcard;
 mod tickets;
 mod tls;
 mod video;
@@ -49,7 +51,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{AgentPolicy, Peer, RateLimits, Security, Server, ServerConfig, Sharing};
+use crate::{AgentPolicy, Peer, PortConfig, RateLimits, Security, Server, ServerConfig, Sharing};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -143,11 +145,11 @@ fn fixture_with(
     security: Security,
     agent: Option<HostPort>,
 ) -> Fixture {
-    fixture_for(ticket, displays, security, agent, Sharing::default())
+    fixture_for(ticket, displays, security, agent, Sharing::default(), Vec::new())
 }
 
 fn shared_fixture(displays: &[Arc<Display>], sharing: Sharing) -> Fixture {
-    fixture_for(None, displays, Security::default(), None, sharing)
+    fixture_for(None, displays, Security::default(), None, sharing, Vec::new())
 }
 
 fn fixture_for(
@@ -156,6 +158,7 @@ fn fixture_for(
     security: Security,
     agent: Option<HostPort>,
     sharing: Sharing,
+    ports: Vec<PortConfig>,
 ) -> Fixture {
     let keyboard = Arc::new(Keyboard::default());
     let server = Server::new(ServerConfig {
@@ -172,6 +175,7 @@ fn fixture_for(
         input: keyboard.clone(),
         agent,
         agent_policy: AgentPolicy::default(),
+        ports,
         observer: None,
     });
     Fixture {
@@ -277,6 +281,7 @@ async fn link_with<S: AsyncRead + AsyncWrite + Unpin>(
         return Err(code);
     }
     Ok(Client {
+        over: Vec::new(),
         stream,
         buffer,
         decoder: FrameDecoder::new(HeaderKind::Mini, Limits::FromServer),
@@ -285,6 +290,8 @@ async fn link_with<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 struct Client<S = DuplexStream> {
+    /// Of a stream of bytes, what was read and not wanted yet.
+    over: Vec<u8>,
     stream: S,
     buffer: BytesMut,
     decoder: FrameDecoder,

@@ -152,6 +152,7 @@ async fn fixture() -> Fixture {
         input: Arc::new(Nobody),
         agent: None,
         agent_policy: AgentPolicy::default(),
+        ports: Vec::new(),
         observer: Some(Arc::new(Counting(counting))),
     });
     let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();

@@ -174,6 +174,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         input: Arc::new(Nobody),
         agent: None,
         agent_policy: AgentPolicy::default(),
+        ports: Vec::new(),
         observer: Some(shown.clone()),
     });
     serve_spice(&runtime, &socket, server, Accepts::Plain)?;

@@ -206,6 +206,7 @@ where
         caps,
     } = io;
     let asked = Asked::default();
+    let mut offers = server.ports.offers(session.role);
     let pulse = Pulse::new();
     let mut latency = session.latency();
     let first = *latency.borrow_and_update();
@@ -250,7 +251,11 @@ where
         loop {
             pulse.writing(false);
             let message = tokio::select! {
-                () = asked.next() => ServerMessage::ChannelsList(server.channels(session.role)),
+                () = asked.next() => {
+                    let channels = server.channels(session.role).into_iter().chain(offers.all());
+                    ServerMessage::ChannelsList(channels.collect())
+                }
+                channels = offers.next() => ServerMessage::ChannelsList(channels),
                 message = agent.next() => message,
                 Ok(()) = mouse.changed() => {
                     let Mouse { supported, current } = *mouse.borrow_and_update();

@@ -6,6 +6,8 @@ pub(crate) mod display;
 mod feed;
 pub(crate) mod inputs;
 pub(crate) mod main;
+pub(crate) mod smartcard;
+pub(crate) mod spicevmc;
 
 use std::sync::Arc;
 

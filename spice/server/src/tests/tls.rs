@@ -445,6 +445,7 @@ async fn the_observer_is_told_which_channels_are_encrypted() {
         input: Arc::new(Keyboard::default()),
         agent: None,
         agent_policy: AgentPolicy::default(),
+        ports: Vec::new(),
         observer: Some(told.clone()),
     });
     for encrypted in [true, false] {

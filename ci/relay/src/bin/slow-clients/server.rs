@@ -84,6 +84,7 @@ impl Screen {
             input: Arc::clone(&keyboard) as Arc<dyn InputSink>,
             agent: None,
             agent_policy: AgentPolicy::default(),
+            ports: Vec::new(),
             observer: None,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
