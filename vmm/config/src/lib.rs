@@ -7,6 +7,7 @@
 
 mod error;
 mod load;
+mod ports;
 mod raw;
 mod resolve;
 mod secrecy;
@@ -15,6 +16,7 @@ mod units;
 
 pub use error::ConfigError;
 pub use load::{load, parse, schema};
+pub use ports::{Port, PortAddress, PortChannel, PortGuest};
 pub use spec::{
     Access, Agent, Boot, Certificate, Channels, Clients, Clipboard, Compression, Control, Disk, Display,
     DisplayAdvanced, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket, Tls, Use, Video, VmSpec,

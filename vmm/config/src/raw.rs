@@ -41,6 +41,10 @@ pub(crate) struct RawVm {
     /// The guest's agent.
     #[serde(default)]
     pub(crate) agent: RawAgent,
+    /// Ports: streams of bytes between two of a SPICE channel, the guest and a socket.
+    #[serde(default)]
+    #[schemars(with = "Vec<RawPort>")]
+    pub(crate) port: Vec<Spanned<RawPort>>,
     /// The serial console.
     #[serde(default)]
     pub(crate) serial: RawSerial,
@@ -268,6 +272,31 @@ pub(crate) struct RawAgent {
     pub(crate) clipboard: Option<Spanned<String>>,
     /// Whether clients may send files to the guest. Default: true.
     pub(crate) file_transfer: Option<bool>,
+}
+
+/// A port. It has two ends of a SPICE channel, the guest and a socket. Unless a socket is named, they are a SPICE channel
+/// and the guest; with one, a SPICE channel and the socket, or, if `guest` is there as well, the guest and the socket.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawPort {
+    /// The port's name, by which guests and clients know it, 1 to 64 printable ASCII characters without space and `/`. A
+    /// "usbredir" or "smartcard" channel has none.
+    #[schemars(with = "Option<String>")]
+    pub(crate) name: Option<Spanned<String>>,
+    /// The SPICE channel: "port", "webdav", "usbredir", "smartcard". Default: "webdav" for the name
+    /// "org.spice-space.webdav.0", else "port".
+    #[schemars(with = "Option<String>")]
+    pub(crate) channel: Option<Spanned<String>>,
+    /// Where it is in the guest: "virtio-serial" (a port of that name) or "serial" (the serial console). Default:
+    /// "virtio-serial", if no socket is named.
+    #[schemars(with = "Option<String>")]
+    pub(crate) guest: Option<Spanned<String>>,
+    /// A socket that a program connects to: "unix:PATH" or "ADDRESS:PORT", on this machine.
+    #[schemars(with = "Option<String>")]
+    pub(crate) listen: Option<Spanned<String>>,
+    /// A socket that a program listens on: "unix:PATH" or "ADDRESS:PORT".
+    #[schemars(with = "Option<String>")]
+    pub(crate) connect: Option<Spanned<String>>,
 }
 
 /// The serial console.

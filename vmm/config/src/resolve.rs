@@ -10,6 +10,7 @@ use toml::Spanned;
 use crate::{
     ConfigError,
     load::line_of,
+    ports,
     raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawVm},
     secrecy,
     spec::{
@@ -104,6 +105,7 @@ pub(crate) fn resolve(raw: RawVm, file: &Path, text: Option<&str>) -> Result<VmS
             .unwrap_or(Clipboard::Both),
             file_transfer: raw.agent.file_transfer.unwrap_or(true),
         },
+        ports: ports::ports(&context, &raw.port)?,
         serial: Serial {
             log: raw.serial.log.as_ref().map(|path| context.path(path)),
         },

@@ -6,6 +6,7 @@ use serde::{Serialize, ser::SerializeMap as _};
 
 use crate::{
     ConfigError,
+    ports::Port,
     units::{format_rate, format_size},
 };
 
@@ -75,6 +76,9 @@ pub struct VmSpec {
     pub spice: Spice,
     /// What the guest's agent and clients may do.
     pub agent: Agent,
+    /// Ports.
+    #[serde(rename = "port")]
+    pub ports: Vec<Port>,
     /// The serial console.
     pub serial: Serial,
     /// The control socket.
@@ -542,6 +546,7 @@ impl VmSpec {
                 total_rate: None,
             },
             agent: Agent::default(),
+            ports: Vec::new(),
             serial: Serial { log: None },
             control: Control { socket: None },
         }
