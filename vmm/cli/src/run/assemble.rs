@@ -57,6 +57,8 @@ pub(super) struct Environment<'a> {
     pub(super) signals: Signals,
     pub(super) serial: UnixListener,
     pub(super) start_paused: bool,
+    /// The ends of ports that are in the guest, by name.
+    pub(super) ports: Vec<(String, DevicePort)>,
     /// The saved machine it is to go on with.
     pub(super) incoming: Option<&'a Incoming>,
 }
@@ -84,12 +86,15 @@ pub(super) fn on_terminal() -> bool {
 }
 
 /// Sets up the machine and plugs in its disks, its displays and the agent's port.
-pub(super) fn assemble(spec: &VmSpec, environment: Environment<'_>) -> Result<Assembled, Failure> {
+pub(super) fn assemble(spec: &VmSpec, mut environment: Environment<'_>) -> Result<Assembled, Failure> {
     let images = spec.disks.iter().map(open_image).collect::<Result<Vec<_>, _>>()?;
     // The device that the guest opens first is the agent's.
     let (agent, serial_port) = port();
     let vdiport = serial_port.twin();
-    let facts = incoming::describe(spec, &images, &[AGENT_PORT]);
+    let mut ports = vec![(AGENT_PORT.to_owned(), serial_port)];
+    ports.append(&mut environment.ports);
+    let names: Vec<&str> = ports.iter().map(|(name, _)| name.as_str()).collect();
+    let facts = incoming::describe(spec, &images, &names);
     let saved = environment.incoming;
     let mut saved = saved.map(|saved| saved.open(&facts)).transpose()?;
     let machine = machine_spec(spec, environment)?;
@@ -99,7 +104,7 @@ pub(super) fn assemble(spec: &VmSpec, environment: Environment<'_>) -> Result<As
     };
     let mut builder = builder.map_err(|error| Failure::of_build(error, spec))?;
     plug_disks(&mut builder, spec, images)?;
-    plug_serial(&mut builder, spec, vec![(AGENT_PORT.to_owned(), serial_port)])?;
+    plug_serial(&mut builder, spec, ports)?;
     let screens = (0..spec.display.devices)
         .map(|index| plug_display(&mut builder, spec, index, saved.as_mut()))
         .collect::<Result<_, _>>()?;

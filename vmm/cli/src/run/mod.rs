@@ -8,6 +8,8 @@ mod backend;
 mod clients;
 pub(crate) mod failure;
 pub(crate) mod incoming;
+mod port_sockets;
+mod ports;
 mod recorder;
 pub(crate) mod runtime;
 pub(crate) mod sockets;
@@ -35,6 +37,7 @@ use self::{
     clients::Clients,
     failure::Failure,
     incoming::Incoming,
+    ports::Ports,
     sockets::{BoundUnix, SpiceSocket},
     viewer::ViewerFile,
 };
@@ -132,9 +135,15 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     };
     let sockets = bind(&spec, &run_dir, args.headless)?;
     let serial = sockets.serial.listener.try_clone().context("cannot share a socket")?;
+    let Ports {
+        guest: ports,
+        channels,
+        sockets: port_sockets,
+    } = Ports::new(&spec.ports, &sockets.serial.path)?;
     let environment = Environment {
         signals,
         serial,
+        ports,
         start_paused: args.paused,
         incoming: args.incoming.as_ref(),
     };
@@ -165,6 +174,9 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     let machine = builder.build().map_err(|error| Failure::of_build(error, &spec))?;
 
     let runtime = runtime::start()?;
+    for socket in port_sockets {
+        socket.serve(&runtime).context("cannot serve the socket of a port")?;
+    }
     let mut viewer = None;
     if let Some(sockets) = &sockets.spice {
         let password = |ticket: &Option<Ticket>| ticket.as_ref().map(|ticket| ticket.password.clone());
@@ -185,6 +197,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             input,
             agent: agent.take(),
             agent_policy: media::agent(spec.agent),
+            ports: channels,
             observer: Some(Arc::clone(&clients) as Arc<dyn Observer>),
         });
         for (role, ticket) in [

@@ -105,7 +105,7 @@ fn inherited(number: u16) -> anyhow::Result<SpiceSocket> {
     Ok(SpiceSocket::Tcp(listener, address))
 }
 
-fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
