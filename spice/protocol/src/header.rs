@@ -50,8 +50,9 @@ impl Limits {
     /// MIGRATE_DATA of display and cursor. The reference has no limit; the largest one there can be (1024 surfaces of
     /// 20 bytes each) is far below this.
     const MIGRATE_DATA: u32 = 256 << 10;
-    /// Client messages of channels that carry data.
-    const DATA: u32 = 1 << 20;
+    /// Client messages of channels that carry data. A transfer of a USB disk is one message; the largest that Linux makes are
+    /// 1 MiB, and what describes them.
+    const DATA: u32 = 2 << 20;
     /// Server messages: an uncompressed picture of 8192 x 8192 pixels and what describes it.
     const FROM_SERVER: u32 = 8192 * 8192 * 4 + (1 << 20);
 

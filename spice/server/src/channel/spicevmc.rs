@@ -9,7 +9,8 @@ use caraway_protocol::{
     Message,
     caps::StreamCap,
     channel::ChannelType,
-    spicevmc::{ClientMessage, Compressed, Compression, PortEvent, PortInit, ServerMessage},
+    header::Limits,
+    spicevmc::{ClientMessage, Compressed, Compression, PortEvent, PortInit, ServerMessage, client_id},
 };
 use lz4_flex::block::{compress, decompress_into};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,8 +28,8 @@ const BLOCK: usize = 64 << 10;
 /// Less than this is not compressed: the reference's figure.
 const COMPRESS_FROM: usize = 1001;
 
-/// Most bytes that a compressed message may become. The reference has no limit; clients compress what they read at once.
-const UNCOMPRESSED_MAX: u32 = 256 << 10;
+/// Most bytes that a compressed message may become: what a message without compression may be. The reference has no limit.
+const UNCOMPRESSED_MAX: u32 = Limits::FromClient(ChannelType::Usbredir).body_bytes(client_id::DATA);
 
 /// `is_local` is whether the client is on this machine, where compressing saves nothing.
 pub(crate) async fn run<S>(io: Io<S>, lease: &Lease, is_local: bool) -> Result<(), ServeError>
@@ -178,7 +179,7 @@ fn decompressed(compressed: &Compressed) -> Result<Bytes, &'static str> {
         Compression::Unknown(_) => return Err("it is compressed in a way nobody knows"),
     }
     if compressed.uncompressed > UNCOMPRESSED_MAX {
-        return Err("it says that it becomes more than 256 KiB");
+        return Err("it says that it becomes more than a message may be");
     }
     let size = usize::try_from(compressed.uncompressed).unwrap_or(0);
     let mut bytes = vec![0; size];

@@ -353,9 +353,9 @@ async fn what_clients_compress_is_taken() {
     let (fixture, devices) = ports_fixture(&[PortKind::Port]);
     let (_main, session) = fixture.session().await;
     let mut client = fixture.open_port(session, &devices[0]).await;
-    let largest = vec![9; 256 << 10];
-    client.send(lz4(&lz4_flex::block::compress(&largest), 256 << 10)).await;
-    assert_eq!(devices[0].exactly(256 << 10).await, largest);
+    let largest = vec![9; 2 << 20];
+    client.send(lz4(&lz4_flex::block::compress(&largest), 2 << 20)).await;
+    assert_eq!(devices[0].exactly(2 << 20).await, largest);
     client
         .send(ClientMessage::CompressedData(Compressed {
             compression: Compression::None,
@@ -377,9 +377,9 @@ async fn who_sends_nonsense_loses_the_channel_and_nothing_else() {
     let bomb = lz4_flex::block::compress(&vec![0; 8 << 20]);
     let mut wrong: Vec<(u16, Bytes)> = [
         lz4(&bomb, 8 << 20),
-        lz4(&bomb, 256 << 10),
+        lz4(&bomb, 2 << 20),
         lz4(&block, u32::MAX),
-        lz4(&block, (256 << 10) + 1),
+        lz4(&block, (2 << 20) + 1),
         lz4(&block, 4095),
         lz4(&block, 4097),
         lz4(&block, 0),
@@ -418,7 +418,7 @@ async fn who_sends_nonsense_loses_the_channel_and_nothing_else() {
     client.give(b"all the same").await;
     assert_eq!(devices[0].exactly(12).await, b"all the same");
     // A size nobody may announce.
-    client.stream.write_all(&[101, 0, 1, 0, 16, 0]).await.unwrap();
+    client.stream.write_all(&[101, 0, 1, 0, 32, 0]).await.unwrap();
     client.closed().await;
     for main in [&mut main, &mut steady_main] {
         main.send(main::ClientMessage::AttachChannels).await;
