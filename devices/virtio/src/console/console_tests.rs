@@ -4,8 +4,8 @@ use caraway_ports::port::{Connection, HostPort, PORT_BYTES};
 use super::{
     ConsoleError, ConsolePorts,
     fake_driver::{
-        ALL, DEVICE_READY, Driver, NAME, PORT_ADD, PORT_OPEN, PORT_READY, console, host_ports, message, named,
-        one_port, taken, told, watch,
+        ALL, DEVICE_READY, Driver, NAME, PORT_ADD, PORT_OPEN, PORT_READY, attended_one_port, console, host_ports,
+        message, named, one_port, taken, told, watch,
     },
     port::HANG_UP,
 };
@@ -318,6 +318,26 @@ fn what_the_guest_wrote_before_it_closed_the_port_is_not_in_the_next_connection(
     driver.wait_written(1);
     driver.say(1, PORT_OPEN, 1);
     assert_eq!(taken(&host), b"");
+}
+
+#[test]
+fn what_the_guest_wrote_right_before_it_closed_the_port_is_not_lost() {
+    let (host, bench) = attended_one_port();
+    let mut driver = Driver::open(&bench, Mode::Messages);
+    for round in 1..4 {
+        // The device hears of both at once.
+        bench.function.pause();
+        driver.write(1, b"last words");
+        driver.put_control(&message(1, PORT_OPEN, 0));
+        bench.function.resume();
+        driver.wait_written(1);
+        driver.rings[3].wait();
+        assert_eq!(
+            (host.connection(), taken(&host)),
+            (number(round, false), b"last words".to_vec())
+        );
+        driver.say(1, PORT_OPEN, 1);
+    }
 }
 
 #[test]

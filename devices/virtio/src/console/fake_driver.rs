@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caraway_ports::port::{DevicePort, HostPort, PortWaker, port};
+use caraway_ports::port::{DevicePort, HostPort, PortWaker, attended_port, port};
 use vm_memory::{Bytes as _, GuestAddress};
 
 use super::{Console, ConsolePorts};
@@ -58,6 +58,14 @@ pub(super) fn one_port() -> (HostPort, DevicePort, Arc<ConsolePorts>, Bench) {
     let ports = Arc::new(ConsolePorts::new(vec![(NAME.to_owned(), device)]).unwrap());
     let bench = Bench::new(Box::new(Console::new(Arc::clone(&ports)).unwrap()));
     (host, twin, ports, bench)
+}
+
+/// A machine with one port, whose host comes and goes and is there now.
+pub(super) fn attended_one_port() -> (HostPort, Bench) {
+    let (host, device) = attended_port();
+    host.attend();
+    let ports = Arc::new(ConsolePorts::new(vec![(NAME.to_owned(), device)]).unwrap());
+    (host, Bench::new(Box::new(Console::new(ports).unwrap())))
 }
 
 /// Signals when the host should look.

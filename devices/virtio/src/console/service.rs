@@ -120,7 +120,7 @@ fn serve_ports(
     serve_port_0(queues, around)?;
     ports.look(Instant::now());
     if let Some(control) = queues.take(CONTROL_TRANSMIT) {
-        serve_queue(control, around, |chain| hear(chain, ports, queues, around))?;
+        serve_queue(control, around, |chain| hear(chain, ports, queues, around, buffer))?;
     }
     let mut odd = 0;
     for (number, port) in ports.iter_mut() {
@@ -159,6 +159,7 @@ fn hear<'a>(
     ports: &mut Ports,
     queues: &mut Queues<'_>,
     around: &Around<'a>,
+    buffer: &mut [u8],
 ) -> Result<Step<'a>, QueueError> {
     let mut bytes = [0; MESSAGE_BYTES];
     let is_whole = chain.readable.length() >= MESSAGE_BYTES as u64;
@@ -170,6 +171,9 @@ fn hear<'a>(
     }
     match DriverMessage::parse(bytes).filter(|_| is_whole) {
         Some(message) => {
+            if let DriverMessage::PortOpen(number, false) = message {
+                take_last(number, ports, queues, around, buffer)?;
+            }
             ports.hear(message);
             drop_unconnected(ports, queues, around)?;
             if around.stop.is_set() {
@@ -180,6 +184,21 @@ fn hear<'a>(
         None => ports.ignore(),
     }
     Ok(done(around, 0))
+}
+
+/// Takes what was written to a port that is about to be closed, as far as the host has room: Linux does not wait for it, and
+/// the message may be heard before what was written is looked at.
+fn take_last(
+    number: u32,
+    ports: &mut Ports,
+    queues: &mut Queues<'_>,
+    around: &Around<'_>,
+    buffer: &mut [u8],
+) -> Result<(), QueueError> {
+    match (ports.get_mut(number), queues.transmit_of(number)) {
+        (Some(port), Some(queue)) => serve_queue(queue, around, |chain| transmit(chain, port, around, buffer)),
+        _ => Ok(()),
+    }
 }
 
 /// Drops what lies in the transmit queues of ports without a connection. Done before the driver has its message back: what a

@@ -438,6 +438,8 @@ async fn usb_devices_are_let_go_when_either_end_goes() {
         let mut client = fixture.stream(session, channel, false).await;
         // It waits for whoever comes.
         client.give(b"hello").await;
+        // By this answer the server has looked at it.
+        assert!(offered_ports(&mut main).await.is_empty());
         device.open().await;
         assert_eq!(device.exactly(5).await, b"hello");
         device.write(b"hello to you").await;
