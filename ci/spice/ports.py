@@ -64,8 +64,6 @@ class Client:
         self.ports: list[Port] = []
         self.usb: list = []
         self.opened: list = []
-        self.closed: list = []
-        self.usb_errors: list[str] = []
         self.session = session = SpiceClientGLib.Session()
         properties = {
             "host": "127.0.0.1", "port": port, "enable-audio": False, "enable-smartcard": False, "enable-usbredir": usb,
@@ -76,8 +74,6 @@ class Client:
             session.set_property("shared-dir", shared)
         _on(session, "channel-new", self._channel_new)
         self.manager = SpiceClientGLib.UsbDeviceManager.get(session) if usb else None
-        if self.manager:
-            _on(self.manager, "device-error", lambda _m, _device, error: self.usb_errors.append(error.message))
         if not session.connect():
             raise Timeout(f"spice-gtk refuses to connect to port {port}")
 
@@ -93,7 +89,8 @@ class Client:
         channel.connect()
 
     def _channel_event(self, channel, event) -> None:
-        (self.opened if event == SpiceClientGLib.ChannelEvent.OPENED else self.closed).append(channel)
+        if event == SpiceClientGLib.ChannelEvent.OPENED:
+            self.opened.append(channel)
 
     def wait(self, condition, what: str):
         """Waits until a condition gives something true, which is returned."""
@@ -131,10 +128,6 @@ class Client:
         answer = self.wait(lambda: done, "answer of the USB device manager")[0]
         if answer is not True:
             raise Timeout(f"the USB device is not redirected: {answer}")
-
-    def release(self, device) -> None:
-        """Disconnects a USB device."""
-        self.manager.disconnect_device(device)
 
     def close(self) -> None:
         """Ends the connection."""
