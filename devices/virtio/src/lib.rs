@@ -1,4 +1,4 @@
-//! virtio 1.2 over PCI: transport, queues, the block device and the console device with named ports.
+//! virtio 1.2 over PCI: transport, queues, the block device, the console device with named ports, and a tablet.
 //!
 //! [`VirtioPci`] is the PCI function of any virtio device: registers, features, status, interrupts, doorbells. A device
 //! type is a [`VirtioDevice`]; queues, memory and interrupt are moved into it when the driver is ready, and come back when
@@ -10,6 +10,7 @@
 mod block;
 mod console;
 mod device;
+mod input;
 mod interrupt;
 mod memory;
 mod queue;
@@ -25,6 +26,7 @@ pub use self::{
     block::{Block, BlockError},
     console::{Console, ConsoleError, ConsolePortState, ConsolePorts, ConsoleState},
     device::{Activation, EVENT_IDX, RING_FEATURES, VERSION_1, VirtioDevice, VirtioIdentity},
+    input::{Input, InputError, Report, Tablet, TabletState},
     interrupt::{Interrupt, NO_VECTOR},
     memory::{DeviceMemory, MemoryAccess},
     queue::{Buffers, Chain, QueueError, VirtQueue},

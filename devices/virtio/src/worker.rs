@@ -348,7 +348,7 @@ pub(crate) fn serve_queue<'a>(
 }
 
 /// Has the queue served again after the others.
-fn come_back(queue: &VirtQueue) -> Result<(), QueueError> {
+pub(crate) fn come_back(queue: &VirtQueue) -> Result<(), QueueError> {
     // A full counter wakes as well.
     let _ = queue.kick().write(1);
     Ok(())

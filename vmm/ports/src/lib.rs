@@ -12,3 +12,4 @@ pub mod geometry;
 pub mod input;
 pub mod layout;
 pub mod port;
+pub mod tablet;
