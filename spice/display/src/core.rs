@@ -78,6 +78,19 @@ impl Default for ViewerCaps {
     }
 }
 
+/// A point on the screen, and how large that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// From its left edge.
+    pub x: u32,
+    /// From its top edge.
+    pub y: u32,
+    /// Its width.
+    pub width: u32,
+    /// Its height.
+    pub height: u32,
+}
+
 /// One display device as its viewers see it. Commands come from one thread, viewers from any.
 pub struct Display {
     state: Mutex<State>,
@@ -380,6 +393,26 @@ impl Display {
             .canvas
             .area(0)
             .map_or(BLANK, |area| (area.width(), area.height()))
+    }
+
+    /// Where a point of a head lies on the screen. `head` is the guest's number; one that no head has means the screen. A
+    /// point beyond an edge is on it.
+    #[must_use]
+    pub fn locate(&self, head: u32, x: u32, y: u32) -> Located {
+        let state = self.lock();
+        let screen = state.canvas.area(0).unwrap_or(Rect::at(0, 0, BLANK.0, BLANK.1));
+        let heads = state.effective_heads();
+        drop(state);
+        let area = heads.iter().find(|known| known.id == head);
+        let area = area.map_or(screen, |known| known.area);
+        // Heads are cut to the screen.
+        let within = |start: i32, at: u32, size: u32| start.unsigned_abs() + at.min(size.saturating_sub(1));
+        Located {
+            x: within(area.left, x, area.width()),
+            y: within(area.top, y, area.height()),
+            width: screen.width(),
+            height: screen.height(),
+        }
     }
 
     /// The state, with its canvas.

@@ -21,7 +21,7 @@ use caraway_ports::{
 use caraway_protocol::display::{KnownSurface, TILE, tile_hash};
 use proptest::prelude::*;
 
-use crate::{CursorItem, Display, Frame, Item, Pace, Viewer, ViewerCaps};
+use crate::{CursorItem, Display, Frame, Item, Located, Pace, Viewer, ViewerCaps};
 
 pub(crate) const CAPS: ViewerCaps = ViewerCaps {
     composite: true,
@@ -490,6 +490,45 @@ fn monitors_outside_the_screen_are_cut_and_never_none() {
         Some((40, 100))
     );
     assert!(display.picture(Some(1), false).is_none());
+}
+
+#[test]
+fn a_point_of_a_head_is_found_on_the_screen() {
+    let display = Display::new(Limits::default());
+    let on_screen = |display: &Display, head, x, y| {
+        let Located { x, y, width, height } = display.locate(head, x, y);
+        (x, y, width, height)
+    };
+    assert_eq!(on_screen(&display, 0, 639, 480), (639, 479, 640, 480), "no surface yet");
+    let spec = SurfaceSpec {
+        id: 0,
+        width: 1000,
+        height: 300,
+        format: SurfaceFormat::Xrgb,
+        pixels: None,
+    };
+    display.submit(DisplayCommand::CreateSurface(spec));
+    let head = |id, area| Head { id, surface: 0, area };
+    let heads = vec![
+        head(3, Rect::at(600, 100, 400, 200)),
+        head(0, Rect::at(0, 0, 600, 300)),
+        head(5, Rect::at(900, 250, 400, 400)),
+    ];
+    display.submit(DisplayCommand::Monitors { heads, max: 4 });
+    for (head, (x, y), expected) in [
+        (0, (5, 6), (5, 6)),
+        (3, (5, 6), (605, 106)),
+        (3, (399, 199), (999, 299)),
+        (3, (u32::MAX, 200), (999, 299)),
+        (5, (99, 60), (999, 299)),
+        // There is no such head.
+        (1, (999, 7), (999, 7)),
+        (255, (u32::MAX, u32::MAX), (999, 299)),
+    ] {
+        let (there_x, there_y) = expected;
+        let there = (there_x, there_y, 1000, 300);
+        assert_eq!(on_screen(&display, head, x, y), there, "head {head}");
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ mod region;
 mod scene;
 mod video;
 
-pub use core::{Clock, CursorViewer, Display, Viewer, ViewerCaps, Watch};
+pub use core::{Clock, CursorViewer, Display, Located, Viewer, ViewerCaps, Watch};
 
 pub use caraway_image::choice::{Mode, Switch};
 pub use cursor::CursorItem;

@@ -138,6 +138,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         sharing: Sharing::default(),
         grace: Duration::ZERO,
         input: Arc::clone(&square) as Arc<dyn InputSink>,
+        tablet: None,
         agent: None,
         agent_policy: AgentPolicy::default(),
         ports: Vec::new(),

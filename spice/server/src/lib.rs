@@ -24,6 +24,7 @@ mod rate;
 mod server;
 mod session;
 mod socket;
+mod tablet;
 mod ticket;
 mod tls;
 mod transport;

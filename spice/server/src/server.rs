@@ -6,7 +6,7 @@ mod after_link;
 use std::{sync::Arc, time::Duration};
 
 use caraway_display::{Display, ImageCounts, ImageSettings};
-use caraway_ports::{display::WantedHead, input::InputSink, port::HostPort};
+use caraway_ports::{display::WantedHead, input::InputSink, port::HostPort, tablet::TabletSink};
 use caraway_protocol::{
     caps::MainCap,
     channel::{ChannelId, ChannelType},
@@ -29,6 +29,7 @@ use crate::{
     link::{self, Linked},
     ports::{Lease, PortChannels, PortConfig},
     session::{MainSession, OpenChannel, Sessions, Sharing},
+    tablet::TabletMouse,
     ticket::Tickets,
     transport::{Receiver, Sender},
     wire::Wire,
@@ -61,6 +62,9 @@ pub struct ServerConfig {
     pub grace: Duration,
     /// Keyboard and mouse.
     pub input: Arc<dyn InputSink>,
+    /// The tablet, if the machine has one. It moves the pointer of a machine with one display while there is no agent to do
+    /// it, and the guest has a driver for it.
+    pub tablet: Option<Arc<dyn TabletSink>>,
     /// The port of the guest's agent, if the machine has one.
     pub agent: Option<HostPort>,
     /// What the agent and its clients may do.
@@ -120,7 +124,11 @@ impl Server {
 
     fn with_keys(mut config: ServerConfig, keys: KeyHandle) -> Arc<Self> {
         let RateLimits { client, total } = config.rates;
-        let agent = AgentHub::new(config.agent.take(), config.agent_policy);
+        let tablet = match (config.tablet.take(), config.displays.as_slice()) {
+            (Some(tablet), [display]) => Some(TabletMouse::new(tablet, Arc::clone(display))),
+            _ => None,
+        };
+        let agent = AgentHub::new(config.agent.take(), config.agent_policy, tablet);
         let ports = PortChannels::new(std::mem::take(&mut config.ports));
         let tickets = Tickets::new(config.ticket.take(), config.view_ticket.take());
         let sessions = Sessions::new(client, total, config.sharing, config.grace);
@@ -138,7 +146,8 @@ impl Server {
         })
     }
 
-    /// Serves the guest's agent, for as long as this is polled: what it says with no client there is taken, too.
+    /// Serves the guest's agent, for as long as this is polled: what it says with no client there is taken, too. Also
+    /// follows whether the guest has a driver for the tablet.
     pub async fn serve_agent(self: &Arc<Self>) {
         self.agent.run().await;
     }

@@ -4,10 +4,12 @@ mod agent;
 mod bad_input;
 mod deadlines;
 mod images;
+mod inputs_channel;
 mod ports;
 mod resume;
 mod roles;
 mod smartcard;
+mod tablet;
 mod tickets;
 mod tls;
 mod video;
@@ -71,6 +73,7 @@ struct Keyboard {
     events: Mutex<Vec<InputEvent>>,
     changed: Notify,
     listeners: Mutex<Vec<std::sync::Weak<dyn LedListener>>>,
+    leds: Mutex<Leds>,
     /// Whether the guest reads only a little at a time; else it is never behind.
     slow: AtomicBool,
     taken: AtomicUsize,
@@ -113,7 +116,7 @@ impl InputSink for Keyboard {
     }
 
     fn leds(&self) -> Leds {
-        Leds::default()
+        *self.leds.lock().unwrap()
     }
 
     fn watch_leds(&self, listener: Arc<dyn LedListener>) {
@@ -173,6 +176,7 @@ fn fixture_for(
         sharing,
         grace: GRACE,
         input: keyboard.clone(),
+        tablet: None,
         agent,
         agent_policy: AgentPolicy::default(),
         ports,

@@ -152,6 +152,7 @@ async fn fixture() -> Fixture {
         input: Arc::new(Nobody),
         agent: None,
         agent_policy: AgentPolicy::default(),
+        tablet: None,
         ports: Vec::new(),
         observer: Some(Arc::new(Counting(counting))),
     });

@@ -172,6 +172,7 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
         sharing: Sharing::default(),
         grace: Duration::ZERO,
         input: Arc::new(Nobody),
+        tablet: None,
         agent: None,
         agent_policy: AgentPolicy::default(),
         ports: Vec::new(),

@@ -45,6 +45,9 @@ pub(crate) struct RawVm {
     #[serde(default)]
     #[schemars(with = "Vec<RawPort>")]
     pub(crate) port: Vec<Spanned<RawPort>>,
+    /// Keyboard, mouse and tablet.
+    #[serde(default)]
+    pub(crate) input: RawInput,
     /// The serial console.
     #[serde(default)]
     pub(crate) serial: RawSerial,
@@ -297,6 +300,14 @@ pub(crate) struct RawPort {
     /// A socket that a program listens on: "unix:PATH" or "ADDRESS:PORT".
     #[schemars(with = "Option<String>")]
     pub(crate) connect: Option<Spanned<String>>,
+}
+
+/// Keyboard, mouse and tablet.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawInput {
+    /// Whether there is a virtio tablet: a pointer that is where a client has it, without an agent. Default: true.
+    pub(crate) tablet: Option<bool>,
 }
 
 /// The serial console.

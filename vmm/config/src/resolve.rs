@@ -14,8 +14,8 @@ use crate::{
     raw::{RawBoot, RawDisk, RawDisplay, RawSpice, RawVm},
     secrecy,
     spec::{
-        Agent, Boot, Clients, Clipboard, Compression, Control, Disk, Display, GRACE, Kernel, Listen, Located, OnReboot,
-        Origin, Serial, Spice, Use, Video, VmSpec,
+        Agent, Boot, Clients, Clipboard, Compression, Control, Disk, Display, GRACE, Input, Kernel, Listen, Located,
+        OnReboot, Origin, Serial, Spice, Use, Video, VmSpec,
     },
     units::{format_size, parse_duration, parse_rate, parse_resolution, parse_size},
 };
@@ -106,6 +106,9 @@ pub(crate) fn resolve(raw: RawVm, file: &Path, text: Option<&str>) -> Result<VmS
             file_transfer: raw.agent.file_transfer.unwrap_or(true),
         },
         ports: ports::ports(&context, &raw.port)?,
+        input: Input {
+            tablet: raw.input.tablet.unwrap_or(true),
+        },
         serial: Serial {
             log: raw.serial.log.as_ref().map(|path| context.path(path)),
         },

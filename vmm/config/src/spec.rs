@@ -79,6 +79,8 @@ pub struct VmSpec {
     /// Ports.
     #[serde(rename = "port")]
     pub ports: Vec<Port>,
+    /// Keyboard, mouse and tablet.
+    pub input: Input,
     /// The serial console.
     pub serial: Serial,
     /// The control socket.
@@ -482,6 +484,19 @@ impl Default for Agent {
     }
 }
 
+/// Keyboard, mouse and tablet. The first two are always there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Input {
+    /// Whether there is a tablet.
+    pub tablet: bool,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self { tablet: true }
+    }
+}
+
 /// The serial console.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Serial {
@@ -547,6 +562,7 @@ impl VmSpec {
             },
             agent: Agent::default(),
             ports: Vec::new(),
+            input: Input::default(),
             serial: Serial { log: None },
             control: Control { socket: None },
         }

@@ -186,6 +186,16 @@ fn the_clipboard_goes_the_ways_that_are_said() {
 }
 
 #[test]
+fn a_machine_has_a_tablet_unless_it_is_to_have_none() {
+    let folder = Folder::new();
+    let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[input]\n{keys}\n");
+    let tablet = |keys: &str| load(&folder.config(&text(keys)), &[]).unwrap().input.tablet;
+    assert!(tablet("") && tablet("tablet = true") && !tablet("tablet = false"));
+    assert!(folder.message(&text("tablet = 1")).starts_with("DIR/vm.toml:4: "));
+    assert!(folder.message(&text("tabelt = true")).contains("`tablet`"));
+}
+
+#[test]
 fn rates_have_units_and_a_least() {
     let folder = Folder::new();
     let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\n{keys}\n");

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, str::FromStr, sync::Arc, time::Duration};
 
-use caraway_ports::input::InputSink;
+use caraway_ports::{input::InputSink, tablet::TabletSink};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -326,6 +326,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Keyboard and mouse.
     fn input(&self) -> Arc<dyn InputSink>;
+
+    /// The tablet, if it has one.
+    fn tablet(&self) -> Option<Arc<dyn TabletSink>>;
 
     /// The SPICE server.
     fn spice(&self) -> SpiceInfo;

@@ -25,6 +25,7 @@ pub(crate) const NAMES: &[&str] = &[
     "qmp_capabilities",
     "query-commands",
     "query-kvm",
+    "query-mice",
     "query-name",
     "query-spice",
     "query-status",
@@ -175,6 +176,7 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
         "query-version" => none(arguments).map(|()| wire::version()),
         "query-commands" => none(arguments).map(|()| NAMES.iter().map(|name| json!({"name": name})).collect::<Value>()),
         "query-kvm" => none(arguments).map(|()| json!({"enabled": true, "present": true})),
+        "query-mice" => none(arguments).map(|()| input::mice(backend.tablet().as_deref())),
         "query-name" => none(arguments).map(|()| json!({"name": backend.name()})),
         "query-status" => {
             none(arguments)?;
@@ -247,7 +249,8 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
                     "Invalid parameter 'head': the pointer is one for all heads",
                 ));
             }
-            input::send_events(backend.input().as_ref(), &events).map(|()| json!({}))
+            let tablet = backend.tablet();
+            input::send_events(backend.input().as_ref(), tablet.as_deref(), &events).map(|()| json!({}))
         }
         "x-caraway-record-qxl" => {
             let RecordQxl { filename, device } = wire::arguments(arguments)?;

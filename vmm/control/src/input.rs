@@ -6,8 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caraway_ports::input::{Button, InputEvent, InputSink, Scancode};
+use caraway_ports::{
+    input::{Button, InputEvent, InputSink, Scancode},
+    tablet::{FARTHEST, TabletEvent, TabletSink},
+};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::{QmpError, keys};
 
@@ -45,63 +49,113 @@ pub(crate) enum QmpInput {
     Abs { axis: String, value: i64 },
 }
 
-/// `input-send-event`: all events are checked before the first is sent.
-pub(crate) fn send_events(sink: &dyn InputSink, events: &[QmpInput]) -> Result<(), QmpError> {
-    let mut checked = Vec::with_capacity(events.len());
+/// `input-send-event`: all events are checked before the first is sent. As in QEMU, places, buttons and the wheel are the
+/// tablet's while the guest has a driver for it.
+pub(crate) fn send_events(
+    sink: &dyn InputSink,
+    tablet: Option<&dyn TabletSink>,
+    events: &[QmpInput],
+) -> Result<(), QmpError> {
+    let tablet = tablet.filter(|tablet| tablet.is_present());
+    let (mut others, mut tablets) = (Vec::with_capacity(events.len()), Vec::new());
     for event in events {
-        if let Some(event) = convert(event)? {
-            checked.push(event);
+        match (convert(event)?, tablet) {
+            (Converted::Nothing, _) => {}
+            (Converted::Other(event), _) => others.push(event),
+            (Converted::Place(event), Some(_)) => tablets.push(event),
+            (Converted::Place(_), None) => {
+                return Err(QmpError::generic(
+                    "abs: this machine has a relative pointer only, or the guest no driver for the other one: use rel",
+                ));
+            }
+            (Converted::Wheel(steps), Some(_)) => tablets.push(TabletEvent::Wheel(steps)),
+            (Converted::Wheel(steps), None) => others.push(InputEvent::Wheel(steps)),
+            (Converted::Button { button, down }, Some(_)) => {
+                tablets.push(TabletEvent::Button { button, down });
+                // It may have gone down before there was a driver.
+                if !down {
+                    others.push(InputEvent::Button { button, down });
+                }
+            }
+            (Converted::Button { button, down }, None) => others.push(InputEvent::Button { button, down }),
         }
     }
-    for event in checked {
+    for event in others {
         sink.send(event);
+    }
+    if let Some(tablet) = tablet.filter(|_| !tablets.is_empty()) {
+        tablet.send(&tablets);
     }
     Ok(())
 }
 
-fn convert(event: &QmpInput) -> Result<Option<InputEvent>, QmpError> {
+/// `query-mice`: the one that buttons are sent to comes first.
+pub(crate) fn mice(tablet: Option<&dyn TabletSink>) -> Value {
+    let has_tablet = tablet.is_some_and(|tablet| tablet.is_present());
+    let mut mice = vec![json!({"name": "PS/2 mouse", "index": 1, "current": !has_tablet, "absolute": false})];
+    if has_tablet {
+        mice.insert(
+            0,
+            json!({"name": "Virtio tablet", "index": 2, "current": true, "absolute": true}),
+        );
+    }
+    Value::Array(mice)
+}
+
+/// An event that can be.
+enum Converted {
+    /// It says nothing.
+    Nothing,
+    /// A key or motion.
+    Other(InputEvent),
+    Place(TabletEvent),
+    Wheel(i32),
+    Button {
+        button: Button,
+        down: bool,
+    },
+}
+
+fn convert(event: &QmpInput) -> Result<Converted, QmpError> {
     let step = |value: i64| {
         i32::try_from(value).map_err(|_| QmpError::generic(format!("Invalid parameter 'value': {value} is too large")))
     };
-    Ok(Some(match event {
-        QmpInput::Key { key, down } => InputEvent::Key {
+    let no_axis = |axis: &str| QmpError::generic(format!("Invalid parameter 'axis': {axis:?} is not x or y"));
+    Ok(match event {
+        QmpInput::Key { key, down } => Converted::Other(InputEvent::Key {
             code: key.scancode()?,
             down: *down,
-        },
-        QmpInput::Btn { button, down } => match button.as_str() {
-            "wheel-up" | "wheel-down" => {
-                // A wheel step is a press; its release says nothing more.
-                if !*down {
-                    return Ok(None);
-                }
-                InputEvent::Wheel(if button == "wheel-up" { -1 } else { 1 })
-            }
-            name => InputEvent::Button {
+        }),
+        QmpInput::Btn { button, down } => match (button.as_str(), *down) {
+            // A wheel step is a press; its release says nothing more.
+            ("wheel-up" | "wheel-down", false) => Converted::Nothing,
+            ("wheel-up", true) => Converted::Wheel(-1),
+            ("wheel-down", true) => Converted::Wheel(1),
+            (name, down) => Converted::Button {
                 button: button_of(name)?,
-                down: *down,
+                down,
             },
         },
-        QmpInput::Rel { axis, value } => match axis.as_str() {
-            "x" => InputEvent::Motion {
-                dx: step(*value)?,
-                dy: 0,
-            },
-            "y" => InputEvent::Motion {
-                dx: 0,
-                dy: step(*value)?,
-            },
-            other => {
-                return Err(QmpError::generic(format!(
-                    "Invalid parameter 'axis': {other:?} is not x or y"
-                )));
-            }
-        },
-        QmpInput::Abs { axis, value } => {
-            return Err(QmpError::generic(format!(
-                "abs {axis} {value}: this machine has a relative pointer only, use rel"
-            )));
+        QmpInput::Rel { axis, value } => {
+            let (dx, dy) = match axis.as_str() {
+                "x" => (step(*value)?, 0),
+                "y" => (0, step(*value)?),
+                other => return Err(no_axis(other)),
+            };
+            Converted::Other(InputEvent::Motion { dx, dy })
         }
-    }))
+        QmpInput::Abs { axis, value } => {
+            let place = u16::try_from(*value).ok().filter(|place| *place <= FARTHEST);
+            let place = place.ok_or_else(|| {
+                QmpError::generic(format!("Invalid parameter 'value': {value} is not 0 to {FARTHEST}"))
+            })?;
+            Converted::Place(match axis.as_str() {
+                "x" => TabletEvent::X(place),
+                "y" => TabletEvent::Y(place),
+                other => return Err(no_axis(other)),
+            })
+        }
+    })
 }
 
 fn button_of(name: &str) -> Result<Button, QmpError> {

@@ -5,11 +5,17 @@ use std::{
     io::{BufRead, BufReader, Write},
     os::unix::net::UnixStream,
     path::Path,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds, Scancode};
+use caraway_ports::{
+    input::{Button, InputEvent, InputSink, LedListener, Leds, Scancode},
+    tablet::{TabletEvent, TabletListener, TabletSink},
+};
 use serde_json::json;
 
 use super::*;
@@ -37,7 +43,26 @@ impl InputSink for Keyboard {
     fn watch_leds(&self, _listener: Arc<dyn LedListener>) {}
 }
 
+#[derive(Default)]
+struct Tablet {
+    is_present: AtomicBool,
+    reports: Mutex<Vec<Vec<TabletEvent>>>,
+}
+
+impl TabletSink for Tablet {
+    fn is_present(&self) -> bool {
+        self.is_present.load(Ordering::SeqCst)
+    }
+
+    fn send(&self, events: &[TabletEvent]) {
+        self.reports.lock().unwrap().push(events.to_vec());
+    }
+
+    fn watch_presence(&self, _listener: Arc<dyn TabletListener>) {}
+}
+
 struct Machine {
+    tablet: Arc<Tablet>,
     running: Mutex<bool>,
     keyboard: Arc<Keyboard>,
     events: broadcast::Sender<Event>,
@@ -140,6 +165,10 @@ impl Backend for Machine {
         self.keyboard.clone()
     }
 
+    fn tablet(&self) -> Option<Arc<dyn TabletSink>> {
+        Some(self.tablet.clone())
+    }
+
     fn spice(&self) -> SpiceInfo {
         SpiceInfo {
             enabled: true,
@@ -209,6 +238,7 @@ struct Harness {
     _runtime: tokio::runtime::Runtime,
     folder: tempfile::TempDir,
     keyboard: Arc<Keyboard>,
+    tablet: Arc<Tablet>,
     machine: Arc<Machine>,
 }
 
@@ -216,10 +246,11 @@ impl Harness {
     fn new() -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let keyboard = Arc::new(Keyboard::default());
+        let (keyboard, tablet) = (Arc::new(Keyboard::default()), Arc::new(Tablet::default()));
         let machine = Arc::new(Machine {
             running: Mutex::new(true),
             keyboard: Arc::clone(&keyboard),
+            tablet: Arc::clone(&tablet),
             events: broadcast::channel(16).0,
             recordings: Mutex::default(),
             video: Mutex::new(VideoMode::Filter),
@@ -237,6 +268,7 @@ impl Harness {
             _runtime: runtime,
             folder,
             keyboard,
+            tablet,
             machine,
         }
     }
@@ -474,6 +506,54 @@ fn a_bad_event_in_a_list_sends_none_of_it() {
     let error = harness.client().execute("input-send-event", &events).unwrap_err();
     assert!(error.to_string().contains("\"seventh\" is not a button"));
     assert!(harness.keyboard.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn places_and_buttons_go_to_the_tablet_while_the_guest_has_a_driver() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    let mice = |client: &mut Client| client.execute("query-mice", &json!({})).unwrap();
+    let abs = |axis: &str, value: i64| json!({"type": "abs", "data": {"axis": axis, "value": value}});
+    let button = |down: bool| json!({"type": "btn", "data": {"button": "left", "down": down}});
+    let wheel = |down: bool| json!({"type": "btn", "data": {"button": "wheel-up", "down": down}});
+    let rel = json!({"type": "rel", "data": {"axis": "y", "value": 3}});
+    let mouse = |is_current| json!({"name": "PS/2 mouse", "index": 1, "current": is_current, "absolute": false});
+
+    let error = client.execute("input-send-event", &json!({"events": [button(true), abs("x", 1)]}));
+    assert!(error.unwrap_err().to_string().contains("use rel"));
+    assert_eq!(mice(&mut client), json!([mouse(true)]));
+    client
+        .execute("input-send-event", &json!({"events": [button(true), wheel(true)]}))
+        .unwrap();
+    let left = |down| InputEvent::Button {
+        button: Button::Left,
+        down,
+    };
+    assert_eq!(*harness.keyboard.0.lock().unwrap(), [left(true), InputEvent::Wheel(-1)]);
+
+    harness.tablet.is_present.store(true, Ordering::SeqCst);
+    let tablet = json!({"name": "Virtio tablet", "index": 2, "current": true, "absolute": true});
+    assert_eq!(mice(&mut client), json!([tablet, mouse(false)]));
+    let events =
+        json!({"events": [abs("x", 0), abs("y", 32767), rel, button(true), button(false), wheel(true), wheel(false)]});
+    client.execute("input-send-event", &events).unwrap();
+    let pressed = |down| TabletEvent::Button {
+        button: Button::Left,
+        down,
+    };
+    let (x, y) = (TabletEvent::X(0), TabletEvent::Y(32767));
+    let report = vec![x, y, pressed(true), pressed(false), TabletEvent::Wheel(-1)];
+    assert_eq!(*harness.tablet.reports.lock().unwrap(), [report]);
+    // What the mouse held it holds no more.
+    let motion = InputEvent::Motion { dx: 0, dy: 3 };
+    assert_eq!(harness.keyboard.0.lock().unwrap()[2..], [motion, left(false)]);
+    for (wrong, word) in [(abs("x", 32768), "32768"), (abs("x", -1), "-1"), (abs("z", 1), "\"z\"")] {
+        let error = client
+            .execute("input-send-event", &json!({"events": [abs("y", 5), wrong]}))
+            .unwrap_err();
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    assert_eq!(harness.tablet.reports.lock().unwrap().len(), 1);
 }
 
 #[test]

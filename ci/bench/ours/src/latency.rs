@@ -89,6 +89,7 @@ fn main() -> Result<()> {
         sharing: Sharing::default(),
         grace: Duration::ZERO,
         input: Arc::new(NoInput),
+        tablet: None,
         agent: None,
         agent_policy: AgentPolicy::default(),
         ports: Vec::new(),

@@ -118,6 +118,7 @@ fn config(security: Security, parts: &Parts) -> ServerConfig {
         name: "fuzzed".to_owned(),
         uuid: [7; 16],
         ticket: parts.ticket.clone(),
+        view_ticket: None,
         security,
         displays: vec![Arc::clone(&parts.display)],
         images: ImageSettings::default(),
@@ -127,6 +128,8 @@ fn config(security: Security, parts: &Parts) -> ServerConfig {
         input: parts.keyboard.clone(),
         agent: None,
         agent_policy: parts.policy,
+        tablet: None,
+        ports: Vec::new(),
         observer: None,
     }
 }

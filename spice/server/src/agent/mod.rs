@@ -18,8 +18,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use caraway_ports::port::{HostPort, PortWaker};
-use caraway_protocol::main_channel::{AgentKind, AgentMonitor, MouseMode, MouseModes, ServerMessage};
+use caraway_ports::{
+    port::{HostPort, PortWaker},
+    tablet::TabletListener,
+};
+use caraway_protocol::{
+    inputs::MouseButton,
+    main_channel::{AgentKind, AgentMonitor, MouseMode, MouseModes, ServerMessage},
+};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -28,7 +34,7 @@ use tracing::{debug, warn};
 
 pub(crate) use self::mux::Joined;
 use self::{head::Head, mux::Mux};
-use crate::Role;
+use crate::{Role, tablet::TabletMouse};
 
 /// Bytes taken from the agent at a time.
 const READ_BYTES: usize = 16 << 10;
@@ -57,7 +63,7 @@ impl Default for AgentPolicy {
     }
 }
 
-/// Where the pointer is and which buttons are down, as the agent is told.
+/// Where the pointer is and which buttons are down, as the agent is told, or the tablet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AgentMouse {
     /// From the left edge of the display.
@@ -73,6 +79,19 @@ pub(crate) struct AgentMouse {
 impl AgentMouse {
     /// Where the buttons are in the message.
     const BUTTONS_AT: usize = 8;
+
+    /// The bit of a button. What has no meaning is held by nobody.
+    pub(crate) fn bit(button: MouseButton) -> u32 {
+        match button {
+            MouseButton::Unknown(_) => 0,
+            known => 1u32.checked_shl(u8::from(known).into()).unwrap_or(0),
+        }
+    }
+
+    /// Whether a button is down.
+    pub(crate) fn holds(&self, button: MouseButton) -> bool {
+        self.buttons & Self::bit(button) != 0
+    }
 
     fn head(&self) -> Head {
         let words = [self.x, self.y, self.buttons].map(u32::to_le_bytes);
@@ -171,6 +190,17 @@ pub(crate) struct AgentHub {
     mouse: watch::Sender<Mouse>,
     /// Of clients that may only look: they see the pointer where others have it.
     viewers_mouse: watch::Sender<Mouse>,
+    /// What moves the pointer when the agent does not, and who looks whether it is there.
+    tablet: Option<(TabletMouse, Arc<dyn TabletListener>)>,
+}
+
+/// The tablet has come or gone.
+struct TabletWatch(Arc<Notify>);
+
+impl TabletListener for TabletWatch {
+    fn presence_changed(&self) {
+        self.0.notify_one();
+    }
 }
 
 struct State {
@@ -211,13 +241,20 @@ impl std::fmt::Debug for AgentHub {
 }
 
 impl AgentHub {
-    pub(crate) fn new(port: Option<HostPort>, policy: AgentPolicy) -> Self {
+    pub(crate) fn new(port: Option<HostPort>, policy: AgentPolicy, tablet: Option<TabletMouse>) -> Self {
         let poked = Arc::new(Notify::new());
         if let Some(port) = &port {
             let waker = Arc::clone(&poked);
             let waker: PortWaker = Arc::new(move || waker.notify_one());
             port.set_waker(waker);
         }
+        let tablet = tablet.map(|tablet| {
+            let listener: Arc<dyn TabletListener> = Arc::new(TabletWatch(Arc::clone(&poked)));
+            tablet.watch(Arc::clone(&listener));
+            (tablet, listener)
+        });
+        // It may be there already.
+        poked.notify_one();
         Self {
             port,
             state: Mutex::new(State {
@@ -230,6 +267,7 @@ impl AgentHub {
             began: Instant::now(),
             mouse: watch::Sender::new(Mouse::SERVER),
             viewers_mouse: watch::Sender::new(Mouse::SERVER),
+            tablet,
         }
     }
 
@@ -241,14 +279,16 @@ impl AgentHub {
         }
     }
 
-    /// A client asks for a mode. What is held down by the agent in client mode is let go of: nobody would do that later.
+    /// A client asks for a mode. What is held down in client mode is let go of: nobody would do that later.
     pub(crate) fn ask_mouse_mode(&self, mode: MouseMode) {
+        let mut state = self.lock();
         let was_clients = self.is_client_mode();
         self.change_mouse(|mouse| mouse.asked(mode));
         if was_clients && !self.is_client_mode() {
-            self.lock().mux.release_buttons();
+            state.mux.release_buttons();
             self.poked.notify_one();
         }
+        self.look_for_mover(&state);
     }
 
     /// Whether clients say where the pointer is.
@@ -258,10 +298,26 @@ impl AgentHub {
 
     /// A client says where the pointer is. `None` in server mode, where it cannot.
     pub(crate) fn point(&self, mouse: &AgentMouse) -> Option<()> {
-        self.is_client_mode().then(|| {
-            self.lock().mux.point(mouse);
-            self.poked.notify_one();
+        let mut state = self.lock();
+        self.is_client_mode().then(|| match &self.tablet {
+            Some((tablet, _)) if !state.mux.takes_mouse() => tablet.point(mouse),
+            _ => {
+                state.mux.point(mouse);
+                self.poked.notify_one();
+            }
         })
+    }
+
+    /// Takes up who can move the pointer in client mode: the agent, else the tablet. The tablet lets go of its buttons when
+    /// it is not the one.
+    fn look_for_mover(&self, state: &State) {
+        let is_agents = state.mux.takes_mouse();
+        let tablet = self.tablet.as_ref().map(|(tablet, _)| tablet);
+        let is_tablets = !is_agents && tablet.is_some_and(TabletMouse::is_present);
+        self.change_mouse(|mouse| mouse.allowed(is_agents || is_tablets));
+        if let Some(tablet) = tablet.filter(|_| !is_tablets || !self.is_client_mode()) {
+            tablet.release_buttons();
+        }
     }
 
     fn change_mouse(&self, change: impl FnOnce(Mouse) -> Mouse) {
@@ -281,9 +337,9 @@ impl AgentHub {
 
     /// Does what there is to do, for ever.
     pub(crate) async fn run(&self) {
-        let Some(port) = &self.port else {
+        if self.port.is_none() && self.tablet.is_none() {
             return;
-        };
+        }
         loop {
             let poked = self.poked.notified();
             if self.lock().mux.has_several() {
@@ -291,7 +347,11 @@ impl AgentHub {
             } else {
                 poked.await;
             }
-            self.pump(port);
+            let mut state = self.lock();
+            if let Some(port) = &self.port {
+                self.pump(port, &mut state);
+            }
+            self.look_for_mover(&state);
         }
     }
 
@@ -313,8 +373,7 @@ impl AgentHub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pump(&self, port: &HostPort) {
-        let mut state = self.lock();
+    fn pump(&self, port: &HostPort, state: &mut State) {
         let connection = port.connection();
         if connection.number != state.connection || connection.is_open != (state.mux.is_open() || state.broken) {
             (state.connection, state.broken) = (connection.number, false);
@@ -351,8 +410,6 @@ impl AgentHub {
                 break;
             }
         }
-        let takes_mouse = state.mux.takes_mouse();
-        self.change_mouse(|mouse| mouse.allowed(takes_mouse));
         for id in state.mux.stalled(self.began.elapsed()) {
             warn!(client = id, "keeps others from the agent, and is cut off");
             if let Some(watch) = state.clients.get(&id) {

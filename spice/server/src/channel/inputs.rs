@@ -30,8 +30,11 @@ use crate::{
     agent::{AgentHub, AgentMouse},
 };
 
-/// After a client set its lock keys the lights are sent again, so that both agree.
+/// After a client set its lock keys or pressed one the lights are sent again, so that both agree.
 const RESYNC: Duration = Duration::from_secs(2);
+
+/// Scroll, num and caps lock.
+const LOCKS: [Scancode; 3] = [Scancode::Plain(0x46), Scancode::Plain(0x45), Scancode::Plain(0x3a)];
 
 /// Bytes the guest may be behind before a client has to wait, as it would for a slow network: what a person can do, but
 /// not what a program that pastes can. The device's queue holds more than ten times as much.
@@ -139,12 +142,12 @@ impl Held {
     /// Taps the lock keys whose lights differ from what the client wants.
     fn set_locks(&mut self, wanted: KeyModifiers) {
         let leds = self.sink.leds();
-        for (code, bit, on) in [
-            (0x46, KeyModifiers::SCROLL_LOCK, leds.scroll),
-            (0x45, KeyModifiers::NUM_LOCK, leds.num),
-            (0x3a, KeyModifiers::CAPS_LOCK, leds.caps),
-        ] {
-            let code = Scancode::Plain(code);
+        let lights = [
+            (KeyModifiers::SCROLL_LOCK, leds.scroll),
+            (KeyModifiers::NUM_LOCK, leds.num),
+            (KeyModifiers::CAPS_LOCK, leds.caps),
+        ];
+        for (code, (bit, on)) in LOCKS.into_iter().zip(lights) {
             if wanted.contains(bit) != on && !self.keys.contains(&code) {
                 self.sink.send(InputEvent::Key { code, down: true });
                 self.sink.send(InputEvent::Key { code, down: false });
@@ -168,11 +171,7 @@ impl Pointer {
 
     /// A button goes down or up. `None` in server mode, where it is the mouse's.
     fn button(&mut self, button: MouseButton, down: bool) -> Option<()> {
-        let bit = match button {
-            // What has no meaning is held by nobody.
-            MouseButton::Unknown(_) => 0,
-            known => 1u32.checked_shl(u8::from(known).into()).unwrap_or(0),
-        };
+        let bit = AgentMouse::bit(button);
         let is_wheel = matches!(button, MouseButton::Up | MouseButton::Down);
         if is_wheel && down {
             // A step is a press and a release; the press counts.
@@ -295,6 +294,9 @@ where
                     let mut assembler = Assembler::default();
                     for (code, down) in code.scancode().filter_map(|byte| assembler.push(byte)) {
                         held.key(code, down);
+                        if down && LOCKS.contains(&code) {
+                            resync_at = Some(tokio::time::Instant::now() + RESYNC);
+                        }
                     }
                 }
                 ClientMessage::KeyScancode(bytes) => {

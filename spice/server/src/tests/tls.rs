@@ -443,6 +443,7 @@ async fn the_observer_is_told_which_channels_are_encrypted() {
         sharing: Sharing::default(),
         grace: Duration::ZERO,
         input: Arc::new(Keyboard::default()),
+        tablet: None,
         agent: None,
         agent_policy: AgentPolicy::default(),
         ports: Vec::new(),

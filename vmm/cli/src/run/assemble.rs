@@ -20,11 +20,12 @@ use caraway_migration::{Fact, Snapshot};
 use caraway_ports::{
     display::{DisplaySink, DisplaySource},
     port::{DevicePort, HostPort, port},
+    tablet::TabletSink,
 };
 use caraway_qxl::{OptionRom, Qxl, QxlConfig, QxlSizes};
 use caraway_storage::{BlockBackend, RawFile};
 use caraway_vdiport::{VdiPort, VdiPortArgs};
-use caraway_virtio::{Block, Console, ConsolePorts, VirtioDevice, VirtioPci};
+use caraway_virtio::{Block, Console, ConsolePorts, Input, Tablet, VirtioDevice, VirtioPci};
 
 use super::{
     failure::Failure,
@@ -49,6 +50,8 @@ const OPTION_ROM_MAX: u64 = 64 << 10;
 const FIRST_DISK_SLOT: u8 = 4;
 /// PCI device number of the serial device: after the last of 24 disks.
 const SERIAL_SLOT: u8 = 0x1c;
+/// PCI device number of the tablet.
+const TABLET_SLOT: u8 = 0x1d;
 /// What guests look for to find the agent's port.
 const AGENT_PORT: &str = "com.redhat.spice.0";
 
@@ -69,6 +72,8 @@ pub(super) struct Assembled {
     pub(super) screens: Vec<Screen>,
     /// The host's side of the agent's port.
     pub(super) agent: HostPort,
+    /// The tablet, if it has one.
+    pub(super) tablet: Option<Arc<dyn TabletSink>>,
     /// What machine it is, for those who restore it.
     pub(super) facts: Vec<Fact>,
 }
@@ -105,6 +110,7 @@ pub(super) fn assemble(spec: &VmSpec, mut environment: Environment<'_>) -> Resul
     let mut builder = builder.map_err(|error| Failure::of_build(error, spec))?;
     plug_disks(&mut builder, spec, images)?;
     plug_serial(&mut builder, spec, ports)?;
+    let tablet = spec.input.tablet.then(|| plug_tablet(&mut builder, spec)).transpose()?;
     let screens = (0..spec.display.devices)
         .map(|index| plug_display(&mut builder, spec, index, saved.as_mut()))
         .collect::<Result<_, _>>()?;
@@ -116,6 +122,7 @@ pub(super) fn assemble(spec: &VmSpec, mut environment: Environment<'_>) -> Resul
         builder,
         screens,
         agent,
+        tablet: tablet.map(|tablet| tablet as Arc<dyn TabletSink>),
         facts,
     })
 }
@@ -198,6 +205,24 @@ fn plug_serial(builder: &mut MachineBuilder, spec: &VmSpec, ports: Vec<(String, 
     let console = Console::new(Arc::clone(&ports)).context(FAILED)?;
     builder.add_record(place, ports);
     plug_virtio(builder, spec, SERIAL_SLOT, Box::new(console), FAILED)
+}
+
+/// Plugs the tablet in.
+fn plug_tablet(builder: &mut MachineBuilder, spec: &VmSpec) -> Result<Arc<Tablet>, Failure> {
+    const FAILED: &str = "cannot make the tablet";
+    let place = pci_place(TABLET_SLOT, 0);
+    let tablet = if builder.is_restored() {
+        builder
+            .restore::<Tablet>(&place, ())
+            .map_err(|error| Failure::of_build(error, spec))?
+    } else {
+        Tablet::new()
+    };
+    let tablet = Arc::new(tablet);
+    let device = Input::new(Arc::clone(&tablet)).context(FAILED)?;
+    builder.add_record(place, tablet.clone());
+    plug_virtio(builder, spec, TABLET_SLOT, Box::new(device), FAILED)?;
+    Ok(tablet)
 }
 
 fn plug_virtio(

@@ -13,7 +13,7 @@ use caraway_control::{
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
 use caraway_migration::Fact;
-use caraway_ports::input::InputSink;
+use caraway_ports::{input::InputSink, tablet::TabletSink};
 use tokio::sync::broadcast;
 
 use super::{assemble::Screen as Device, clients::Clients};
@@ -60,6 +60,7 @@ pub(super) struct VmBackend {
     /// What machine it is, for those who restore it.
     pub(super) facts: Vec<Fact>,
     pub(super) input: Arc<dyn InputSink>,
+    pub(super) tablet: Option<Arc<dyn TabletSink>>,
     pub(super) clients: Arc<Clients>,
     pub(super) events: Arc<Events>,
 }
@@ -176,6 +177,10 @@ impl Backend for VmBackend {
 
     fn input(&self) -> Arc<dyn InputSink> {
         Arc::clone(&self.input)
+    }
+
+    fn tablet(&self) -> Option<Arc<dyn TabletSink>> {
+        self.tablet.clone()
     }
 
     fn spice(&self) -> SpiceInfo {

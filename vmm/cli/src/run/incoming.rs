@@ -75,6 +75,9 @@ pub(super) fn describe(spec: &VmSpec, disks: &[Arc<dyn BlockBackend>], ports: &[
     for (number, name) in (1..).zip(ports) {
         facts.push(Fact::new(format!("port {number}"), *name));
     }
+    if spec.input.tablet {
+        facts.push(Fact::new("tablet", "present"));
+    }
     facts
 }
 

@@ -151,6 +151,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         builder,
         screens,
         agent,
+        tablet,
         facts,
     } = assemble::assemble(&spec, environment)?;
     let mut agent = Some(agent);
@@ -163,6 +164,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         screens: screens.clone(),
         facts,
         input: Arc::clone(&input),
+        tablet: tablet.clone(),
         clients: Arc::clone(&clients),
         events: Arc::clone(&events),
     };
@@ -195,6 +197,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             sharing: media::sharing(spec.spice.clients),
             grace: spec.spice.grace,
             input,
+            tablet,
             agent: agent.take(),
             agent_policy: media::agent(spec.agent),
             ports: channels,

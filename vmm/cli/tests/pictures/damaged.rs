@@ -65,7 +65,7 @@ fn play(recording: &[u8], (settings, video): (ImageSettings, VideoMode)) -> (usi
         dictionary: Some(membership.dictionary()),
         ..EncoderConfig::default()
     };
-    let mut encoder = Encoder::new(config, Pixmaps::new(1).join(1, 1 << 22, 0));
+    let mut encoder = Encoder::new(config, Pixmaps::new(1).join(1, 1 << 22, 0, &[]));
     viewer.set_lossy(encoder.may_lose());
     let mut serial = 1;
     let mut send = || {

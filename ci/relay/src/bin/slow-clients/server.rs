@@ -82,6 +82,7 @@ impl Screen {
             sharing: Sharing::default(),
             grace: Duration::from_secs(120),
             input: Arc::clone(&keyboard) as Arc<dyn InputSink>,
+            tablet: None,
             agent: None,
             agent_policy: AgentPolicy::default(),
             ports: Vec::new(),
