@@ -9,6 +9,7 @@ mod endings;
 mod interrupts;
 mod pause;
 mod snapshot;
+mod tablet;
 mod vdiport;
 
 use std::{
