@@ -187,8 +187,11 @@ class Steps:
     def do_want_monitor(self, number: int = 0, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> None:
         self._client.agent.want_monitor(number, x, y, width, height)
 
-    def do_want_mouse_mode(self, client: bool) -> None:
+    def do_want_mouse_mode(self, client: bool, seconds: float = SECONDS) -> None:
+        """Asks for a mode and waits until the server says that it is in force."""
         self._client.agent.want_mouse_mode(client)
+        mode = "client" if client else "server"
+        self._client.wait_until(lambda: self._client.mouse_mode() == mode, seconds, f"mouse mode {mode}")
 
     def do_send_file(self, file: str, seconds: float = SECONDS) -> dict:
         return {"seconds": self._client.agent.send_file(file, seconds)}
