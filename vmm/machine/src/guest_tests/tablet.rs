@@ -82,7 +82,7 @@ fn guest() -> Arc<[u8]> {
         program.store32(at + 12, 2);
     }
     for pair in 0..SIZE / 2 {
-        program.store32(AVAILABLE + 4 + 4 * pair, 2 * pair | (2 * pair + 1) << 16);
+        program.store32(AVAILABLE + 4 + 4 * pair, (2 * pair) | ((2 * pair + 1) << 16));
     }
     program.store32(AVAILABLE, SIZE << 16);
     program.store32(USED, 0);
