@@ -1,12 +1,13 @@
 //! The link stage: the handshake at the start of each connection.
 //!
 //! Order: [`LinkMessage`] (client), [`LinkReply`] (server), [`AuthMechanism`] (client, if [`Negotiated::selects`]),
-//! [`Ticket`] (client), [`LinkCode`] as link result (server). Decoders take exactly the bytes of their step from the
+//! [`Ticket`] or [`sasl`] (client), [`LinkCode`] as link result (server). Decoders take exactly the bytes of their step from the
 //! front of the buffer, since a client may send the steps that follow, and data, without waiting.
 
 mod auth;
 mod reply;
 mod request;
+pub mod sasl;
 
 pub use auth::{AuthMechanism, PASSWORD_MAX, TICKET_BYTES, Ticket, decode_result, encode_result};
 pub use reply::{Acceptance, LinkReply, PUBLIC_KEY_BYTES};
