@@ -238,7 +238,8 @@ def arguments() -> argparse.Namespace:
     connection.add_argument("--tls-port", help="TCP port for TLS, instead of --port or besides it")
     connection.add_argument("--ca", help="file of certificates to trust, for TLS")
     connection.add_argument("--vv", help="a file that says where to connect; remote-viewer only")
-    connection.add_argument("--ticket", help="password of the display")
+    connection.add_argument("--ticket", help="password of the display, or of --user")
+    connection.add_argument("--user", help="name for SASL")
     connection.add_argument("--display", type=int, default=0, help="display channel (0)")
     connection.add_argument("--connect-seconds", type=float, default=SECONDS, help="how long to try to connect (30)")
     connection.add_argument("--seconds", type=float, default=SECONDS, help="limit for the picture or condition (30)")
@@ -299,6 +300,8 @@ def drive(options: argparse.Namespace) -> int:
     target |= {name: value for name, value in given.items() if value and not options.unix}
     if options.ticket is not None:
         target["password"] = options.ticket
+    if options.user is not None:
+        target["username"] = options.user
     client = session.Client(target, options.display)
     client.connect(options.connect_seconds)
     try:

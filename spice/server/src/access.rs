@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use caraway_protocol::{channel::ChannelType, link::LinkCode};
 
-use crate::{Origins, Peer, Tls};
+use crate::{Origins, Peer, Tls, Users};
 
 /// What a server does for secrecy.
 #[derive(Clone, Debug, Default)]
 pub struct Security {
     /// The certificate, for listeners that accept TLS.
     pub tls: Option<Arc<Tls>>,
+    /// Who may come in by SASL, which then takes the place of the ticket. Only in TLS.
+    pub sasl: Option<Arc<Users>>,
     /// Which channels may be on which connections.
     pub channels: ChannelAccess,
     /// Which pages may connect by WebSocket.
@@ -38,6 +40,36 @@ impl Role {
                     ChannelType::Main | ChannelType::Display | ChannelType::Cursor | ChannelType::Playback
                 )
         )
+    }
+}
+
+/// Who a client is, by SASL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's name.
+    pub name: String,
+    /// What the user may do.
+    pub role: Role,
+}
+
+/// Whose a connection is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Who {
+    /// What the client may do.
+    pub(crate) role: Role,
+    /// The user's name, by SASL.
+    pub(crate) user: Option<String>,
+}
+
+impl From<Identity> for Who {
+    fn from(Identity { name, role }: Identity) -> Self {
+        Self { role, user: Some(name) }
+    }
+}
+
+impl From<Role> for Who {
+    fn from(role: Role) -> Self {
+        Self { role, user: None }
     }
 }
 
@@ -126,6 +158,11 @@ impl Way {
             (Access::Plain, Self::Tls) => Some(LinkCode::NeedUnsecured),
             _ => None,
         }
+    }
+
+    /// Why nobody can authenticate by SASL on it.
+    pub(crate) fn refuses_sasl(self) -> Option<LinkCode> {
+        (self != Self::Tls).then_some(LinkCode::NeedSecured)
     }
 
     /// Whether somebody on the way to this client can read what is typed.

@@ -36,6 +36,9 @@ pub enum ServeError {
         /// How long.
         seconds: u64,
     },
+    /// The client's messages are not those of its SASL mechanism.
+    #[error("SASL protocol violation")]
+    Sasl(#[from] crate::sasl::Fault),
     /// The link was refused with this code.
     #[error("link refused: {0:?}")]
     Refused(LinkCode),

@@ -20,6 +20,8 @@ pub struct ClientFigures {
     pub peer: Peer,
     /// What it may do.
     pub role: Role,
+    /// The user's name, by SASL.
+    pub user: Option<String>,
     /// Since when it is connected.
     pub connected: Duration,
     /// The shortest round trip, if there was one.

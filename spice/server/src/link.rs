@@ -1,19 +1,26 @@
 //! The link stage of one connection.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use caraway_protocol::{
     Progress,
     caps::{Caps, CommonCap, DisplayCap, InputsCap, MainCap, StreamCap},
     channel::{ChannelId, ChannelType},
     header::HeaderKind,
-    link::{Acceptance, AuthMechanism, LinkCode, LinkMessage, LinkReply, Negotiated, Ticket, encode_result},
+    link::{
+        Acceptance, AuthMechanism, LinkCode, LinkMessage, LinkReply, Negotiated, PUBLIC_KEY_BYTES, Ticket,
+        encode_result,
+    },
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
-    Role, ServeError,
+    Role, ServeError, Users,
+    access::Who,
     admission::{Guesses, Origin},
-    key::KeyHandle,
+    key::{KeyHandle, TicketKey},
+    sasl,
     ticket::{Expected, Tickets},
 };
 
@@ -22,8 +29,8 @@ use crate::{
 pub(crate) struct Linked {
     pub(crate) message: LinkMessage,
     pub(crate) header: HeaderKind,
-    /// What the client may do.
-    pub(crate) role: Role,
+    /// Whose it is.
+    pub(crate) who: Who,
     /// Bytes the client sent behind the link stage.
     pub(crate) rest: BytesMut,
 }
@@ -32,14 +39,21 @@ pub(crate) struct Linked {
 pub(crate) struct Gate<'a> {
     pub(crate) keys: &'a KeyHandle,
     pub(crate) tickets: &'a Tickets,
+    /// Who may come in by SASL; the ticket is not asked for then.
+    pub(crate) sasl: Option<&'a Arc<Users>>,
     pub(crate) guesses: &'a Guesses,
     /// Where this client comes from.
     pub(crate) origin: Origin,
 }
 
 /// What a server can do on every channel.
-pub(crate) fn common_caps() -> Caps {
-    Caps::of(&[CommonCap::AuthSelection, CommonCap::AuthSpice, CommonCap::MiniHeader])
+pub(crate) fn common_caps(sasl: bool) -> Caps {
+    let auth = if sasl {
+        CommonCap::AuthSasl
+    } else {
+        CommonCap::AuthSpice
+    };
+    Caps::of(&[CommonCap::AuthSelection, auth, CommonCap::MiniHeader])
 }
 
 /// What it can do on this channel. What is ours alone is said to those alone who say it.
@@ -91,14 +105,20 @@ pub(crate) async fn link<S: AsyncRead + AsyncWrite + Unpin>(
         refuse(stream, code).await?;
         return Err(ServeError::Refused(code));
     }
-    let Some(key) = gate.keys.get().await else {
-        refuse(stream, LinkCode::Error).await?;
-        return Err(ServeError::Refused(LinkCode::Error));
-    };
-    let common = common_caps();
+    let common = common_caps(gate.sasl.is_some());
     let negotiated = Negotiated::new(&common, &message.common_caps);
+    // Nobody encrypts anything for a client that will use SASL.
+    let key = if gate.sasl.is_some() && message.common_caps.has(CommonCap::AuthSasl) {
+        None
+    } else {
+        let Some(key) = gate.keys.get().await else {
+            refuse(stream, LinkCode::Error).await?;
+            return Err(ServeError::Refused(LinkCode::Error));
+        };
+        Some(key)
+    };
     let acceptance = Acceptance {
-        public_key: key.public(),
+        public_key: key.as_ref().map_or([0; PUBLIC_KEY_BYTES], |key| key.public()),
         common_caps: common,
         channel_caps: channel_caps(message.channel.kind, &message.channel_caps),
     };
@@ -106,22 +126,59 @@ pub(crate) async fn link<S: AsyncRead + AsyncWrite + Unpin>(
         .write_all(&LinkReply::Accepted(Box::new(acceptance)).encode())
         .await?;
     stream.flush().await?;
-    if negotiated.selects {
-        let mechanism = loop {
-            match AuthMechanism::decode(&mut buffer) {
-                Progress::Done(mechanism) => break mechanism,
-                Progress::Need(_) => fill(stream, &mut buffer).await?,
-            }
-        };
-        if mechanism != AuthMechanism::Spice {
-            refuse(stream, LinkCode::InvalidData).await?;
-            return Err(ServeError::Refused(LinkCode::InvalidData));
+    let wanted = if gate.sasl.is_some() {
+        AuthMechanism::Sasl
+    } else {
+        AuthMechanism::Spice
+    };
+    if let Some(code) = refuses_mechanism(stream, &mut buffer, negotiated.selects, wanted).await? {
+        refuse(stream, code).await?;
+        return Err(ServeError::Refused(code));
+    }
+    let who = match (gate.sasl, key) {
+        (Some(users), _) => sasl::authenticate(stream, &mut buffer, users, gate).await?.into(),
+        (None, Some(key)) => check_ticket(stream, &mut buffer, key, gate).await?.into(),
+        // There is a key wherever there is no SASL.
+        (None, None) => return Err(ServeError::Refused(LinkCode::Error)),
+    };
+    Ok(Linked {
+        message,
+        header: negotiated.header,
+        who,
+        rest: buffer,
+    })
+}
+
+/// Why the client cannot authenticate as it wants to.
+async fn refuses_mechanism<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    buffer: &mut BytesMut,
+    selects: bool,
+    wanted: AuthMechanism,
+) -> Result<Option<LinkCode>, ServeError> {
+    if !selects {
+        // Who does not choose has a ticket.
+        return Ok((wanted != AuthMechanism::Spice).then_some(LinkCode::VersionMismatch));
+    }
+    loop {
+        match AuthMechanism::decode(buffer) {
+            Progress::Done(mechanism) => return Ok((mechanism != wanted).then_some(LinkCode::InvalidData)),
+            Progress::Need(_) => fill(stream, buffer).await?,
         }
     }
+}
+
+/// Takes the ticket: what the client may do. A client whose ticket is wrong was told so.
+async fn check_ticket<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    buffer: &mut BytesMut,
+    key: Arc<TicketKey>,
+    gate: &Gate<'_>,
+) -> Result<Role, ServeError> {
     let given = loop {
-        match Ticket::decode(&mut buffer) {
+        match Ticket::decode(buffer) {
             Progress::Done(ticket) => break ticket,
-            Progress::Need(_) => fill(stream, &mut buffer).await?,
+            Progress::Need(_) => fill(stream, buffer).await?,
         }
     };
     gate.guesses.pause(gate.origin).await;
@@ -142,12 +199,7 @@ pub(crate) async fn link<S: AsyncRead + AsyncWrite + Unpin>(
     if guarded {
         gate.guesses.right(gate.origin);
     }
-    Ok(Linked {
-        message,
-        header: negotiated.header,
-        role,
-        rest: buffer,
-    })
+    Ok(role)
 }
 
 /// The link result, the last step.
@@ -157,14 +209,14 @@ pub(crate) async fn send_result<S: AsyncWrite + Unpin>(stream: &mut S, code: Lin
     Ok(())
 }
 
-async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, code: LinkCode) -> Result<(), ServeError> {
+pub(crate) async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, code: LinkCode) -> Result<(), ServeError> {
     stream.write_all(&LinkReply::Refused(code).encode()).await?;
     stream.flush().await?;
     Ok(())
 }
 
 /// Reads more. The decoders bound what is ever buffered: at most a link message, and what fits beside it.
-async fn fill<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut BytesMut) -> Result<(), ServeError> {
+pub(crate) async fn fill<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut BytesMut) -> Result<(), ServeError> {
     buffer.reserve(512);
     if stream.read_buf(buffer).await? == 0 {
         return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());

@@ -20,7 +20,7 @@ use tracing::{Instrument, debug, info_span};
 use crate::{
     Accepts, AgentPolicy, Channel, ClientFigures, Connected, MediaClock, Observer, Peer, Role, Security, ServeError,
     TicketError,
-    access::Way,
+    access::{Way, Who},
     admission::{Guesses, HalfOpen, Origin},
     agent::AgentHub,
     channel::{self, Io},
@@ -195,6 +195,12 @@ impl Server {
     #[must_use]
     pub fn has_ticket(&self) -> bool {
         self.tickets.is_set()
+    }
+
+    /// Whether clients authenticate by SASL; the ticket does not count then.
+    #[must_use]
+    pub fn has_sasl(&self) -> bool {
+        self.config.security.sasl.is_some()
     }
 
     /// Sets the ticket of a role, which every channel that is linked from now on must give; an empty one lets nobody in.
@@ -373,15 +379,20 @@ impl Server {
                 || self.ports.has(channel);
             let access = self.config.security.channels.of(channel.kind);
             way.refuses(access)
+                .or_else(|| self.config.security.sasl.as_ref().and_then(|_| way.refuses_sasl()))
                 .or((!exists).then_some(LinkCode::ChannelNotAvailable))
         };
         let gate = link::Gate {
             keys: &self.keys,
             tickets: &self.tickets,
+            sasl: self.config.security.sasl.as_ref(),
             guesses: &self.guesses,
             origin: Origin::from(client),
         };
         let linked = link::link(stream, &gate, refuses).await?;
+        if let Who { role, user: Some(name) } = &linked.who {
+            tracing::info!(user = name, %role, channel = ?linked.message.channel, "authenticated");
+        }
         let place = self.place(stream, &linked, client).await?;
         link::send_result(stream, LinkCode::Ok).await?;
         Ok((linked, place))
@@ -394,7 +405,7 @@ impl Server {
         linked: &Linked,
         client: &Peer,
     ) -> Result<Place, ServeError> {
-        match self.find_place(&linked.message, linked.role, client) {
+        match self.find_place(&linked.message, &linked.who, client) {
             Ok(place) => Ok(place),
             Err(refused) => {
                 link::send_result(stream, refused).await?;
@@ -403,18 +414,15 @@ impl Server {
         }
     }
 
-    fn find_place(&self, message: &LinkMessage, role: Role, client: &Peer) -> Result<Place, LinkCode> {
+    fn find_place(&self, message: &LinkMessage, who: &Who, client: &Peer) -> Result<Place, LinkCode> {
         if message.channel.kind == ChannelType::Main {
             let resumes = message.channel_caps.has(MainCap::Resume);
             let main = match message.connection_id {
                 0 => self
                     .sessions
-                    .create(client, role, resumes)
+                    .create(client, who, resumes)
                     .ok_or(LinkCode::ChannelNotAvailable)?,
-                id if resumes => self
-                    .sessions
-                    .resume(id, client, role)
-                    .ok_or(LinkCode::BadConnectionId)?,
+                id if resumes => self.sessions.resume(id, client, who).ok_or(LinkCode::BadConnectionId)?,
                 // Others with a session id are the target side of a migration, and none is under way.
                 _ => return Err(LinkCode::BadConnectionId),
             };
@@ -428,8 +436,8 @@ impl Server {
         }
         let session = self.sessions.find(message.connection_id);
         let session = session.ok_or(LinkCode::BadConnectionId)?;
-        // Who may only look does not get at the channels of who may do more.
-        if role < session.role {
+        // Who may only look does not get at the channels of who may do more, nor one user at those of another.
+        if who.role < session.role || who.user != session.user {
             return Err(LinkCode::PermissionDenied);
         }
         if !session.role.has(message.channel.kind) {

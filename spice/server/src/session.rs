@@ -13,7 +13,7 @@ use caraway_display::{Dictionaries, Pixmaps};
 use caraway_protocol::channel::ChannelId;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{ClientFigures, Peer, Role, figures::Counters, rate::Cap, transport::Allowance};
+use crate::{ClientFigures, Peer, Role, access::Who, figures::Counters, rate::Cap, transport::Allowance};
 
 /// Clients at once.
 const MAX_SESSIONS: usize = 16;
@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) id: u32,
     /// What the client may do.
     pub(crate) role: Role,
+    /// Whose it is, if users have names.
+    pub(crate) user: Option<String>,
     /// The client can come back to it after its connections were cut.
     pub(crate) resumes: bool,
     /// It has been said good-bye, by either side: nobody comes back to it.
@@ -130,6 +132,7 @@ impl Session {
             connection_id: self.id,
             peer: self.peer.clone(),
             role: self.role,
+            user: self.user.clone(),
             connected: self.began.elapsed(),
             round_trip: self.round_trip(),
             delivery: self.delivery(),
@@ -278,44 +281,49 @@ impl Sessions {
     }
 
     /// A new session; `None` when there are too many.
-    pub(crate) fn create(self: &Arc<Self>, peer: &Peer, role: Role, resumes: bool) -> Option<MainSession> {
+    pub(crate) fn create(self: &Arc<Self>, peer: &Peer, who: &Who, resumes: bool) -> Option<MainSession> {
         let mut all = lock(&self.all);
         if !all.make_room(self.sharing) {
             return None;
         }
         let resumes = resumes && !self.grace.is_zero();
         let pixmaps = if resumes { Pixmaps::remembering } else { Pixmaps::new };
-        Some(self.start(&mut all, peer, (role, resumes), pixmaps(rand::random())))
+        Some(self.start(&mut all, peer, (who, resumes), pixmaps(rand::random())))
     }
 
     /// The session that follows on the one with this id, whose client has come back; `None` when there is none, or none of this
-    /// role.
-    pub(crate) fn resume(self: &Arc<Self>, id: u32, peer: &Peer, role: Role) -> Option<MainSession> {
+    /// role and user.
+    pub(crate) fn resume(self: &Arc<Self>, id: u32, peer: &Peer, who: &Who) -> Option<MainSession> {
         let mut all = lock(&self.all);
         all.tidy();
         // It may not have been found out yet that the client was gone.
         let live = all.live.get(&id).and_then(Weak::upgrade);
         let former = live.or_else(|| all.kept.get(&id).map(|(session, _)| Arc::clone(session)))?;
-        if !former.resumes || former.role != role || former.dismissed.swap(true, Ordering::Relaxed) {
+        if !former.resumes
+            || former.role != who.role
+            || former.user != who.user
+            || former.dismissed.swap(true, Ordering::Relaxed)
+        {
             return None;
         }
         former.end();
         all.live.remove(&id);
         all.kept.remove(&id);
-        Some(self.start(&mut all, peer, (role, true), former.pixmaps.successor()))
+        Some(self.start(&mut all, peer, (who, true), former.pixmaps.successor()))
     }
 
     fn start(
         self: &Arc<Self>,
         all: &mut All,
         peer: &Peer,
-        (role, resumes): (Role, bool),
+        (who, resumes): (&Who, bool),
         pixmaps: Pixmaps,
     ) -> MainSession {
         let id = all.new_id();
         let session = Arc::new(Session {
             id,
-            role,
+            role: who.role,
+            user: who.user.clone(),
             resumes,
             dismissed: AtomicBool::new(false),
             dictionaries: Dictionaries::default(),

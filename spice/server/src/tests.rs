@@ -8,6 +8,7 @@ mod inputs_channel;
 mod ports;
 mod resume;
 mod roles;
+mod sasl;
 mod smartcard;
 mod tablet;
 mod tickets;

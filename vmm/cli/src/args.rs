@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     Ps(PsArgs),
     Check(CheckArgs),
+    User(UserArgs),
     /// Print the JSON schema of configurations
     Schema,
     Doctor(DoctorArgs),
@@ -186,4 +187,40 @@ pub(crate) struct DoctorArgs {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Make the file of users that `spice.sasl` of a configuration names.
+///
+/// It has a line for each user, with what is needed to know the password, not the password. VMs that run see a change as the
+/// next client comes.
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    Add(AddUserArgs),
+    /// Take a user off the file
+    Remove {
+        /// The file
+        file: PathBuf,
+        /// The user
+        name: String,
+    },
+}
+
+/// Add a user, or give one another password and role.
+///
+/// The password is asked for, or the first line of standard input when that is no terminal.
+#[derive(Debug, Args)]
+pub(crate) struct AddUserArgs {
+    /// The file; made when it is not there
+    pub(crate) file: PathBuf,
+    /// The user: letters a to z and A to Z, digits, and . _ - @
+    pub(crate) name: String,
+    /// What is written beside the name, `control` or `view`. Both let in, and do not restrict anything
+    #[arg(long, value_name = "ROLE", default_value = "control")]
+    pub(crate) role: caraway_server::Role,
 }

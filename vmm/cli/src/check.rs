@@ -34,6 +34,7 @@ pub(crate) fn check_named(spec: &VmSpec) -> Result<(), ConfigError> {
     check_option_rom(spec)?;
     tls::check(&spec.spice)?;
     tls::origins(&spec.spice)?;
+    tls::users(&spec.spice)?;
     check_log(spec)
 }
 

@@ -13,6 +13,7 @@ mod replay;
 mod run;
 mod rundir;
 mod tls;
+mod user;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::replay(&args),
         Command::Ps(args) => ps::ps(&args),
         Command::Check(args) => check::check(&args),
+        Command::User(args) => user::user(&args),
         Command::Schema => check::schema(),
         Command::Doctor(args) => doctor::doctor(&args),
     });

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use caraway_config::{Access, Certificate, Channels, ConfigError, Listen, Located, Origin, Spice};
-use caraway_server::{Accepts, CHANNEL_NAMES, ChannelAccess, Origins, Security, Tls, TlsError};
+use caraway_server::{Accepts, CHANNEL_NAMES, ChannelAccess, Origins, Security, Tls, TlsError, Users};
 
 use self::authority::Authority;
 use crate::{output::chain, run::failure::Failure};
@@ -77,6 +77,21 @@ pub(crate) fn check(spice: &Spice) -> Result<(), ConfigError> {
     }
 }
 
+/// The users a configuration names.
+///
+/// # Errors
+/// What is wrong with their file, at the key that names it.
+pub(crate) fn users(spice: &Spice) -> Result<Option<Arc<Users>>, ConfigError> {
+    let Some(sasl) = &spice.sasl else { return Ok(None) };
+    match Users::from_file(&sasl.users.value) {
+        Ok(users) => Ok(Some(Arc::new(users))),
+        Err(error) => {
+            let says = format!("spice.sasl.users: {}", chain(&error));
+            Err(sasl.users.origin.error(says))
+        }
+    }
+}
+
 fn of_files(cert: &Located<PathBuf>, key: &Located<PathBuf>) -> Result<Tls, ConfigError> {
     Tls::from_files(&cert.value, &key.value).map_err(|error| {
         let of_key = |path: &Path| path == key.value && path != cert.value;
@@ -133,7 +148,12 @@ pub(crate) fn origins(spice: &Spice) -> Result<Origins, ConfigError> {
 }
 
 /// What the server is told.
-pub(crate) fn security(tls: Option<&Loaded>, channels: &Channels, origins: Origins) -> Security {
+pub(crate) fn security(
+    tls: Option<&Loaded>,
+    sasl: Option<Arc<Users>>,
+    channels: &Channels,
+    origins: Origins,
+) -> Security {
     let access = |access| match access {
         Access::Any => caraway_server::Access::Any,
         Access::Plain => caraway_server::Access::Plain,
@@ -145,6 +165,7 @@ pub(crate) fn security(tls: Option<&Loaded>, channels: &Channels, origins: Origi
     });
     Security {
         tls: tls.map(|loaded| Arc::clone(&loaded.tls)),
+        sasl,
         channels: ChannelAccess {
             default: access(channels.default),
             own: own.collect(),

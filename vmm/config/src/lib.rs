@@ -19,7 +19,8 @@ pub use load::{load, parse, schema};
 pub use ports::{Port, PortAddress, PortChannel, PortGuest};
 pub use spec::{
     Access, Agent, Boot, Certificate, Channels, Clients, Clipboard, Compression, Control, Disk, Display,
-    DisplayAdvanced, Input, Kernel, Listen, Located, OnReboot, Origin, Serial, Spice, Ticket, Tls, Use, Video, VmSpec,
+    DisplayAdvanced, Input, Kernel, Listen, Located, OnReboot, Origin, Sasl, Serial, Spice, Ticket, Tls, Use, Video,
+    VmSpec,
 };
 
 #[cfg(test)]

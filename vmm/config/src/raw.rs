@@ -140,6 +140,9 @@ pub(crate) struct RawSpice {
     /// The password of clients that may only look; needs a `ticket`.
     #[schemars(with = "Option<RawTicket>")]
     pub(crate) view_ticket: Option<Spanned<RawTicket>>,
+    /// Users with names and passwords of their own, instead of a ticket. Only in TLS.
+    #[schemars(with = "Option<RawSasl>")]
+    pub(crate) sasl: Option<Spanned<RawSasl>>,
     /// TLS. Default: none.
     #[schemars(with = "Option<RawTls>")]
     pub(crate) tls: Option<Spanned<RawTls>>,
@@ -198,6 +201,15 @@ pub(crate) struct RawTicket {
     /// How long it lets clients in from the start on, for example "10 min". Default: for ever.
     #[schemars(with = "Option<String>")]
     pub(crate) expires: Option<Spanned<String>>,
+}
+
+/// Users, who authenticate by SASL.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawSasl {
+    /// The file of users, which `caraway user` makes. It is read again when it changes.
+    #[schemars(with = "String")]
+    pub(crate) users: Spanned<String>,
 }
 
 /// TLS: a certificate and its key, or `generate`.

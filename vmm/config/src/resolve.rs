@@ -362,7 +362,15 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
         .as_ref()
         .map(|tls| secrecy::tls(context, tls, &listen))
         .transpose()?;
-    if ticket.is_none() && !raw.insecure {
+    let channels = secrecy::channels(context, &raw.channels, tls.is_some())?;
+    let sasl = match &raw.sasl {
+        Some(sasl) => {
+            secrecy::check_sasl(context, sasl, raw, (&listen, &channels))?;
+            Some(secrecy::sasl(context, sasl)?)
+        }
+        None => None,
+    };
+    if ticket.is_none() && sasl.is_none() && !raw.insecure {
         secrecy::check_reach("spice.listen", &listen)?;
         if let Some(listen) = tls.as_ref().and_then(|tls| tls.listen.as_ref()) {
             secrecy::check_reach("spice.tls.listen", listen)?;
@@ -372,7 +380,7 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
     Ok(Spice {
         listen,
         insecure: raw.insecure,
-        channels: secrecy::channels(context, &raw.channels, tls.is_some())?,
+        channels,
         tls,
         origins: raw.origins.as_ref().map(|list| Located {
             value: list.get_ref().clone(),
@@ -380,6 +388,7 @@ fn spice(context: &Context<'_>, raw: &RawSpice) -> Result<Spice, ConfigError> {
         }),
         ticket,
         view_ticket,
+        sasl,
         compression: named(context, "spice.compression", compression, Compression::NAMES)?
             .unwrap_or(Compression::AutoGlz),
         jpeg: named(context, "spice.jpeg", raw.jpeg.as_ref(), Use::NAMES)?.unwrap_or(Use::Never),

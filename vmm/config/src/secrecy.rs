@@ -1,4 +1,4 @@
-//! Checks what a configuration says about who gets in: addresses, TLS, channels, the ticket.
+//! Checks what a configuration says about who gets in: addresses, TLS, channels, the ticket, users.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -6,9 +6,9 @@ use toml::Spanned;
 
 use crate::{
     ConfigError,
-    raw::{RawChannels, RawTicket, RawTls},
+    raw::{RawChannels, RawSasl, RawSpice, RawTicket, RawTls},
     resolve::{Context, named, readable},
-    spec::{Access, Certificate, Channels, Listen, Located, Ticket, Tls},
+    spec::{Access, Certificate, Channels, Listen, Located, Sasl, Ticket, Tls},
     units::parse_duration,
 };
 
@@ -54,7 +54,7 @@ pub(crate) fn listen(
     })
 }
 
-/// An address others can reach needs a ticket.
+/// An address others can reach needs a ticket, or users.
 pub(crate) fn check_reach(key: &str, listen: &Located<Listen>) -> Result<(), ConfigError> {
     match &listen.value {
         Listen::Tcp(address) if !address.ip().to_canonical().is_loopback() => Err(listen.origin.error(format!(
@@ -193,6 +193,40 @@ pub(crate) fn channels(context: &Context<'_>, raw: &RawChannels, has_tls: bool) 
         }
     }
     Ok(channels)
+}
+
+/// Users authenticate in TLS, and with nothing else beside it.
+pub(crate) fn check_sasl(
+    context: &Context<'_>,
+    raw: &Spanned<RawSasl>,
+    spice: &RawSpice,
+    (listen, channels): (&Located<Listen>, &Channels),
+) -> Result<(), ConfigError> {
+    let refused = |message: &str| Err(context.error(raw, format!("spice.sasl: {message}")));
+    if spice.ticket.is_some() {
+        return refused("there is `ticket`, too, and a client gives one or the other: leave out `ticket` or `sasl`");
+    }
+    if spice.tls.is_none() {
+        return refused("there is no `tls` in [spice], and users authenticate in TLS alone");
+    }
+    if let Listen::Unix(_) = listen.value {
+        let message = "spice.listen: users authenticate in TLS, which clients do not speak on Unix sockets";
+        return Err(listen.origin.error(message));
+    }
+    let own = channels.own.iter().find(|(_, access)| **access == Access::Plain);
+    let default = (channels.default == Access::Plain).then_some("default");
+    match own.map(|(name, _)| *name).or(default) {
+        Some(name) => refused(&format!(
+            "users authenticate in TLS alone, and spice.channels.{name} is \"plain\""
+        )),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn sasl(context: &Context<'_>, raw: &Spanned<RawSasl>) -> Result<Sasl, ConfigError> {
+    let users = context.path(&raw.get_ref().users);
+    readable("spice.sasl.users", &users)?;
+    Ok(Sasl { users })
 }
 
 /// The password of clients that may only look.

@@ -214,6 +214,13 @@ impl Serialize for Ticket {
     }
 }
 
+/// Users, who authenticate by SASL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sasl {
+    /// The file that names them.
+    pub users: Located<PathBuf>,
+}
+
 /// TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
@@ -336,6 +343,9 @@ pub struct Spice {
     /// The password of a client that may only look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view_ticket: Option<Ticket>,
+    /// Who may come in by name and password, instead of a ticket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sasl: Option<Sasl>,
     /// How images are compressed.
     pub compression: Compression,
     /// Whether photographs go to the screen as JPEG.
@@ -551,6 +561,7 @@ impl VmSpec {
                 origins: None,
                 ticket: None,
                 view_ticket: None,
+                sasl: None,
                 compression: Compression::AutoGlz,
                 jpeg: Use::Never,
                 zlib: Use::Auto,

@@ -461,3 +461,46 @@ proptest! {
         let _ = parse(std::path::Path::new("vm.toml"), "cpus = 1", &[text]);
     }
 }
+
+#[test]
+fn users_authenticate_in_tls_and_with_nothing_beside_it() {
+    let folder = Folder::new();
+    for file in ["users", "ticket", "cert", "key"] {
+        fs::write(folder.path(file), "x\n").unwrap();
+    }
+    let tls = "tls = { cert = \"cert\", key = \"key\", listen = \"127.0.0.1:0\" }\n";
+    let sasl = "sasl = { users = \"users\" }\n";
+    let text = |keys: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\n{keys}");
+    // Others can come: who they are is asked.
+    let open = text(&format!("listen = \"0.0.0.0:5900\"\n{tls}{sasl}"));
+    let spec = load(&folder.config(&open), &[]).unwrap();
+    assert_eq!(spec.spice.sasl.unwrap().users.value, folder.path("users"));
+    assert!(spec.spice.ticket.is_none());
+    for (keys, message) in [
+        (
+            format!("{tls}{sasl}ticket = {{ file = \"ticket\" }}\n"),
+            "spice.sasl: there is `ticket`, too",
+        ),
+        (sasl.to_owned(), "spice.sasl: there is no `tls` in [spice]"),
+        (
+            format!("listen = \"unix:socket\"\n{tls}{sasl}"),
+            "spice.listen: users authenticate in TLS",
+        ),
+        (
+            format!("{tls}{sasl}channels = {{ cursor = \"plain\" }}\n"),
+            "spice.channels.cursor is \"plain\"",
+        ),
+        (
+            format!("{tls}{sasl}channels = {{ default = \"plain\" }}\n"),
+            "spice.channels.default is \"plain\"",
+        ),
+        (
+            format!("{tls}sasl = {{ users = \"absent\" }}\n"),
+            "spice.sasl.users: cannot open DIR/absent",
+        ),
+        (format!("{tls}sasl = {{}}\n"), "users"),
+    ] {
+        let got = folder.message(&text(&keys));
+        assert!(got.contains(message), "{got}");
+    }
+}

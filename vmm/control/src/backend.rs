@@ -98,7 +98,7 @@ pub struct SpiceInfo {
     /// Its port for TLS, which may be the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_port: Option<u16>,
-    /// `none` or `spice` (a ticket).
+    /// `none`, `spice` (a ticket) or `sasl`.
     pub auth: &'static str,
     /// Which SPICE server this is.
     pub compiled_version: &'static str,
@@ -172,6 +172,9 @@ pub struct ClientCounts {
     pub connection_id: u32,
     /// What it may do.
     pub role: Role,
+    /// The user's name, by SASL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// Milliseconds since it connected.
     pub connected_ms: u64,
     /// The shortest round trip in microseconds.

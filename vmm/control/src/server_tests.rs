@@ -203,6 +203,7 @@ impl Backend for Machine {
             },
             connection_id: 7,
             role: Role::Control,
+            user: None,
             connected_ms: 1500,
             round_trip_us: Some(250),
             delivery: None,

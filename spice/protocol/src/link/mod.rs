@@ -1,8 +1,9 @@
 //! The link stage: the handshake at the start of each connection.
 //!
 //! Order: [`LinkMessage`] (client), [`LinkReply`] (server), [`AuthMechanism`] (client, if [`Negotiated::selects`]),
-//! [`Ticket`] or [`sasl`] (client), [`LinkCode`] as link result (server). Decoders take exactly the bytes of their step from the
-//! front of the buffer, since a client may send the steps that follow, and data, without waiting.
+//! [`Ticket`] (client) or the exchange of [`sasl`], [`LinkCode`] as link result (server). Decoders take exactly the
+//! bytes of their step from the front of the buffer, since a client may send the steps that follow, and data, without
+//! waiting.
 
 mod auth;
 mod reply;

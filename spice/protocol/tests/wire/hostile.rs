@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use bytes::{Bytes, BytesMut};
 use caraway_protocol::channel::ChannelType;
 use caraway_protocol::header::{FrameDecoder, FrameEncoder, HeaderKind, Limits};
+use caraway_protocol::link::sasl::{self, decode_mechanisms};
 use caraway_protocol::link::{LinkMessage, LinkReply};
 use caraway_protocol::main_channel::{self, AgentHeader};
 use caraway_protocol::sublist::{self, SubMessage};
@@ -120,6 +121,21 @@ proptest! {
         wire.splice(at.., bytes);
         let _ = LinkMessage::decode(&mut BytesMut::from(&wire[..]));
         let _ = LinkReply::decode(&mut BytesMut::from(&wire[..]));
+    }
+
+    #[test]
+    fn any_bytes_as_steps_of_sasl(length in prop_oneof![0_u32..20, any::<u32>()], bytes in vec(any::<u8>(), 0..40)) {
+        let wire = [&length.to_le_bytes()[..], &bytes].concat();
+        let buffer = || BytesMut::from(&wire[..]);
+        let _ = decode_mechanisms(&mut buffer());
+        let _ = sasl::MechanismName::decode(&mut buffer());
+        let _ = sasl::Step::decode(&mut buffer());
+        let _ = sasl::Outcome::decode(&mut buffer());
+        let mut rest = buffer();
+        if let Ok(Progress::Done(data)) = sasl::Data::decode(&mut rest) {
+            prop_assert_eq!(rest.len() + 4 + length as usize, wire.len());
+            prop_assert_eq!(data.0.map_or(0, |data| data.len() + 1), length as usize);
+        }
     }
 
     #[test]

@@ -22,14 +22,14 @@ impl Server {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let client = Peer::Unnamed;
-        let role = Role::Control;
-        let place = self.find_place(&message, role, &client).map_err(ServeError::Refused)?;
-        let header = Negotiated::new(&link::common_caps(), &message.common_caps).header;
+        let who = Who::default();
+        let place = self.find_place(&message, &who, &client).map_err(ServeError::Refused)?;
+        let header = Negotiated::new(&link::common_caps(false), &message.common_caps).header;
         let rest = BytesMut::new();
         let linked = Linked {
             message,
             header,
-            role,
+            who,
             rest,
         };
         self.run(stream, linked, place, (Way::Plain, &client)).await

@@ -83,6 +83,7 @@ impl Authority {
 pub(super) fn tls_fixture(tls: &Arc<Tls>, channels: ChannelAccess) -> Fixture {
     let security = Security {
         tls: Some(Arc::clone(tls)),
+        sasl: None,
         channels,
         ..Security::default()
     };

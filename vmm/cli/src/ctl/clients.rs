@@ -32,6 +32,9 @@ fn client(client: &Value) -> String {
         text = format!("{text}:{port}");
     }
     let seconds = number(client, "connected-ms").unwrap_or(0) / 1000;
+    if let Some(user) = word("user") {
+        text += &format!(", user {user}");
+    }
     if word("role").is_some_and(|role| role == "view") {
         text += ", only looks";
     }

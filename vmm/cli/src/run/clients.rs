@@ -64,6 +64,7 @@ impl Clients {
 
     fn auth(&self) -> &'static str {
         match self.server() {
+            Some(server) if server.has_sasl() => "sasl",
             Some(server) if server.has_ticket() => "spice",
             _ => "none",
         }
@@ -77,6 +78,10 @@ impl Clients {
             Connected::Disconnect => caraway_server::Connected::Disconnect,
         };
         let server = self.server().ok_or_else(no_server)?;
+        if server.has_sasl() {
+            // The words of QEMU, which says no more.
+            return Err(QmpError::generic("Could not set password"));
+        }
         server
             .set_ticket(server_role(role), ticket, connected)
             .map_err(|error| refused("password", error))?;
@@ -94,6 +99,9 @@ impl Clients {
     /// Says how long it counts, for `expire_password`.
     pub(super) fn expire_ticket(&self, role: Role, after: Option<Duration>) -> Result<(), QmpError> {
         let server = self.server().ok_or_else(no_server)?;
+        if server.has_sasl() {
+            return Err(QmpError::generic("Could not set password expire time"));
+        }
         server
             .expire_ticket(server_role(role), after)
             .map_err(|error| refused("time", error))
@@ -199,6 +207,7 @@ fn counts(client: ClientFigures) -> ClientCounts {
             caraway_server::Role::View => Role::View,
             caraway_server::Role::Control => Role::Control,
         },
+        user: client.user,
         connected_ms: micros(client.connected) / 1000,
         round_trip_us: client.round_trip.map(micros),
         delivery: client.delivery,

@@ -133,6 +133,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     } else {
         tls::load(run_dir.name(), &spec.spice)?
     };
+    let users = if args.headless { None } else { tls::users(&spec.spice)? };
     let sockets = bind(&spec, &run_dir, args.headless)?;
     let serial = sockets.serial.listener.try_clone().context("cannot share a socket")?;
     let Ports {
@@ -187,7 +188,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             uuid: random_uuid(),
             ticket: password(&spec.spice.ticket),
             view_ticket: password(&spec.spice.view_ticket),
-            security: tls::security(tls.as_ref(), &spec.spice.channels, origins),
+            security: tls::security(tls.as_ref(), users, &spec.spice.channels, origins),
             displays: screens.iter().map(|screen| Arc::clone(&screen.display)).collect(),
             images: media::images(spec.spice.compression, spec.spice.jpeg, spec.spice.zlib),
             rates: RateLimits {
@@ -284,7 +285,10 @@ fn bind_spice(spice: &Spice) -> Result<SpiceSockets, Failure> {
         // Of a socket that was handed over this is known only now.
         match socket.address() {
             Some(address)
-                if !address.ip().to_canonical().is_loopback() && spice.ticket.is_none() && !spice.insecure =>
+                if !address.ip().to_canonical().is_loopback()
+                    && spice.ticket.is_none()
+                    && spice.sasl.is_none()
+                    && !spice.insecure =>
             {
                 Err(Failure::Config(listen.origin.error(format!(
                     "{key}: {address} can be reached from other machines and there is no `ticket`"
@@ -298,6 +302,11 @@ fn bind_spice(spice: &Spice) -> Result<SpiceSockets, Failure> {
     if accepts == Accepts::Both && plain.address().is_none() {
         return Err(Failure::Config(spice.listen.origin.error(
             "spice.listen: clients do not speak TLS on Unix sockets: give `tls` a `listen` of its own",
+        )));
+    }
+    if spice.sasl.is_some() && plain.address().is_none() {
+        return Err(Failure::Config(spice.listen.origin.error(
+            "spice.listen: users authenticate in TLS, which clients do not speak on Unix sockets",
         )));
     }
     let own = spice.tls.as_ref().and_then(|tls| tls.listen.as_ref());
@@ -369,7 +378,8 @@ fn serve_control(
 fn announce(info: &Info, spice: &Spice, tls: Option<&tls::Loaded>) {
     let mut text = format!("VM {} (pid {})\n", info.name, info.pid);
     if let Some(uri) = &info.spice {
-        let needs_tls = spice.channels.of("main") == Access::Tls && !uri.starts_with("spice+unix:");
+        let encrypted = spice.sasl.is_some() || spice.channels.of("main") == Access::Tls;
+        let needs_tls = encrypted && !uri.starts_with("spice+unix:");
         let note = match (needs_tls, &spice.ticket) {
             (true, _) => "  (needs TLS)",
             (false, Some(_)) => "  (asks for the ticket)",

@@ -11,3 +11,4 @@ mod ps;
 mod replay;
 mod snapshot;
 mod ticket;
+mod user;
