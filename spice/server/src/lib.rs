@@ -29,6 +29,7 @@ mod tablet;
 mod ticket;
 mod tls;
 mod transport;
+mod turns;
 mod wire;
 
 pub use access::{Accepts, Access, CHANNEL_NAMES, ChannelAccess, Identity, Role, Security};

@@ -32,6 +32,7 @@ use crate::{
     tablet::TabletMouse,
     ticket::Tickets,
     transport::{Receiver, Sender},
+    turns::Turns,
     wire::Wire,
 };
 
@@ -98,6 +99,7 @@ pub struct Server {
     pub(crate) config: ServerConfig,
     keys: KeyHandle,
     tickets: Tickets,
+    turns: Turns,
     guesses: Guesses,
     sessions: Arc<Sessions>,
     half_open: Arc<HalfOpen>,
@@ -136,6 +138,7 @@ impl Server {
             config,
             keys,
             tickets,
+            turns: Turns::default(),
             guesses: Guesses::default(),
             sessions: Arc::new(sessions),
             half_open: Arc::default(),
@@ -512,7 +515,8 @@ impl Server {
                 }
                 (ChannelType::Cursor, Some(display)) => channel::cursor::run(io, display, session, &self.agent).await,
                 (ChannelType::Inputs, _) => {
-                    channel::inputs::run(io, &self.config.input, &self.agent, way.can_be_read(client)).await
+                    let turns = (&self.agent, &self.turns);
+                    channel::inputs::run(io, &self.config.input, turns, way.can_be_read(client)).await
                 }
                 _ => Err(ServeError::Refused(LinkCode::ChannelNotAvailable)),
             }

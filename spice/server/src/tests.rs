@@ -13,6 +13,7 @@ mod smartcard;
 mod tablet;
 mod tickets;
 mod tls;
+mod turns;
 mod video;
 mod websocket;
 mod wrong;

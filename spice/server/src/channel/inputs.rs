@@ -1,9 +1,9 @@
 //! The inputs channel: keys, motion, buttons and lights.
 
+mod hands;
 mod scancodes;
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use caraway_ports::input::{Button, InputEvent, InputSink, LedListener, Leds, Scancode};
+use caraway_ports::input::{InputSink, LedListener, Leds, Scancode};
 use caraway_protocol::{
     Message,
     common::{Notify as Notice, ServerCommon, Severity, Visibility},
-    inputs::{ClientMessage, KeyModifiers, MOTION_ACK_BUNCH, MouseButton, ServerMessage},
+    inputs::{ClientMessage, KeyModifiers, MOTION_ACK_BUNCH, ServerMessage},
 };
 use scancodes::Assembler;
 use tokio::{
@@ -24,10 +24,12 @@ use tokio::{
 };
 use tracing::debug;
 
+pub(crate) use self::hands::Hands;
 use super::{Common, Io, common, start_acks};
 use crate::{
     ServeError,
-    agent::{AgentHub, AgentMouse},
+    agent::AgentHub,
+    turns::{Act, Turns},
 };
 
 /// After a client set its lock keys or pressed one the lights are sent again, so that both agree.
@@ -102,107 +104,28 @@ impl LedListener for LedWatch {
     }
 }
 
-/// What this client holds down; released when it goes.
-struct Held {
-    sink: Arc<dyn InputSink>,
-    keys: BTreeSet<Scancode>,
-    buttons: BTreeSet<Button>,
+/// The hands of a client, until its channel ends.
+struct OnDuty<'a> {
+    hands: Arc<Hands>,
+    turns: &'a Turns,
 }
 
-impl Held {
-    fn key(&mut self, code: Scancode, down: bool) {
-        if down {
-            self.keys.insert(code);
-        } else {
-            self.keys.remove(&code);
-        }
-        self.sink.send(InputEvent::Key { code, down });
+impl OnDuty<'_> {
+    /// Does something, if it is their turn.
+    fn act(&self, act: Act, what: impl FnOnce(&Hands)) {
+        self.turns.act(&self.hands, act, what);
     }
 
-    fn button(&mut self, button: MouseButton, down: bool) {
-        let button = match button {
-            MouseButton::Left => Button::Left,
-            MouseButton::Middle => Button::Middle,
-            MouseButton::Right => Button::Right,
-            MouseButton::Side => Button::Side,
-            MouseButton::Extra => Button::Extra,
-            // A wheel step is a press and a release; the press counts.
-            MouseButton::Up if down => return self.sink.send(InputEvent::Wheel(-1)),
-            MouseButton::Down if down => return self.sink.send(InputEvent::Wheel(1)),
-            _ => return,
-        };
-        if down {
-            self.buttons.insert(button);
-        } else {
-            self.buttons.remove(&button);
-        }
-        self.sink.send(InputEvent::Button { button, down });
-    }
-
-    /// Taps the lock keys whose lights differ from what the client wants.
-    fn set_locks(&mut self, wanted: KeyModifiers) {
-        let leds = self.sink.leds();
-        let lights = [
-            (KeyModifiers::SCROLL_LOCK, leds.scroll),
-            (KeyModifiers::NUM_LOCK, leds.num),
-            (KeyModifiers::CAPS_LOCK, leds.caps),
-        ];
-        for (code, (bit, on)) in LOCKS.into_iter().zip(lights) {
-            if wanted.contains(bit) != on && !self.keys.contains(&code) {
-                self.sink.send(InputEvent::Key { code, down: true });
-                self.sink.send(InputEvent::Key { code, down: false });
-            }
-        }
+    fn key(&self, code: Scancode, down: bool) {
+        let act = if down { Act::Press } else { Act::Release };
+        self.act(act, |hands| hands.key(code, down));
     }
 }
 
-/// The pointer as this client moves it, in client mode.
-struct Pointer {
-    agent: Arc<AgentHub>,
-    mouse: AgentMouse,
-}
-
-impl Pointer {
-    fn moved(&mut self, x: u32, y: u32, display: u8) {
-        (self.mouse.x, self.mouse.y, self.mouse.display) = (x, y, display);
-        // Positions have no meaning in server mode.
-        let _ = self.agent.point(&self.mouse);
-    }
-
-    /// A button goes down or up. `None` in server mode, where it is the mouse's.
-    fn button(&mut self, button: MouseButton, down: bool) -> Option<()> {
-        let bit = AgentMouse::bit(button);
-        let is_wheel = matches!(button, MouseButton::Up | MouseButton::Down);
-        if is_wheel && down {
-            // A step is a press and a release; the press counts.
-            let buttons = self.mouse.buttons | bit;
-            self.agent.point(&AgentMouse { buttons, ..self.mouse })?;
-        } else if down {
-            self.mouse.buttons |= bit;
-        } else {
-            self.mouse.buttons &= !bit;
-        }
-        self.agent.point(&self.mouse)
-    }
-}
-
-impl Drop for Pointer {
+impl Drop for OnDuty<'_> {
     fn drop(&mut self) {
-        if self.mouse.buttons != 0 {
-            self.mouse.buttons = 0;
-            let _ = self.agent.point(&self.mouse);
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        for code in std::mem::take(&mut self.keys) {
-            self.sink.send(InputEvent::Key { code, down: false });
-        }
-        for button in std::mem::take(&mut self.buttons) {
-            self.sink.send(InputEvent::Button { button, down: false });
-        }
+        self.hands.let_go();
+        self.turns.leave(&self.hands);
     }
 }
 
@@ -210,7 +133,7 @@ impl Drop for Held {
 pub(crate) async fn run<S>(
     io: Io<S>,
     sink: &Arc<dyn InputSink>,
-    agent: &Arc<AgentHub>,
+    (agent, turns): (&Arc<AgentHub>, &Turns),
     can_be_read: bool,
 ) -> Result<(), ServeError>
 where
@@ -227,14 +150,9 @@ where
     let listener: Arc<dyn LedListener> = Arc::new(LedWatch(lights));
     sink.watch_leds(Arc::clone(&listener));
     let owed = Owed::default();
-    let mut held = Held {
-        sink: Arc::clone(sink),
-        keys: BTreeSet::new(),
-        buttons: BTreeSet::new(),
-    };
-    let mut pointer = Pointer {
-        agent: Arc::clone(agent),
-        mouse: AgentMouse::default(),
+    let on_duty = OnDuty {
+        hands: Arc::new(Hands::new(sink, agent)),
+        turns,
     };
     let writer = async {
         start_acks(&mut sender, &flow, ServerMessage::Common).await?;
@@ -271,7 +189,7 @@ where
         let mut resync_at = None;
         let mut pace = Pace::default();
         loop {
-            pace.keep(held.sink.as_ref()).await;
+            pace.keep(sink.as_ref()).await;
             let frame = tokio::select! {
                 frame = receiver.next() => frame?,
                 () = sleep_until(resync_at) => {
@@ -293,7 +211,7 @@ where
                 ClientMessage::KeyDown(code) | ClientMessage::KeyUp(code) => {
                     let mut assembler = Assembler::default();
                     for (code, down) in code.scancode().filter_map(|byte| assembler.push(byte)) {
-                        held.key(code, down);
+                        on_duty.key(code, down);
                         if down && LOCKS.contains(&code) {
                             resync_at = Some(tokio::time::Instant::now() + RESYNC);
                         }
@@ -301,22 +219,20 @@ where
                 }
                 ClientMessage::KeyScancode(bytes) => {
                     for (code, down) in bytes.iter().filter_map(|byte| raw.push(*byte)) {
-                        held.key(code, down);
+                        on_duty.key(code, down);
                     }
                 }
                 ClientMessage::KeyModifiers(wanted) => {
-                    held.set_locks(wanted);
+                    turns.in_passing(&on_duty.hands, |hands| hands.set_locks(wanted));
                     resync_at = Some(tokio::time::Instant::now() + RESYNC);
                 }
                 message @ (ClientMessage::MouseMotion { .. } | ClientMessage::MousePosition { .. }) => {
-                    // Acknowledged also where they have no meaning.
-                    match message {
-                        ClientMessage::MouseMotion { dx, dy, .. } if !agent.is_client_mode() => {
-                            held.sink.send(InputEvent::Motion { dx, dy });
-                        }
-                        ClientMessage::MousePosition { x, y, display_id, .. } => pointer.moved(x, y, display_id),
+                    // Acknowledged also where they have no meaning, and when it is not its turn.
+                    on_duty.act(Act::Move, |hands| match message {
+                        ClientMessage::MouseMotion { dx, dy, .. } => hands.motion(dx, dy),
+                        ClientMessage::MousePosition { x, y, display_id, .. } => hands.moved(x, y, display_id),
                         _ => {}
-                    }
+                    });
                     motions += 1;
                     if motions == MOTION_ACK_BUNCH {
                         motions = 0;
@@ -324,16 +240,10 @@ where
                     }
                 }
                 ClientMessage::MousePress { button, .. } => {
-                    pointer
-                        .button(button, true)
-                        .unwrap_or_else(|| held.button(button, true));
+                    on_duty.act(Act::Press, |hands| hands.button(button, true));
                 }
                 ClientMessage::MouseRelease { button, .. } => {
-                    let is_mouses = pointer.button(button, false).is_none();
-                    // One that went down in server mode, too.
-                    if is_mouses || !held.buttons.is_empty() {
-                        held.button(button, false);
-                    }
+                    on_duty.act(Act::Release, |hands| hands.button(button, false));
                 }
                 other => debug!(message = other.name(), "ignored"),
             }
