@@ -82,29 +82,6 @@ pub(super) fn agent_fixture() -> (Fixture, Agent) {
     (fixture, Agent { port: device, woken })
 }
 
-/// A client that acknowledges what it reads.
-struct Acking {
-    main: Client,
-    unacknowledged: u32,
-}
-
-impl Acking {
-    async fn next(&mut self) -> main::ServerMessage {
-        let frame = timeout(PATIENCE, self.main.frame()).await.expect("something comes");
-        let message: main::ServerMessage = frame.expect("the channel is open").message().unwrap();
-        self.unacknowledged += 1;
-        if let main::ServerMessage::Common(ServerCommon::SetAck(set)) = &message {
-            self.unacknowledged = 0;
-            let sync = ClientCommon::AckSync(set.generation);
-            self.main.send(main::ClientMessage::Common(sync)).await;
-        } else if self.unacknowledged == 20 {
-            self.unacknowledged = 0;
-            self.main.send(main::ClientMessage::Common(ClientCommon::Ack)).await;
-        }
-        message
-    }
-}
-
 impl Client {
     async fn agent_data(&mut self) -> Vec<u8> {
         self.until(|message: main::ServerMessage| match message {
@@ -178,24 +155,23 @@ async fn agent_and_client_talk_while_both_are_there() {
 async fn much_goes_both_ways_at_the_pace_of_who_reads() {
     let (fixture, agent) = agent_fixture();
     assert!(agent.port.open());
-    let main = fixture.link(ChannelType::Main, 0).await;
-    let mut client = Acking {
-        main,
-        unacknowledged: 0,
-    };
-    client.main.send(main::ClientMessage::AgentStart(u32::MAX)).await;
+    let mut client = fixture.link(ChannelType::Main, 0).await.acknowledging();
+    client.send(main::ClientMessage::AgentStart(u32::MAX)).await;
     let body: Vec<u8> = (0..8 * PORT_BYTES as u32).map(|at| (at / 7) as u8).collect();
     let whole = message(AgentKind::Unknown(77), &body);
     let to_guest = async {
         let mut tokens = 10;
         for part in whole.chunks(2048) {
             while tokens == 0 {
-                if let main::ServerMessage::AgentToken(more) = client.next().await {
-                    tokens = more;
-                }
+                tokens = client
+                    .until(|message: main::ServerMessage| match message {
+                        main::ServerMessage::AgentToken(more) => Some(more),
+                        _ => None,
+                    })
+                    .await;
             }
             let data = main::ClientMessage::AgentData(part.to_vec().into());
-            client.main.send(data).await;
+            client.send(data).await;
             tokens -= 1;
         }
     };
@@ -212,9 +188,7 @@ async fn much_goes_both_ways_at_the_pace_of_who_reads() {
     let arrives = async {
         let mut got = Vec::new();
         while got.len() < whole.len() {
-            if let main::ServerMessage::AgentData(data) = client.next().await {
-                got.extend(data);
-            }
+            got.extend(client.agent_data().await);
         }
         got
     };

@@ -188,6 +188,7 @@ impl Talk {
             buffer: self.buffer,
             decoder: FrameDecoder::new(HeaderKind::Mini, Limits::FromServer),
             encoder: FrameEncoder::new(HeaderKind::Mini),
+            acks: None,
         }
     }
 

@@ -69,7 +69,7 @@ impl Fixture {
             id: 0,
         };
         let linked = link_with(self.connect(), id, session, "", Caps::of(caps)).await;
-        let mut channel = linked.expect("the link is accepted");
+        let mut channel = linked.expect("the link is accepted").acknowledging();
         channel.send(ClientMessage::Init(NO_CACHES)).await;
         channel
     }
