@@ -20,7 +20,6 @@ mod stage;
 use std::{
     io::{BufRead, Write},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -36,7 +35,7 @@ use caraway_ports::{
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig, Sharing};
+use caraway_server::{Listener, Server, ServerConfig};
 use clap::Parser;
 use serde::Deserialize;
 
@@ -253,22 +252,8 @@ fn main() -> Result<()> {
         jpeg: if options.jpeg { Switch::Always } else { Switch::Never },
     };
     let server = Server::new(ServerConfig {
-        name: "differential".to_owned(),
-        uuid: [0; 16],
-        ticket: None,
-        view_ticket: None,
-        security: Security::default(),
-        displays: displays.clone(),
         images,
-        rates: RateLimits::default(),
-        sharing: Sharing::default(),
-        grace: Duration::ZERO,
-        input: Arc::new(NoInput),
-        tablet: None,
-        agent: None,
-        agent_policy: AgentPolicy::default(),
-        ports: Vec::new(),
-        observer: None,
+        ..ServerConfig::new("differential", displays.clone(), Arc::new(NoInput))
     });
     let listener = runtime.block_on(Listener::tcp(([127, 0, 0, 1], 0).into()))?;
     let port = match listener.local() {

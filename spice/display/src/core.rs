@@ -350,6 +350,12 @@ impl Display {
         }
     }
 
+    /// How many heads there can be.
+    #[must_use]
+    pub fn max_heads(&self) -> u16 {
+        self.lock_without_canvas().max_heads
+    }
+
     /// Counts changes of the picture.
     #[must_use]
     pub fn changes(&self) -> u64 {

@@ -11,14 +11,14 @@ use std::{
 };
 
 use caraway_canvas::Limits;
-use caraway_display::{Display, ImageSettings};
+use caraway_display::Display;
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, SurfaceSpec},
     drawing::{Brush, Clip, DrawOp, Drawable, Mask, Rop, SurfaceFormat},
     geometry::{Point, Rect},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig, Sharing};
+use caraway_server::{Listener, Server, ServerConfig};
 
 const SIZE: (u32, u32) = (640, 480);
 const SQUARE: u32 = 48;
@@ -126,24 +126,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }));
     display.submit(fill(Rect::at(0, 0, SIZE.0, SIZE.1), BACKGROUND));
     let square = Arc::new(Square::new());
-    let server = Server::new(ServerConfig {
-        name: "a moving picture".to_owned(),
-        uuid: [0; 16],
-        ticket: None,
-        view_ticket: None,
-        security: Security::default(),
-        displays: vec![Arc::clone(&display)],
-        images: ImageSettings::default(),
-        rates: RateLimits::default(),
-        sharing: Sharing::default(),
-        grace: Duration::ZERO,
-        input: Arc::clone(&square) as Arc<dyn InputSink>,
-        tablet: None,
-        agent: None,
-        agent_policy: AgentPolicy::default(),
-        ports: Vec::new(),
-        observer: None,
-    });
+    let server = Server::new(ServerConfig::new(
+        "a moving picture",
+        vec![Arc::clone(&display)],
+        Arc::clone(&square) as Arc<dyn InputSink>,
+    ));
     let listener = Listener::tcp(address).await?;
     writeln!(std::io::stdout(), "{:?}", listener.local())?;
     let serving = tokio::spawn(listener.serve(server));

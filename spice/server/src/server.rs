@@ -22,7 +22,7 @@ use crate::{
     TicketError,
     access::{Way, Who},
     admission::{Guesses, HalfOpen, Origin},
-    agent::AgentHub,
+    agent::{AgentHub, Graphics},
     channel::{self, Io},
     flow::Flow,
     key::KeyHandle,
@@ -53,6 +53,8 @@ pub struct ServerConfig {
     pub security: Security,
     /// The displays; the index is the channel id.
     pub displays: Vec<Arc<Display>>,
+    /// Where the device of each is in the guest, `pci/0000/01.0` for example, for an agent that wants to know.
+    pub addresses: Vec<String>,
     /// What images are compressed with.
     pub images: ImageSettings,
     /// What is sent to one client and to all, at most.
@@ -74,6 +76,32 @@ pub struct ServerConfig {
     pub ports: Vec<PortConfig>,
     /// Who is told about connections.
     pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl ServerConfig {
+    /// A server with these displays, keyboard and mouse, and nothing else: everybody is let in.
+    #[must_use]
+    pub fn new(name: impl Into<String>, displays: Vec<Arc<Display>>, input: Arc<dyn InputSink>) -> Self {
+        Self {
+            name: name.into(),
+            uuid: [0; 16],
+            ticket: None,
+            view_ticket: None,
+            security: Security::default(),
+            displays,
+            addresses: Vec::new(),
+            images: ImageSettings::default(),
+            rates: RateLimits::default(),
+            sharing: Sharing::default(),
+            grace: Duration::ZERO,
+            input,
+            tablet: None,
+            agent: None,
+            agent_policy: AgentPolicy::default(),
+            ports: Vec::new(),
+            observer: None,
+        }
+    }
 }
 
 /// Bits a second that are sent at most, by default as many as the links take. The picture waits; cursor, inputs and what
@@ -130,7 +158,8 @@ impl Server {
             (Some(tablet), [display]) => Some(TabletMouse::new(tablet, Arc::clone(display))),
             _ => None,
         };
-        let agent = AgentHub::new(config.agent.take(), config.agent_policy, tablet);
+        let graphics = Graphics::new(&config.displays, std::mem::take(&mut config.addresses));
+        let agent = AgentHub::new(config.agent.take(), config.agent_policy, tablet, graphics);
         let ports = PortChannels::new(std::mem::take(&mut config.ports));
         let tickets = Tickets::new(config.ticket.take(), config.view_ticket.take());
         let sessions = Sessions::new(client, total, config.sharing, config.grace);

@@ -29,7 +29,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use caraway_canvas::Limits as CanvasLimits;
-use caraway_display::{Display, ImageSettings};
+use caraway_display::Display;
 use caraway_ports::{
     display::{CursorCommand, CursorShape, CursorType, DisplayCommand, DisplaySink, SurfaceSpec},
     drawing::{Brush, Clip, DrawOp, Drawable, Mask, Rop, SurfaceFormat},
@@ -57,7 +57,7 @@ use tokio::{
 };
 
 use self::client::{Client, fill, link, link_with};
-use crate::{AgentPolicy, Peer, PortConfig, RateLimits, Security, Server, ServerConfig, Sharing};
+use crate::{Peer, PortConfig, Security, Server, ServerConfig, Sharing};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -169,22 +169,14 @@ fn fixture_for(
 ) -> Fixture {
     let keyboard = Arc::new(Keyboard::default());
     let server = Server::new(ServerConfig {
-        name: "test".to_owned(),
         uuid: [7; 16],
         ticket: ticket.map(ToOwned::to_owned),
-        view_ticket: None,
         security,
-        displays: displays.to_vec(),
-        images: ImageSettings::default(),
-        rates: RateLimits::default(),
         sharing,
         grace: GRACE,
-        input: keyboard.clone(),
-        tablet: None,
         agent,
-        agent_policy: AgentPolicy::default(),
         ports,
-        observer: None,
+        ..ServerConfig::new("test", displays.to_vec(), keyboard.clone())
     });
     Fixture {
         server,

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use caraway_canvas::Limits as CanvasLimits;
-use caraway_display::{Display, ImageSettings};
+use caraway_display::Display;
 use caraway_ports::input::{InputEvent, InputSink, LedListener, Leds};
 use caraway_protocol::{
     Message, Progress,
@@ -18,9 +18,7 @@ use caraway_protocol::{
     link::{AuthMechanism, LinkCode, LinkMessage, LinkReply, decode_result},
     main_channel as main,
 };
-use caraway_server::{
-    Accepts, AgentPolicy, Channel, Listener, Observer, Peer, RateLimits, Security, Server, ServerConfig, Sharing, Tls,
-};
+use caraway_server::{Accepts, Channel, Listener, Observer, Peer, Security, Server, ServerConfig, Tls};
 use rsa::{PublicKey, pkcs8::DecodePublicKey as _};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore,
@@ -136,25 +134,13 @@ async fn fixture() -> Fixture {
     let key = PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
     let (counting, count) = watch::channel(Count::default());
     let server = Server::new(ServerConfig {
-        name: "test".to_owned(),
         uuid: [7; 16],
-        ticket: None,
-        view_ticket: None,
         security: Security {
             tls: Some(Arc::new(Tls::new(vec![certified.cert.der().clone()], key).unwrap())),
             ..Security::default()
         },
-        displays: vec![Display::new(CanvasLimits::default())],
-        images: ImageSettings::default(),
-        rates: RateLimits::default(),
-        sharing: Sharing::default(),
-        grace: Duration::ZERO,
-        input: Arc::new(Nobody),
-        agent: None,
-        agent_policy: AgentPolicy::default(),
-        tablet: None,
-        ports: Vec::new(),
         observer: Some(Arc::new(Counting(counting))),
+        ..ServerConfig::new("test", vec![Display::new(CanvasLimits::default())], Arc::new(Nobody))
     });
     let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let Peer::Tcp(address) = listener.local() else {

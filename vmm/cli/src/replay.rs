@@ -22,9 +22,7 @@ use caraway_ports::{
     display::{DisplayCommand, DisplaySink as _},
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{
-    Accepts, AgentPolicy, Channel, Observer, Peer, RateLimits, Security, Server, ServerConfig, Sharing,
-};
+use caraway_server::{Accepts, Channel, Observer, Peer, Server, ServerConfig};
 use caraway_trace::{Player, TraceError, TraceReader};
 use tokio::runtime::Runtime;
 
@@ -161,22 +159,10 @@ fn serve(args: &ReplayArgs, display: &Arc<Display>) -> anyhow::Result<Serving> {
     let shown = Arc::new(Shown::default());
     let name = args.trace.file_name().unwrap_or_default().to_string_lossy();
     let server = Server::new(ServerConfig {
-        name: name.clone().into_owned(),
         uuid: random_uuid(),
-        ticket: None,
-        view_ticket: None,
-        security: Security::default(),
-        displays: vec![Arc::clone(display)],
         images: media::images(args.compression, args.jpeg, args.zlib),
-        rates: RateLimits::default(),
-        sharing: Sharing::default(),
-        grace: Duration::ZERO,
-        input: Arc::new(Nobody),
-        tablet: None,
-        agent: None,
-        agent_policy: AgentPolicy::default(),
-        ports: Vec::new(),
         observer: Some(shown.clone()),
+        ..ServerConfig::new(name.clone(), vec![Arc::clone(display)], Arc::new(Nobody))
     });
     serve_spice(&runtime, &socket, server, Accepts::Plain)?;
     let (name, pid) = (one_line(&name), std::process::id());

@@ -29,14 +29,14 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use caraway_canvas::Limits;
-use caraway_display::{Display, ImageSettings};
+use caraway_display::Display;
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, SurfaceSpec},
     drawing::{Bitmap, BitmapFormat, Clip, DrawOp, Drawable, ScaleMode, SurfaceFormat},
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig, Sharing};
+use caraway_server::{Listener, Server, ServerConfig};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Builder;
 
@@ -77,24 +77,11 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     let display = Display::new(Limits::default());
-    let server = Server::new(ServerConfig {
-        name: "latency".to_owned(),
-        uuid: [0; 16],
-        ticket: None,
-        view_ticket: None,
-        security: Security::default(),
-        displays: vec![Arc::clone(&display)],
-        images: ImageSettings::default(),
-        rates: RateLimits::default(),
-        sharing: Sharing::default(),
-        grace: Duration::ZERO,
-        input: Arc::new(NoInput),
-        tablet: None,
-        agent: None,
-        agent_policy: AgentPolicy::default(),
-        ports: Vec::new(),
-        observer: None,
-    });
+    let server = Server::new(ServerConfig::new(
+        "latency",
+        vec![Arc::clone(&display)],
+        Arc::new(NoInput),
+    ));
     let listener = runtime.block_on(Listener::tcp(([127, 0, 0, 1], port).into()))?;
     runtime.spawn(listener.serve(server));
     let mut device = Device {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use caraway_canvas::Limits;
-use caraway_display::{Display, ImageSettings};
+use caraway_display::Display;
 use caraway_ports::{display::DisplaySink as _, port::port};
 use caraway_protocol::{
     caps::{Caps, CommonCap, MainCap},
@@ -17,7 +17,7 @@ use caraway_protocol::{
     link::LinkMessage,
     main_channel::{self as main, AgentKind, CLIENT_PORT},
 };
-use caraway_server::{Accepts, AgentPolicy, Peer, RateLimits, Security, Server, ServerConfig, Sharing, Tls};
+use caraway_server::{Accepts, AgentPolicy, Peer, Security, Server, ServerConfig, Tls};
 use rcgen::KeyPair;
 use rustls_pki_types::PrivateKeyDer;
 use tokio::{runtime::Runtime, task::JoinHandle};
@@ -115,22 +115,12 @@ impl Parts {
 
 fn config(security: Security, parts: &Parts) -> ServerConfig {
     ServerConfig {
-        name: "fuzzed".to_owned(),
         uuid: [7; 16],
         ticket: parts.ticket.clone(),
-        view_ticket: None,
         security,
-        displays: vec![Arc::clone(&parts.display)],
-        images: ImageSettings::default(),
-        rates: RateLimits::default(),
-        sharing: Sharing::Many,
         grace: Duration::from_secs(60),
-        input: parts.keyboard.clone(),
-        agent: None,
         agent_policy: parts.policy,
-        tablet: None,
-        ports: Vec::new(),
-        observer: None,
+        ..ServerConfig::new("fuzzed", vec![Arc::clone(&parts.display)], parts.keyboard.clone())
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod clipboard;
 mod from_guest;
+mod graphics;
 mod head;
 mod mux;
 mod to_guest;
@@ -32,7 +33,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-pub(crate) use self::mux::Joined;
+pub(crate) use self::{graphics::Graphics, mux::Joined};
 use self::{head::Head, mux::Mux};
 use crate::{Role, tablet::TabletMouse};
 
@@ -192,6 +193,8 @@ pub(crate) struct AgentHub {
     viewers_mouse: watch::Sender<Mouse>,
     /// What moves the pointer when the agent does not, and who looks whether it is there.
     tablet: Option<(TabletMouse, Arc<dyn TabletListener>)>,
+    /// The displays, for the agent.
+    graphics: Graphics,
 }
 
 /// The tablet has come or gone.
@@ -241,7 +244,12 @@ impl std::fmt::Debug for AgentHub {
 }
 
 impl AgentHub {
-    pub(crate) fn new(port: Option<HostPort>, policy: AgentPolicy, tablet: Option<TabletMouse>) -> Self {
+    pub(crate) fn new(
+        port: Option<HostPort>,
+        policy: AgentPolicy,
+        tablet: Option<TabletMouse>,
+        graphics: Graphics,
+    ) -> Self {
         let poked = Arc::new(Notify::new());
         if let Some(port) = &port {
             let waker = Arc::clone(&poked);
@@ -268,6 +276,7 @@ impl AgentHub {
             mouse: watch::Sender::new(Mouse::SERVER),
             viewers_mouse: watch::Sender::new(Mouse::SERVER),
             tablet,
+            graphics,
         }
     }
 
@@ -332,6 +341,9 @@ impl AgentHub {
     pub(crate) fn set_driver_takes(&self, takes: bool) {
         let mut state = self.lock();
         state.mux.set_driver_takes(takes);
+        if state.mux.tell_displays(|| self.graphics.body()) {
+            self.poked.notify_one();
+        }
         state.wake_clients();
     }
 
@@ -399,6 +411,7 @@ impl AgentHub {
                 state.broken = true;
             }
         }
+        state.mux.tell_displays(|| self.graphics.body());
         while state.mux.is_open() {
             let bytes = state.mux.writes();
             if bytes.is_empty() {

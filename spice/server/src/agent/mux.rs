@@ -78,6 +78,8 @@ struct Shared {
     agent_caps: AgentCaps,
     /// What it was told that its client can do.
     told_caps: AgentCaps,
+    /// What it was told of the displays since it said what it can do.
+    told_displays: Option<Vec<u8>>,
     clients: BTreeMap<u32, Client>,
     clipboards: Clipboards,
     transfers: Transfers,
@@ -102,6 +104,7 @@ impl Mux {
                 driver_takes: false,
                 agent_caps: AgentCaps::empty(),
                 told_caps: AgentCaps::empty(),
+                told_displays: None,
                 clients: BTreeMap::new(),
                 clipboards: Clipboards::default(),
                 transfers: Transfers::default(),
@@ -149,6 +152,7 @@ impl Mux {
         shared.clipboards = Clipboards::default();
         shared.transfers = Transfers::default();
         (shared.agent_caps, shared.told_caps) = (AgentCaps::empty(), AgentCaps::empty());
+        shared.told_displays = None;
         for client in shared.clients.values_mut() {
             client.forget_agent();
             if client.knows {
@@ -184,6 +188,22 @@ impl Mux {
     /// Whether the agent moves the pointer.
     pub(crate) fn takes_mouse(&self) -> bool {
         self.is_open() && self.shared.agent_caps.contains(AgentCaps::MOUSE_STATE)
+    }
+
+    /// Tells the agent of the displays, if it wants to know and has not been told the same. Whether it is told.
+    pub(crate) fn tell_displays(&mut self, displays: impl FnOnce() -> Option<Vec<u8>>) -> bool {
+        if !self.is_open() || !self.shared.agent_caps.contains(AgentCaps::GRAPHICS_DEVICE_INFO) {
+            return false;
+        }
+        match displays() {
+            Some(now) if self.shared.told_displays.as_ref() != Some(&now) => {
+                self.to_guest
+                    .tell(Head::whole(AgentKind::GraphicsDeviceInfo, now.clone()));
+                self.shared.told_displays = Some(now);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Where the pointer is, if the agent moves it.

@@ -354,3 +354,54 @@ async fn the_pointer_is_the_clients_while_an_agent_moves_it() {
     agent.port.close();
     assert_eq!(mode(&mut main).await, (MouseModes::SERVER, MouseMode::Server));
 }
+
+#[tokio::test]
+async fn an_agent_that_wants_to_know_is_told_where_each_display_is_and_when_that_changes() {
+    let (host, port) = port();
+    let woken = Arc::<Notify>::default();
+    let waker = Arc::clone(&woken);
+    let waker: PortWaker = Arc::new(move || waker.notify_one());
+    port.set_waker(waker);
+    let agent = Agent { port, woken };
+    let displays = [(); 2].map(|()| Display::new(CanvasLimits::default()));
+    let server = Server::new(ServerConfig {
+        addresses: vec!["pci/0000/01.0".to_owned(), "pci/0000/02.0".to_owned()],
+        agent: Some(host),
+        ..ServerConfig::new("test", displays.to_vec(), Arc::new(Keyboard::default()))
+    });
+    tokio::spawn(async move { server.serve_agent().await });
+    let heads = |heads: &[(u32, u32, &str)]| {
+        let mut body = (heads.len() as u32).to_le_bytes().to_vec();
+        for (channel, head, address) in heads {
+            let words = [*channel, *head, *head, address.len() as u32 + 1].map(u32::to_le_bytes);
+            body.extend_from_slice(words.as_flattened());
+            body.extend_from_slice(address.as_bytes());
+            body.push(0);
+        }
+        (SERVER_PORT, message(AgentKind::GraphicsDeviceInfo, &body))
+    };
+    assert!(agent.port.open());
+    // One that does not say that it takes it is told nothing.
+    let announce = |caps: AgentCaps| [0u32.to_le_bytes(), caps.bits().to_le_bytes()].concat();
+    agent
+        .say(AgentKind::AnnounceCapabilities, &announce(AgentCaps::MOUSE_STATE))
+        .await;
+    let wants = announce(AgentCaps::GRAPHICS_DEVICE_INFO);
+    agent.say(AgentKind::AnnounceCapabilities, &wants).await;
+    let one_each = heads(&[(0, 0, "pci/0000/01.0"), (1, 0, "pci/0000/02.0")]);
+    assert_eq!(agent.chunk().await, one_each);
+    // Again when it begins anew, and with what has changed.
+    agent.say(AgentKind::AnnounceCapabilities, &wants).await;
+    assert_eq!(agent.chunk().await, one_each);
+    displays[1].submit(DisplayCommand::Monitors {
+        max: 2,
+        heads: Vec::new(),
+    });
+    agent.say(AgentKind::DisplayConfig, &[0; 8]).await;
+    let more = [
+        (0, 0, "pci/0000/01.0"),
+        (1, 0, "pci/0000/02.0"),
+        (1, 1, "pci/0000/02.0"),
+    ];
+    assert_eq!(agent.chunk().await, heads(&more));
+}

@@ -85,22 +85,11 @@ fn screen() -> Arc<Display> {
 fn tablet_fixture(displays: &[Arc<Display>], agent: Option<HostPort>) -> (Fixture, Arc<Tablet>) {
     let (keyboard, tablet) = (Arc::new(Keyboard::default()), Arc::new(Tablet::default()));
     let server = Server::new(ServerConfig {
-        name: "test".to_owned(),
         uuid: [7; 16],
-        ticket: None,
-        view_ticket: None,
-        security: Security::default(),
-        displays: displays.to_vec(),
-        images: ImageSettings::default(),
-        rates: RateLimits::default(),
-        sharing: Sharing::default(),
         grace: GRACE,
-        input: keyboard.clone(),
         tablet: Some(tablet.clone()),
         agent,
-        agent_policy: AgentPolicy::default(),
-        ports: Vec::new(),
-        observer: None,
+        ..ServerConfig::new("test", displays.to_vec(), keyboard.clone())
     });
     let serving = Arc::clone(&server);
     tokio::spawn(async move { serving.serve_agent().await });

@@ -430,25 +430,17 @@ async fn the_observer_is_told_which_channels_are_encrypted() {
     let authority = Authority::new();
     let told = Arc::new(Told::default());
     let server = Server::new(ServerConfig {
-        name: "test".to_owned(),
         uuid: [7; 16],
-        ticket: None,
-        view_ticket: None,
         security: Security {
             tls: Some(authority.tls()),
             ..Security::default()
         },
-        displays: vec![Display::new(CanvasLimits::default())],
-        images: ImageSettings::default(),
-        rates: RateLimits::default(),
-        sharing: Sharing::default(),
-        grace: Duration::ZERO,
-        input: Arc::new(Keyboard::default()),
-        tablet: None,
-        agent: None,
-        agent_policy: AgentPolicy::default(),
-        ports: Vec::new(),
         observer: Some(told.clone()),
+        ..ServerConfig::new(
+            "test",
+            vec![Display::new(CanvasLimits::default())],
+            Arc::new(Keyboard::default()),
+        )
     });
     for encrypted in [true, false] {
         let (ours, theirs) = tokio::io::duplex(1 << 16);

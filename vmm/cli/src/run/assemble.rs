@@ -83,6 +83,8 @@ pub(super) struct Assembled {
 pub(super) struct Screen {
     pub(super) display: Arc<Display>,
     pub(super) recorder: Arc<Recorder>,
+    /// Where its device is in the guest, as agents are told: bus, domain, slot and function.
+    pub(super) address: String,
 }
 
 /// Whether the serial console is on the terminal the program was started from.
@@ -307,7 +309,11 @@ fn plug_display(
     let source: Arc<dyn DisplaySource> = qxl.clone();
     display.set_source(Arc::downgrade(&source));
     builder.add_lifecycle(qxl);
-    Ok(Screen { display, recorder })
+    Ok(Screen {
+        display,
+        recorder,
+        address: format!("pci/0000/{device:02x}.{function}"),
+    })
 }
 
 /// Puts the VGA core of the first display where guests look for one.

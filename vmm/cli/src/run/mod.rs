@@ -183,13 +183,12 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     let mut viewer = None;
     if let Some(sockets) = &sockets.spice {
         let password = |ticket: &Option<Ticket>| ticket.as_ref().map(|ticket| ticket.password.clone());
+        let displays = screens.iter().map(|screen| Arc::clone(&screen.display)).collect();
         let server = Server::new(ServerConfig {
-            name: run_dir.name().to_owned(),
             uuid: random_uuid(),
             ticket: password(&spec.spice.ticket),
             view_ticket: password(&spec.spice.view_ticket),
             security: tls::security(tls.as_ref(), users, &spec.spice.channels, origins),
-            displays: screens.iter().map(|screen| Arc::clone(&screen.display)).collect(),
             images: media::images(spec.spice.compression, spec.spice.jpeg, spec.spice.zlib),
             rates: RateLimits {
                 client: spec.spice.client_rate,
@@ -197,12 +196,13 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             },
             sharing: media::sharing(spec.spice.clients),
             grace: spec.spice.grace,
-            input,
             tablet,
             agent: agent.take(),
             agent_policy: media::agent(spec.agent),
             ports: channels,
             observer: Some(Arc::clone(&clients) as Arc<dyn Observer>),
+            addresses: screens.iter().map(|screen| screen.address.clone()).collect(),
+            ..ServerConfig::new(run_dir.name(), displays, input)
         });
         for (role, ticket) in [
             (Role::Control, &spec.spice.ticket),

@@ -8,14 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use caraway_canvas::Limits;
-use caraway_display::{Display, ImageSettings};
+use caraway_display::Display;
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink, SurfaceSpec},
     drawing::{Bitmap, BitmapFormat, Drawable, ScaleMode, SurfaceFormat},
     geometry::Rect,
     input::{InputEvent, InputSink, LedListener, Leds},
 };
-use caraway_server::{AgentPolicy, Listener, RateLimits, Security, Server, ServerConfig, Sharing};
+use caraway_server::{Listener, RateLimits, Server, ServerConfig};
 
 pub(crate) const WIDTH: u32 = 1024;
 pub(crate) const HEIGHT: u32 = 768;
@@ -71,22 +71,13 @@ impl Screen {
             on_key: Mutex::new(None),
         });
         let server = Server::new(ServerConfig {
-            name: "slow-clients".to_owned(),
-            uuid: [0; 16],
-            ticket: None,
-            view_ticket: None,
-            security: Security::default(),
-            displays: vec![Arc::clone(&display)],
-            images: ImageSettings::default(),
             rates,
-            sharing: Sharing::default(),
             grace: Duration::from_secs(120),
-            input: Arc::clone(&keyboard) as Arc<dyn InputSink>,
-            tablet: None,
-            agent: None,
-            agent_policy: AgentPolicy::default(),
-            ports: Vec::new(),
-            observer: None,
+            ..ServerConfig::new(
+                "slow-clients",
+                vec![Arc::clone(&display)],
+                Arc::clone(&keyboard) as Arc<dyn InputSink>,
+            )
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -326,6 +326,7 @@ impl Clients for Shared {
                 }
                 caps -= AgentCaps::CLIPBOARD_GRAB_SERIAL;
                 self.agent_caps = caps;
+                self.told_displays = None;
                 head.set_word(CAPS, caps.bits());
                 self.everybody(&head)
             }
