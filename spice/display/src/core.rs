@@ -26,6 +26,7 @@ use caraway_ports::{
 use caraway_protocol::display::KnownSurface;
 use tracing::debug;
 
+use self::resume::Pictures;
 pub use self::viewer::{CursorViewer, Viewer, Watch};
 use crate::{
     client::takes_surface,
@@ -132,6 +133,7 @@ impl std::fmt::Debug for Told {
 #[derive(Debug)]
 struct State {
     canvas: Canvas,
+    pictures: Pictures,
     /// Somebody draws on the canvas, and what stands in its place is nothing.
     is_away: bool,
     cursor: CursorState,
@@ -185,6 +187,7 @@ impl Display {
     pub fn with_clock(limits: Limits, clock: Clock) -> Arc<Self> {
         let mut state = State {
             canvas: Canvas::new(limits),
+            pictures: Pictures::default(),
             is_away: false,
             cursor: CursorState::default(),
             heads: Vec::new(),
@@ -281,7 +284,7 @@ impl Display {
         let ids: Vec<u32> = state.canvas.ids().collect();
         for surface in ids {
             if let Some(known) = kept.get(&surface) {
-                resume::keep(&mut scene, &state.canvas, known);
+                resume::keep(&mut scene, &state.canvas, &state.pictures, known);
             } else if let (Some(area), Some(format)) = (state.canvas.area(surface), state.canvas.format(surface))
                 && takes_surface(format, caps)
             {
@@ -444,6 +447,7 @@ impl Display {
         let now = (self.clock)();
         let mut state = self.lock();
         state.expire(now);
+        state.pictures.note(&drawable);
         let look = state.look(&drawable, now);
         let split = match look {
             Look::Plain if !state.viewers.is_empty() => {

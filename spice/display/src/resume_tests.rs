@@ -1,15 +1,16 @@
 //! A viewer whose connection was cut is shown what has changed, and nothing else.
 
+use bytes::Bytes;
 use caraway_canvas::Limits;
 use caraway_ports::{
     display::{DisplayCommand, DisplaySink as _},
-    drawing::Rop,
+    drawing::{BitmapFormat, Rop},
     geometry::Rect,
 };
 
 use crate::{
     Display, Item,
-    core_tests::{CAPS, Client, assert_same, draw, fill, silent, surface},
+    core_tests::{CAPS, Client, assert_same, bitmap, copy, draw, fill, silent, surface},
 };
 
 /// What a viewer that comes back is told, in short.
@@ -60,7 +61,43 @@ fn tiles_that_differ_are_drawn_those_at_the_edges_too() {
     }
     assert_eq!(
         told(&display, &mut client),
-        ["keep 0", "monitors", "0: 64 128 64x64", "0: 960 640 40x60", "mark"]
+        ["keep 0", "monitors", "0: 64 128 32x32", "0: 992 672 8x28", "mark"]
+    );
+    assert_same(&display, &client, &[0]);
+}
+
+#[test]
+fn pictures_that_were_copied_are_shown_as_what_they_are() {
+    let display = Display::new(Limits::default());
+    display.submit(surface(0, 1000, 700));
+    let mut client = client_of(&display);
+    let picture = |x, y, colour: u8| {
+        let data = bitmap(BitmapFormat::Bit32, 100, 50, Bytes::from(vec![colour; 100 * 50 * 4]));
+        draw(&display, copy(0, Rect::at(x, y, 100, 50), data));
+    };
+    picture(10, 10, 1);
+    // Under a later one, it is not whole.
+    picture(500, 500, 2);
+    picture(550, 520, 3);
+    // Drawn over by something else.
+    picture(700, 128, 4);
+    draw(&display, fill(0, Rect::at(700, 128, 1, 1), 5, Rop::OP_PUT));
+    // Where nothing has changed since.
+    picture(0, 300, 0);
+    let told = told(&display, &mut client);
+    assert_eq!(
+        told[..5],
+        [
+            "keep 0",
+            "0: 700 128 100x50",
+            "0: 550 520 100x50",
+            "0: 10 10 100x50",
+            "monitors"
+        ]
+    );
+    assert!(
+        told[5..told.len() - 1].iter().all(|step| step.starts_with("0: ")),
+        "{told:?}"
     );
     assert_same(&display, &client, &[0]);
 }
@@ -90,7 +127,7 @@ fn surfaces_that_have_gone_or_are_others_are_made_anew() {
             "create 5",
             "monitors",
             "2: 0 0 100x101",
-            "3: 0 0 64x64",
+            "3: 0 0 32x32",
             "5: 0 0 10x10",
             "mark"
         ]

@@ -96,6 +96,13 @@ impl Scene {
         self.damage.entry(surface).or_default().add(area, 0);
     }
 
+    /// Adds what a viewer that lags is shown of the canvas before all that is damaged.
+    pub(crate) fn show(&mut self, item: Item) {
+        self.lossy.sent(&item);
+        self.cost += item.cost();
+        self.queue.push_back(item);
+    }
+
     /// Adds a drawing step. `touched` is what it may have changed in the canvas.
     pub(crate) fn draw(&mut self, item: Item, touched: Rect) {
         let Some((surface, _)) = item.touched() else { return };

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::wire::{Reader, Writer};
 
 /// Pixels of a side of a tile. Those at the right and at the bottom have what is left.
-pub const TILE: u32 = 64;
+pub const TILE: u32 = 32;
 
 /// Most images named.
 pub const RESUME_IMAGES_MAX: u32 = 1 << 14;
@@ -147,7 +147,7 @@ mod tests {
         Resume {
             images: vec![1 << 63 | 5, 7],
             surfaces: vec![
-                surface(0, 65, 64, SurfaceFormat::Xrgb, vec![1, u64::MAX]),
+                surface(0, 33, 32, SurfaceFormat::Xrgb, vec![1, u64::MAX]),
                 surface(9, 1, 1, SurfaceFormat::Argb, vec![3]),
             ],
         }
@@ -197,8 +197,8 @@ mod tests {
 
     #[test]
     fn every_pixel_counts_and_the_fourth_byte_where_it_is_alpha() {
-        let tile: Vec<u8> = (0..64 * 64 * 4).map(|index: u32| (index * 31 % 251) as u8).collect();
-        let hash = |tile: &[u8], has_alpha| tile_hash(tile.chunks(64 * 4), has_alpha);
+        let tile: Vec<u8> = (0..32 * 32 * 4).map(|index: u32| (index * 31 % 251) as u8).collect();
+        let hash = |tile: &[u8], has_alpha| tile_hash(tile.chunks(32 * 4), has_alpha);
         let (plain, alpha) = (hash(&tile, false), hash(&tile, true));
         for at in 0..tile.len() {
             let mut other = tile.clone();

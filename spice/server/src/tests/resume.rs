@@ -1,5 +1,6 @@
 //! Clients that come back after their connections were cut.
 
+use caraway_ports::display::Pixels;
 use caraway_protocol::{
     common::Disconnecting,
     display::{
@@ -78,9 +79,17 @@ impl Fixture {
             width: SIDE,
             height: SIDE,
             format: SurfaceFormat::Xrgb,
-            tiles: vec![tile_hash(pixels.data.chunks(pixels.stride as usize), false)],
+            tiles: (0..4)
+                .map(|tile| hash(&pixels, tile % 2 * 128, tile / 2 * 32))
+                .collect(),
         }
     }
+}
+
+/// Of the tile that begins in this byte of this row.
+fn hash(pixels: &Pixels, byte: usize, row: usize) -> u64 {
+    let rows = pixels.data.chunks(pixels.stride as usize).skip(row).take(32);
+    tile_hash(rows.map(|row| &row[byte..byte + 128]), false)
 }
 
 fn screen(fixture: &Fixture) {

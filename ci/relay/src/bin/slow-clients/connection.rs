@@ -79,13 +79,14 @@ impl Connection {
         if code != LinkCode::Ok {
             bail!("refused: {code:?}");
         }
+        let received = AtomicU64::new(buffer.len() as u64);
         Ok(Self {
             stream,
             buffer,
             decoder: FrameDecoder::new(HeaderKind::Mini, Limits::FromServer),
             encoder: FrameEncoder::new(HeaderKind::Mini),
             acks: AckCounter::new(),
-            received: Arc::default(),
+            received: Arc::new(received),
             pace: None,
         })
     }
