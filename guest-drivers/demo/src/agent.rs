@@ -1,8 +1,10 @@
-//! A minimal guest agent on the VDIPort: it announces what it can do and is an echo for text in the clipboard.
+//! A minimal guest agent on the VDIPort: it announces what it can do, is an echo for text in the clipboard, and moves the
+//! pointer when it is told to.
 //!
 //! When a client takes the clipboard, the agent asks for its text, makes the ASCII letters in it capitals, and takes the
 //! clipboard with the result. Messages are those of the SPICE agent protocol, in chunks with a header of 8 bytes.
 
+use caraway_guest_rt::input::{BUTTON_LEFT, BUTTON_MIDDLE, BUTTON_RIGHT};
 use caraway_guest_rt::once::TakeOnce;
 use caraway_guest_rt::print;
 use caraway_guest_rt::vdiport::{StartedOver, VdiPort, VdiPortError};
@@ -22,6 +24,7 @@ const SERVER_PORT: u32 = 2;
 
 const MESSAGE_HEAD: usize = 20;
 const PROTOCOL: u32 = 1;
+const MOUSE_STATE: u32 = 1;
 const CLIPBOARD: u32 = 4;
 const ANNOUNCE_CAPABILITIES: u32 = 6;
 const CLIPBOARD_GRAB: u32 = 7;
@@ -29,6 +32,16 @@ const CLIPBOARD_REQUEST: u32 = 8;
 
 /// CLIPBOARD_BY_DEMAND and GUEST_LINEEND_LF. Without CLIPBOARD_SELECTION there is one clipboard, and messages have no prefix.
 const CAPABILITIES: u32 = 1 << 5 | 1 << 8;
+/// MOUSE_STATE: clients say where the pointer is.
+const CAN_POINT: u32 = 1;
+/// x, y, buttons, display.
+const MOUSE_BODY: usize = 13;
+/// Buttons of a mouse state: left, middle, right, and the wheel away from the user and towards.
+const LEFT: u32 = 1 << 1;
+const MIDDLE: u32 = 1 << 2;
+const RIGHT: u32 = 1 << 3;
+const UP: u32 = 1 << 4;
+const DOWN: u32 = 1 << 5;
 const NONE: u32 = 0;
 const UTF8_TEXT: u32 = 1;
 
@@ -47,6 +60,29 @@ struct Buffers {
     body: [u8; BODY_MAX],
     text: [u8; TEXT_MAX],
     outgoing: [u8; OUTGOING_MAX],
+}
+
+/// Where the pointer is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pointing {
+    pub(crate) x: i32,
+    pub(crate) y: i32,
+    /// Buttons held, as a mouse has them.
+    pub(crate) buttons: u8,
+    /// What the wheel is held at, positive towards the user.
+    pub(crate) wheel: i32,
+}
+
+impl Pointing {
+    fn new(x: u32, y: u32, buttons: u32) -> Self {
+        let held = |mask, value| if buttons & mask != 0 { value } else { 0 };
+        Self {
+            x: i32::try_from(x).unwrap_or(i32::MAX),
+            y: i32::try_from(y).unwrap_or(i32::MAX),
+            buttons: held(LEFT, BUTTON_LEFT) | held(MIDDLE, BUTTON_MIDDLE) | held(RIGHT, BUTTON_RIGHT),
+            wheel: i32::from(held(DOWN, 1)) - i32::from(held(UP, 1)),
+        }
+    }
 }
 
 /// A violation of the protocol by the other side.
@@ -98,6 +134,10 @@ pub(crate) struct Agent {
     /// Bytes left of the chunk.
     chunk_left: usize,
     message: Head<MESSAGE_HEAD>,
+    /// The beginning of what the server says itself, which is one chunk.
+    mouse: Head<{ MESSAGE_HEAD + MOUSE_BODY }>,
+    /// Whether clients may say where the pointer is.
+    can_point: bool,
     /// Bytes there are of the message's body.
     body: usize,
     /// Length of the text in the clipboard.
@@ -119,6 +159,8 @@ impl Agent {
             chunk: Head::new(),
             chunk_left: 0,
             message: Head::new(),
+            mouse: Head::new(),
+            can_point: false,
             body: 0,
             text: 0,
             outgoing: (0, 0),
@@ -138,10 +180,16 @@ impl Agent {
         );
     }
 
-    /// Reads, answers and sends as far as it goes.
-    pub(crate) fn attend(&mut self) {
+    /// Says whether clients may have the pointer in client mode.
+    pub(crate) fn set_pointing(&mut self, can_point: bool) {
+        self.can_point = can_point;
+        self.announce(false);
+    }
+
+    /// Reads, answers and sends as far as it goes; `point` is given where the pointer is to be.
+    pub(crate) fn attend(&mut self, mut point: impl FnMut(Pointing)) {
         for _ in 0..STEPS {
-            match self.step() {
+            match self.step(&mut point) {
                 Ok(false) => return,
                 Ok(true) => {}
                 Err(StartedOver) => self.start_over(),
@@ -150,11 +198,11 @@ impl Agent {
     }
 
     /// Whether there may be more.
-    fn step(&mut self) -> Result<bool, StartedOver> {
+    fn step(&mut self, point: &mut impl FnMut(Pointing)) -> Result<bool, StartedOver> {
         self.send()?;
         let mut bytes = [0; STEP];
         let count = self.port.read(&mut bytes)?;
-        if self.receive(bytes.get(..count).unwrap_or_default()).is_err() {
+        if self.receive(bytes.get(..count).unwrap_or_default(), point).is_err() {
             print!("demo: agent: the other side breaks the protocol\n");
             self.port.reopen();
             self.start_over();
@@ -174,7 +222,7 @@ impl Agent {
         self.announce(true);
     }
 
-    fn receive(&mut self, mut bytes: &[u8]) -> Result<(), Malformed> {
+    fn receive(&mut self, mut bytes: &[u8], point: &mut impl FnMut(Pointing)) -> Result<(), Malformed> {
         while !bytes.is_empty() {
             if self.chunk_left == 0 {
                 self.chunk.fill(&mut bytes);
@@ -186,13 +234,19 @@ impl Agent {
                     return Err(Malformed);
                 }
                 self.chunk_left = size;
+                self.mouse = Head::new();
             } else {
-                let (data, rest) = bytes.split_at(self.chunk_left.min(bytes.len()));
+                let (mut data, rest) = bytes.split_at(self.chunk_left.min(bytes.len()));
                 self.chunk_left -= data.len();
                 bytes = rest;
-                // What the server says of itself is of no use here.
                 if self.chunk.word(0) == CLIENT_PORT {
                     self.assemble(data)?;
+                } else if !self.mouse.is_whole() {
+                    self.mouse.fill(&mut data);
+                    if self.mouse.is_whole() && self.mouse.word(4) == MOUSE_STATE {
+                        let [x, y, buttons] = [0, 4, 8].map(|at| self.mouse.word(MESSAGE_HEAD + at));
+                        point(Pointing::new(x, y, buttons));
+                    }
                 }
             }
             if self.chunk_left == 0 {
@@ -263,7 +317,8 @@ impl Agent {
     }
 
     fn announce(&mut self, request: bool) {
-        self.queue(ANNOUNCE_CAPABILITIES, &[request.into(), CAPABILITIES], 0);
+        let capabilities = CAPABILITIES | if self.can_point { CAN_POINT } else { 0 };
+        self.queue(ANNOUNCE_CAPABILITIES, &[request.into(), capabilities], 0);
     }
 
     /// Has a message sent: some words, then `text` bytes of the clipboard. One there is no room for is left out: nobody

@@ -9,7 +9,7 @@
 
 mod agent;
 
-use agent::Agent;
+use agent::{Agent, Pointing};
 use caraway_demo::screen::Screen;
 use caraway_demo_scene::{Raster, Scene, TICKS_PER_SECOND};
 use caraway_guest_rt::input::{Input, InputEvent};
@@ -19,6 +19,8 @@ use caraway_guest_rt::serial::LineReader;
 use caraway_guest_rt::vdiport::VdiPortError;
 use caraway_guest_rt::{cpu, irq, power, print, serial};
 
+/// Make codes of the keys that switch a light of the keyboard, with the light's bit.
+const LOCKS: [(u8, u8); 3] = [(0x46, 1), (0x45, 2), (0x3a, 4)];
 /// Ticks between two looks at the power button.
 const BUTTON_TICKS: u64 = 6;
 /// Steps the picture makes up for at once when ticks were late.
@@ -83,6 +85,10 @@ struct Demo {
     input: Input,
     agent: Option<Agent>,
     packets: u32,
+    /// Of the keyboard that are on.
+    lights: u8,
+    /// What the agent was last told the wheel is held at.
+    turned: i32,
     line: LineReader,
     stepped: u64,
     looked: u64,
@@ -97,6 +103,8 @@ impl Demo {
             input: Input::init(),
             agent: open_agent(),
             packets: 0,
+            lights: 0,
+            turned: 0,
             line: LineReader::new(),
             stepped: now,
             looked: now,
@@ -125,7 +133,8 @@ impl Demo {
             self.screen.collect();
             self.read_input();
             if let Some(agent) = &mut self.agent {
-                agent.attend();
+                let (scene, turned) = (&mut self.scene, &mut self.turned);
+                agent.attend(|to| point(scene, turned, to));
             }
             self.read_serial();
             let now = cpu::ticks();
@@ -149,8 +158,15 @@ impl Demo {
 
     fn read_input(&mut self) {
         let (scene, packets) = (&mut self.scene, &mut self.packets);
+        let before = self.lights;
+        let lights = &mut self.lights;
         self.input.poll(|event| match event {
-            InputEvent::Scancode(byte) => scene.key(byte),
+            InputEvent::Scancode(byte) => {
+                if let Some((_, light)) = LOCKS.into_iter().find(|(code, _)| *code == byte) {
+                    *lights ^= light;
+                }
+                scene.key(byte);
+            }
             InputEvent::Mouse(packet) => {
                 *packets = packets.wrapping_add(1);
                 scene.motion(packet.dx, packet.dy);
@@ -158,6 +174,9 @@ impl Demo {
                 scene.buttons(packet.buttons);
             }
         });
+        if self.lights != before {
+            self.input.set_lights(self.lights);
+        }
     }
 
     fn read_serial(&mut self) {
@@ -200,6 +219,8 @@ impl Demo {
                  video on, video off  have the video play or leave its place empty\n\
                  frames  how many frames of the video were drawn\n\
                  agent   the connection of the agent, and its clipboard\n\
+                 pointer agent, pointer mouse  have the agent move the pointer, too, or only the mouse\n\
+                 heads 1, heads 2  show the picture on one head, or its halves on two\n\
                  redraw  reset the display device and draw everything anew\n\
                  reset   restart the machine\n\
                  quit    switch the machine off\n"
@@ -231,6 +252,17 @@ impl Demo {
                 Some(agent) => agent.print_state(),
                 None => print!("agent none\n"),
             },
+            "pointer agent" | "pointer mouse" => match &mut self.agent {
+                Some(agent) => {
+                    agent.set_pointing(command == "pointer agent");
+                    print!("{command}\n");
+                }
+                None => print!("agent none\n"),
+            },
+            "heads 1" | "heads 2" => match self.screen.show_heads(command == "heads 2") {
+                Ok(()) => print!("{command}\n"),
+                Err(error) => self.recover(error),
+            },
             "redraw" => {
                 if self.redraw() {
                     print!("redrawn\n");
@@ -245,7 +277,7 @@ impl Demo {
     fn print_state(&self) {
         let state = self.scene.state();
         print!(
-            "state keys={} motions={} buttons={} x={} y={} wheel={} frozen={} outstanding={}\n",
+            "state keys={} motions={} buttons={} x={} y={} wheel={} frozen={} outstanding={} lights={}\n",
             state.keys,
             self.packets,
             state.buttons,
@@ -253,7 +285,8 @@ impl Demo {
             state.pointer.y,
             state.wheel,
             u8::from(state.frozen),
-            self.screen.outstanding()
+            self.screen.outstanding(),
+            self.lights
         );
     }
 
@@ -298,4 +331,15 @@ impl Demo {
             print!("demo: display is back\n");
         }
     }
+}
+
+/// Brings the pointer where the agent was told; a step of the wheel is a button that was not down before.
+fn point(scene: &mut Scene, turned: &mut i32, to: Pointing) {
+    let at = scene.state().pointer;
+    scene.motion(to.x.saturating_sub(at.x), to.y.saturating_sub(at.y));
+    if to.wheel != *turned {
+        scene.wheel(to.wheel);
+        *turned = to.wheel;
+    }
+    scene.buttons(to.buttons);
 }

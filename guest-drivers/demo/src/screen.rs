@@ -62,6 +62,19 @@ impl Screen {
         Ok(())
     }
 
+    /// Shows the picture on one head, or its halves, side by side, on two.
+    pub fn show_heads(&mut self, two: bool) -> Result<(), QxlError> {
+        self.check()?;
+        let whole = Rect::new(0, 0, WIDTH as i32, HEIGHT as i32);
+        let half = WIDTH as i32 / 2;
+        if two {
+            let right = Rect::new(half, 0, half, HEIGHT as i32);
+            self.qxl.show_heads(&[area(Rect { width: half, ..whole }), area(right)])
+        } else {
+            self.qxl.show_heads(&[area(whole)])
+        }
+    }
+
     /// Takes back the memory of finished commands.
     pub fn collect(&mut self) {
         self.qxl.collect();

@@ -27,6 +27,7 @@ const SET_DEFAULTS: u8 = 0xf6;
 const ENABLE_REPORTING: u8 = 0xf4;
 const SET_SAMPLE_RATE: u8 = 0xf3;
 const IDENTIFY: u8 = 0xf2;
+const SET_LIGHTS: u8 = 0xed;
 const WHEEL_MOUSE_ID: u8 = 3;
 
 /// Status reads before the controller is given up.
@@ -108,6 +109,12 @@ impl Input {
                 take(InputEvent::Mouse(packet));
             }
         }
+    }
+
+    /// Sets the keyboard's lights: 1 Scroll Lock, 2 Num Lock, 4 Caps Lock.
+    pub fn set_lights(&mut self, lights: u8) {
+        send_keyboard(SET_LIGHTS);
+        send_keyboard(lights & 7);
     }
 
     fn push(&mut self, byte: u8) -> Option<MousePacket> {

@@ -41,6 +41,8 @@ const IO: u32 = 4;
 const ERROR: u32 = 8;
 const INTERRUPT_MASK: u32 = DISPLAY | CURSOR | IO | ERROR;
 
+/// Heads of a configuration at most.
+const MAX_HEADS: usize = 4;
 /// Ticks until an asynchronous command, a full ring or a lack of memory counts as an error.
 const PATIENCE_TICKS: u64 = 300;
 
@@ -202,10 +204,27 @@ impl Qxl {
         self.ram.write64(at + 32, self.slot_surfaces);
         self.run(PORT_CREATE_PRIMARY_ASYNC, 0)?;
         self.size = (width, height);
+        self.show_heads(&[Area {
+            left: 0,
+            top: 0,
+            right: width as i32,
+            bottom: height as i32,
+        }])
+    }
 
+    /// Reports heads, each of which shows a part of the primary.
+    pub fn show_heads(&mut self, heads: &[Area]) -> Result<(), QxlError> {
+        if heads.len() > MAX_HEADS {
+            return Err(QxlError::TooLarge);
+        }
+        let count = heads.len() as u32;
         let monitors = self.memory.monitors();
-        // count 1, max_allowed 1, then the head: id, surface, width, height, x, y, flags.
-        for (index, value) in [0x0001_0001, 0, 0, width, height, 0, 0, 0].into_iter().enumerate() {
+        // count and max_allowed, then the heads: id, surface, width, height, x, y, flags.
+        let words = heads.iter().zip(0u32..).flat_map(|(head, id)| {
+            let (width, height) = (head.right - head.left, head.bottom - head.top);
+            [id, 0, width as u32, height as u32, head.left as u32, head.top as u32, 0]
+        });
+        for (index, value) in core::iter::once(count << 16 | count).chain(words).enumerate() {
             self.ram.write32(monitors + 4 * index, value);
         }
         self.ram
