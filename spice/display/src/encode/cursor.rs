@@ -1,6 +1,7 @@
 //! Steps of the cursor as messages.
 
-use caraway_ports::display::CursorShape;
+use bytes::Bytes;
+use caraway_ports::display::{self, CursorShape};
 use caraway_protocol::cursor::{CACHE_ENTRIES, Cursor, CursorHeader, CursorType, ServerMessage};
 
 use super::{
@@ -83,16 +84,15 @@ impl CursorEncoder {
 
     fn cursor(&mut self, shape: &CursorShape, evicted: &mut Option<u64>) -> Cursor {
         let CursorShape {
-            kind,
             width,
             height,
             hot_spot,
-            data,
             ..
         } = shape;
+        let (kind, data) = for_clients(shape);
         let mut header = CursorHeader {
             unique: 0,
-            kind: CursorType::from(*kind as u8),
+            kind: CursorType::from(kind as u8),
             width: *width,
             height: *height,
             hot_spot_x: hot_spot.0,
@@ -101,14 +101,13 @@ impl CursorEncoder {
         // The reference client makes nothing of a shape without pixels, and does not keep it.
         let place = self.kept.as_mut().filter(|_| !data.is_empty()).map(|kept| {
             kept.place(|hash| {
-                hash.write(&[*kind as u8]);
+                hash.write(&[kind as u8]);
                 for number in [*width, *height, hot_spot.0, hot_spot.1] {
                     hash.write(&number.to_le_bytes());
                 }
-                hash.write(data);
+                hash.write(&data);
             })
         });
-        let data = data.clone();
         match place {
             None => Cursor::Shape {
                 header,
@@ -130,6 +129,46 @@ impl CursorEncoder {
             }
         }
     }
+}
+
+/// Kind and data of a shape as they are sent. The reference client shows nothing for shapes of 8 and of 24 bits a pixel; with
+/// 32 they are the same.
+fn for_clients(shape: &CursorShape) -> (display::CursorType, Bytes) {
+    let pixels = usize::from(shape.width) * usize::from(shape.height);
+    let wide = match shape.kind {
+        display::CursorType::Color8 => wide_of_8(&shape.data, pixels),
+        display::CursorType::Color24 => wide_of_24(&shape.data, pixels),
+        _ => None,
+    };
+    match wide {
+        Some(data) => (display::CursorType::Color32, data.into()),
+        None => (shape.kind, shape.data.clone()),
+    }
+}
+
+/// Indices, 256 colours, mask.
+fn wide_of_8(data: &[u8], pixels: usize) -> Option<Vec<u8>> {
+    let (indices, rest) = data.split_at_checked(pixels)?;
+    let (palette, mask) = rest.split_at_checked(256 * 4)?;
+    let (colors, _) = palette.as_chunks::<4>();
+    let mut wide = Vec::with_capacity(pixels * 4 + mask.len());
+    for index in indices {
+        wide.extend_from_slice(colors.get(usize::from(*index))?);
+    }
+    wide.extend_from_slice(mask);
+    Some(wide)
+}
+
+/// Blue, green and red of each pixel, mask.
+fn wide_of_24(data: &[u8], pixels: usize) -> Option<Vec<u8>> {
+    let (colors, mask) = data.split_at_checked(pixels * 3)?;
+    let mut wide = Vec::with_capacity(pixels * 4 + mask.len());
+    for color in colors.as_chunks::<3>().0 {
+        wide.extend_from_slice(color);
+        wide.push(0);
+    }
+    wide.extend_from_slice(mask);
+    Some(wide)
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ fn a_client_that_keeps_nothing_is_sent_every_shape() {
 fn a_shape_without_pixels_is_not_kept() {
     let empty = Arc::new(CursorShape {
         width: 0,
-        data: bytes::Bytes::new(),
+        data: Bytes::new(),
         ..(*shape(0)).clone()
     });
     let mut encoder = CursorEncoder::new(true);
@@ -180,4 +180,34 @@ proptest! {
             prop_assert!(client.kept.len() <= CACHE_ENTRIES);
         }
     }
+}
+
+/// A shape of two pixels in a row, the second one seen through, as it is sent.
+fn sent(kind: CursorType, data: &[u8]) -> Seen {
+    let shape = Arc::new(CursorShape {
+        unique: 0,
+        kind,
+        width: 2,
+        height: 1,
+        hot_spot: (1, 0),
+        data: data.to_vec().into(),
+    });
+    let mut client = Client::default();
+    let messages = CursorEncoder::new(true).encode(&set(&shape));
+    messages
+        .iter()
+        .find_map(|message| client.take(message))
+        .expect("a shape")
+}
+
+#[test]
+fn shapes_of_8_and_24_bits_are_sent_with_32() {
+    let wide = [1, 2, 3, 0, 4, 5, 6, 0, 0x40].to_vec();
+    let wanted = (CursorType::Color32 as u8, [2, 1, 1, 0], wide.clone());
+    let mut palette = [[9; 4]; 256];
+    (palette[7], palette[255]) = ([1, 2, 3, 0], [4, 5, 6, 0]);
+    let indexed = [&[7, 255][..], palette.as_flattened(), &[0x40]].concat();
+    assert_eq!(sent(CursorType::Color8, &indexed), wanted);
+    assert_eq!(sent(CursorType::Color24, &[1, 2, 3, 4, 5, 6, 0x40]), wanted);
+    assert_eq!(sent(CursorType::Color32, &wide), wanted);
 }
