@@ -16,16 +16,16 @@ LOOK_SECONDS = 0.02
 
 
 class Watcher:
-    """`client.py drive` on a port, given one step at a time. To be used with `with`."""
+    """`client.py drive` on a port, or where its arguments say, given one step at a time. To be used with `with`."""
 
     def __init__(
-        self, name: str, port: str, *arguments: str, seconds: float, environment: dict[str, str] | None = None
+        self, name: str, port: str | None, *arguments: str, seconds: float, environment: dict[str, str] | None = None
     ) -> None:
         self.name = name
         self._seconds = seconds
         self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            [str(CLIENT), "drive", "--port", port, "--connect-seconds", f"{seconds:g}", "--seconds", f"{seconds:g}",
+            [str(CLIENT), "drive", *(["--port", port] if port else []), "--connect-seconds", f"{seconds:g}", "--seconds", f"{seconds:g}",
              *arguments, "--script", "-"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
             env={**os.environ, **(environment or {})},

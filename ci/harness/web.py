@@ -60,34 +60,50 @@ class Bytes:
         return found
 
 
-async def _link(url: str, ticket: str, origin: str | None, context: ssl.SSLContext | None) -> None:
-    connecting = websockets.connect(url, subprotocols=["binary"], origin=origin, ssl=context, compression=None)
+async def _link(
+    url: str, ticket: str, origin: str | None, context: ssl.SSLContext | None, unix: str | None, channel: int
+) -> int:  # fmt: skip
+    options = {"subprotocols": ["binary"], "origin": origin, "ssl": context, "compression": None}
+    connecting = websockets.unix_connect(unix, url, **options) if unix else websockets.connect(url, **options)
     async with connecting as socket:
         expect(socket.subprotocol == "binary", f"the server speaks {socket.subprotocol}")
         await (await socket.ping())
         server = Bytes(socket)
         # A client with no capabilities says its ticket at once, and has long headers.
-        message = spice.message()
+        message = spice.message(channel=channel)
         await socket.send(message[:5])
         await socket.send([message[5:9], message[9:]])
         magic, _, _, size = struct.unpack("<4sIII", await server.receive(16))
         body = await server.receive(size)
         (code,) = struct.unpack_from("<I", body)
-        expect((magic, code) == (spice.MAGIC, spice.OK), f"the link reply is {magic!r}, {code}")
+        expect(magic == spice.MAGIC, f"the link reply is {magic!r}, {code}")
+        if code != spice.OK:
+            return code
         await socket.send(encrypt(body[4:166], ticket.encode() + b"\x00"))
         (code,) = struct.unpack("<I", await server.receive(4))
-        expect(code == spice.OK, f"the link result is {code}")
+        if code != spice.OK:
+            return code
         kind = None
         while kind != MAIN_INIT:
             _, kind, size, _ = DATA_HEADER.unpack(await server.receive(DATA_HEADER.size))
             await server.receive(size)
+        return spice.OK
 
 
-def link(url: str, ticket: str, *, origin: str | None = None, ca: str | None = None) -> None:
+def link(url: str, ticket: str, *, origin: str | None = None, ca: str | None = None, unix: str | None = None) -> None:
     """Links a main channel up to its INIT, as a page of `origin` or as no browser, when `origin` is None."""
+    code = result(url, ticket, origin=origin, ca=ca, unix=unix)
+    expect(code == spice.OK, f"the server answers {code}")
+
+
+def result(
+    url: str, ticket: str, *, origin: str | None = None, ca: str | None = None, unix: str | None = None,
+    channel: int = spice.MAIN,
+) -> int:  # fmt: skip
+    """Links a channel, main up to its INIT; the code of the link error with which the server ended that, or OK."""
     context = ssl.create_default_context(cafile=ca) if ca else None
     try:
-        asyncio.run(asyncio.wait_for(_link(url, ticket, origin, context), SECONDS))
+        return asyncio.run(asyncio.wait_for(_link(url, ticket, origin, context, unix, channel), SECONDS))
     except websockets.WebSocketException as error:
         raise Failed(f"{url} as {origin}: {error}") from error
 

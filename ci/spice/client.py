@@ -11,9 +11,9 @@
     client.py remote-viewer --port P --expect FILE  looks for the picture in remote-viewer's window in Xvfb
 
 A step is an object with the key `do`: mark, text (text, pause), key (scancode; press and release, or with `down` one of them),
-motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
+locks (on), wait-locks (on), channels, cursor-shape, motion (dx, dy, buttons), position (x, y, buttons), button (button, down, buttons), flush, hash, wait-hash (hash),
 wait-equal (file, out), wait-blank, screenshot (out), save (out), marks (width, height), console, wait-text (text, lines),
-mouse-mode, monitors (count), cursor, traffic, settle (quiet), prefer-video (codecs), agent (connected, can, times), copy (text or
+mouse-mode, wait-mouse-mode (client), monitors (count), cursor, traffic, settle (quiet), prefer-video (codecs), agent (connected, can, times), copy (text or
 file, type, selection), drop (selection), offered (type, selection), paste (type, selection, out), asked, want-monitor
 (number, x, y, width, height), want-mouse-mode (client), send-file (file); those that wait take `seconds`.
 Exit codes: 0; 1 the expectation failed or the connection broke, with the reason under `error`; 2 wrong usage.
@@ -69,6 +69,16 @@ class Steps:
     def do_key(self, scancode: int, down: bool | None = None) -> None:
         for pressed in [True, False] if down is None else [down]:
             self._client.key(scancode, pressed)
+
+    def do_locks(self, on: int) -> None:
+        self._client.set_locks(on)
+
+    def do_wait_locks(self, on: int, seconds: float = SECONDS) -> None:
+        """Waits until the server has told of these lights and no other."""
+        self._client.wait_until(lambda: self._client.locks() == on, seconds, f"lights {on}")
+
+    def do_channels(self) -> dict:
+        return {"channels": self._client.opened()}
 
     def do_motion(self, dx: int, dy: int, buttons: int = 0) -> None:
         self._client.motion(dx, dy, buttons)
@@ -190,6 +200,9 @@ class Steps:
     def do_want_mouse_mode(self, client: bool, seconds: float = SECONDS) -> None:
         """Asks for a mode and waits until the server says that it is in force."""
         self._client.agent.want_mouse_mode(client)
+        self.do_wait_mouse_mode(client, seconds)
+
+    def do_wait_mouse_mode(self, client: bool, seconds: float = SECONDS) -> None:
         mode = "client" if client else "server"
         self._client.wait_until(lambda: self._client.mouse_mode() == mode, seconds, f"mouse mode {mode}")
 
@@ -201,6 +214,10 @@ class Steps:
 
     def do_cursor(self) -> dict:
         return {"cursor": self._client.cursor}
+
+    def do_cursor_shape(self, seconds: float = SECONDS) -> dict:
+        self._client.wait_until(self._client.cursor_shape, seconds, "shape of the pointer")
+        return {"shape": self._client.cursor_shape()}
 
     def do_marks(self, width: int, height: int, seconds: float = SECONDS) -> dict:
         """Waits until a picture of this size is marked; when each picture was."""
@@ -243,6 +260,7 @@ def arguments() -> argparse.Namespace:
     connection.add_argument("--display", type=int, default=0, help="display channel (0)")
     connection.add_argument("--connect-seconds", type=float, default=SECONDS, help="how long to try to connect (30)")
     connection.add_argument("--seconds", type=float, default=SECONDS, help="limit for the picture or condition (30)")
+    connection.add_argument("--only-looks", action="store_true", help="has a ticket that gives no keyboard: none is waited for")
     connection.add_argument("--say-ready", action="store_true", help="print {\"ready\": true} before connecting")
     connection.add_argument("--debug", action="store_true", help="spice-gtk's debug log on standard error")
     connection.add_argument("--vmlinux", help="kernel to take the console font from (the console image's)")
@@ -302,7 +320,7 @@ def drive(options: argparse.Namespace) -> int:
         target["password"] = options.ticket
     if options.user is not None:
         target["username"] = options.user
-    client = session.Client(target, options.display)
+    client = session.Client(target, options.display, only_looks=options.only_looks)
     client.connect(options.connect_seconds)
     try:
         if not getattr(options, "no_picture", False):
@@ -310,7 +328,8 @@ def drive(options: argparse.Namespace) -> int:
         steps = Steps(client, options.vmlinux)
         for step in steps_of(options, client):
             say({**steps.run(step), "mark_ns": client.mark_ns})
-        client.flush()
+        if not options.only_looks:
+            client.flush()
     finally:
         client.close()
     return 0

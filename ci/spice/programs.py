@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -11,7 +12,9 @@ from . import picture
 
 # Room around a window of 1920x1080 for its menu bar.
 SCREEN = "2200x1400x24"
-POLL_SECONDS = 0.3
+POLL_SECONDS = 0.1
+# For what another program does on the screen.
+ACTION_SECONDS = 30
 
 
 class ProgramError(Exception):
@@ -82,31 +85,124 @@ def _read_xwd(data: bytes) -> picture.Picture:
     return picture.from_rows(data[start : start + stride * height], width, height, stride, 32)
 
 
+class Viewer:
+    """remote-viewer with a screen of its own, on which it can be typed and pointed at. To be used with `with`.
+
+    `where` is a URI or a file; further words are options of the program. What is done with keyboard and mouse goes
+    through the X server (XTEST), as from a person's.
+    """
+
+    def __init__(self, where: str, *options: str, debug: bool = False) -> None:
+        self._command = ["remote-viewer", *options, where]
+        self._debug = debug
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Viewer":
+        with contextlib.ExitStack() as stack:
+            home = stack.enter_context(tempfile.TemporaryDirectory())
+            display, self._pixels = stack.enter_context(xvfb(home))
+            self._environment = {
+                **os.environ, "DISPLAY": display, "HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home,
+                "XDG_RUNTIME_DIR": home, "GDK_BACKEND": "x11", "NO_AT_BRIDGE": "1", "GSETTINGS_BACKEND": "memory",
+                "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent", "GTK_OVERLAY_SCROLLING": "0",
+                **({"G_MESSAGES_DEBUG": "all"} if self._debug else {}),
+            }  # fmt: skip
+            self._said = stack.enter_context(tempfile.TemporaryFile(dir=home))
+            process = subprocess.Popen(self._command, env=self._environment, stdout=self._said, stderr=self._said)
+            self.process = stack.enter_context(_ended(process))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._stack.__exit__(*error)
+
+    def log(self) -> str:
+        """What it has written."""
+        # Not by the file's position, which the program has too.
+        size = os.fstat(self._said.fileno()).st_size
+        return os.pread(self._said.fileno(), size, 0).decode(errors="replace")
+
+    def shown(self) -> picture.Picture:
+        """What is on the X screen."""
+        return _read_xwd(self._pixels.read_bytes())
+
+    def find(self, wanted: picture.Picture, seconds: float) -> dict:
+        """Waits until a picture is on the screen, pixel for pixel; where."""
+        limit = time.monotonic() + seconds
+        while True:
+            answer = picture.find(wanted, self.shown())
+            if answer["found"] or time.monotonic() >= limit or self.process.poll() is not None:
+                return answer
+            time.sleep(POLL_SECONDS)
+
+    def wait(self, condition, seconds: float, what: str):
+        """Waits until `condition()` gives something true, which is returned."""
+        limit = time.monotonic() + seconds
+        while not (found := condition()):
+            if time.monotonic() >= limit:
+                raise ProgramError(f"remote-viewer: no {what} within {seconds:g} s; it said: {self.log()[-1500:]}")
+            time.sleep(POLL_SECONDS)
+        return found
+
+    def _run(self, *command: str) -> str:
+        """Another program on the same screen; what it writes."""
+        done = subprocess.run(
+            command, env=self._environment, capture_output=True, text=True, timeout=ACTION_SECONDS, check=False
+        )
+        return done.stdout
+
+    def act(self, *words: str) -> None:
+        """Keys and pointer, by xdotool's words."""
+        self._run("xdotool", *words)
+
+    def found(self, pattern: str, seconds: float) -> str:
+        """Waits until its log has what matches; that."""
+        return self.wait(lambda: re.search(pattern, self.log()), seconds, f"{pattern!r} in its log")[0].strip()
+
+    def copy(self, text: str) -> None:
+        """Has a text in the clipboard of the screen. Who has it stays until the screen ends."""
+        subprocess.run(
+            ["xclip", "-selection", "clipboard", "-in"], env=self._environment, input=text, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=ACTION_SECONDS, check=False,
+        )  # fmt: skip
+
+    def paste(self) -> str:
+        """What is in the clipboard of the screen."""
+        return self._run("xclip", "-selection", "clipboard", "-out")
+
+    def focus(self) -> None:
+        """Gives the keyboard to the window of the first display."""
+        self.act("windowfocus", "--sync", self.window(1))
+
+    def other_window(self) -> str:
+        """One that shows no display."""
+        return next(number for number, title in self.windows().items() if not title)
+
+    def window(self, display: int) -> str:
+        """Number of the window of a display, from 1 on."""
+        pattern = re.compile(rf"\({display}\)$")
+
+        def found() -> str | None:
+            return next((number for number, title in self.windows().items() if pattern.search(title)), None)
+
+        return self.wait(found, ACTION_SECONDS, f"window of display {display}")
+
+    def windows(self) -> dict[str, str]:
+        """Windows that can be seen: their number and title."""
+        numbers = self._run("xdotool", "search", "--onlyvisible", "--name", ".*").split()
+        return {number: self._run("xdotool", "getwindowname", number).strip() for number in numbers}
+
+
 def remote_viewer(options) -> dict:
     """Starts remote-viewer and waits until its window shows the picture `options.expect` pixel for pixel."""
     wanted = picture.load(options.expect)
-    with tempfile.TemporaryDirectory() as home, xvfb(home) as (display, pixels):
-        environment = {
-            **os.environ, "DISPLAY": display, "HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home,
-            "XDG_RUNTIME_DIR": home, "GDK_BACKEND": "x11", "NO_AT_BRIDGE": "1", "GSETTINGS_BACKEND": "memory",
-            "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent", "GTK_OVERLAY_SCROLLING": "0",
-        }  # fmt: skip
-        # The window takes the guest's size; a larger one would be drawn scaled.
-        command = ["remote-viewer", "--auto-resize=never", "--zoom=100", _uri(options)]
-        said = tempfile.TemporaryFile(dir=home)
-        viewer = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
-        with _ended(viewer):
-            limit = time.monotonic() + options.seconds
-            while True:
-                shown = _read_xwd(pixels.read_bytes())
-                answer = picture.find(wanted, shown)
-                if answer["found"] or time.monotonic() >= limit or viewer.poll() is not None:
-                    break
-                time.sleep(POLL_SECONDS)
-            if options.out:
-                shown.save(options.out)
-            if not answer["found"]:
-                said.seek(0)
-                words = said.read().decode(errors="replace").strip()[-500:]
-                answer["reason"] = f"remote-viewer (exit code {viewer.poll()}) never showed the picture; it said: {words}"
-            return answer
+    # The window takes the guest's size; a larger one would be drawn scaled.
+    with Viewer(_uri(options), "--auto-resize=never", "--zoom=100") as viewer:
+        answer = viewer.find(wanted, options.seconds)
+        if options.out:
+            viewer.shown().save(options.out)
+        if not answer["found"]:
+            words = viewer.log().strip()[-500:]
+            code = viewer.process.poll()
+            answer["reason"] = f"remote-viewer (exit code {code}) never showed the picture; it said: {words}"
+        return answer

@@ -44,6 +44,14 @@ class _Array(ctypes.Structure):
     _fields_ = [("data", ctypes.c_void_p), ("length", ctypes.c_uint)]
 
 
+class _Shape(ctypes.Structure):
+    # struct SpiceCursorShape of channel-cursor.h.
+    _fields_ = [
+        ("type", ctypes.c_int), ("width", ctypes.c_uint16), ("height", ctypes.c_uint16),
+        ("hot_x", ctypes.c_uint16), ("hot_y", ctypes.c_uint16), ("data", ctypes.c_void_p),
+    ]  # fmt: skip
+
+
 # SpiceDisplayMonitorConfig: id, surface, x, y, width, height.
 _MONITOR = struct.Struct("<6I")
 
@@ -67,9 +75,13 @@ def debug_on_stderr() -> None:
 class Client:
     """One client connection. All waiting runs the GLib main loop and has a limit.
 
-    It looks at one display, and draws `further` ones too, whose pixels and monitors can be read."""
+    It looks at one display, and draws `further` ones too, whose pixels and monitors can be read. One that may only look
+    has no inputs channel to wait for."""
 
-    def __init__(self, target: dict, display: int = 0, further: Iterable[int] = ()) -> None:
+    def __init__(
+        self, target: dict, display: int = 0, further: Iterable[int] = (), only_looks: bool = False
+    ) -> None:
+        self._only_looks = only_looks
         self._target = target
         self._display_id = display
         self._further = set(further)
@@ -95,7 +107,9 @@ class Client:
         while True:
             self._reset()
             self._start()
-            wanted = {"main", "display", "inputs"} | {f"display {number}" for number in self._further}
+            wanted = {"main", "display"} | {f"display {number}" for number in self._further}
+            if not self._only_looks:
+                wanted.add("inputs")
             self._run(lambda: wanted <= self._opened or self._error, limit)
             if wanted <= self._opened:
                 return
@@ -155,13 +169,15 @@ class Client:
         if name != "main":
             channel.connect()
 
-    def _channel_event(self, _channel, event, name: str) -> None:
+    def _channel_event(self, channel, event, name: str) -> None:
         if event == SpiceClientGLib.ChannelEvent.OPENED:
             self._opened.add(name)
         elif event != SpiceClientGLib.ChannelEvent.NONE and self._error is None:
             words = {"ERROR_AUTH": "authentication failed", "ERROR_CONNECT": "connection refused"}
             kind = event.value_nick.replace("-", "_").upper()
-            self._error = f"{name} channel: {words.get(kind, event.value_nick)}"
+            why = channel.get_error()
+            said = f" ({why.domain} {why.code}: {why.message})" if why else ""
+            self._error = f"{name} channel: {words.get(kind, event.value_nick)}{said}"
 
     def _marked(self, _channel, mark) -> None:
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
@@ -277,6 +293,22 @@ class Client:
         names = ("id", "surface", "x", "y", "width", "height")
         return [dict(zip(names, values)) for values in _MONITOR.iter_unpack(data)]
 
+    def cursor_shape(self) -> dict | None:
+        """Size, hot spot and pixels (R, G, B, A, in hex) of the pointer as the client has made it, if it has one."""
+        channel = self._channels.get("cursor")
+        shape = ctypes.POINTER(_Shape)()
+        if channel is not None:
+            # The pixels stay the channel's until another shape comes.
+            name = b"cursor"
+            _gobject.g_object_get(ctypes.c_void_p(hash(channel)), name, ctypes.byref(shape), ctypes.c_void_p())
+        if not shape or not shape.contents.data:
+            return None
+        found = shape.contents
+        size, hot = [found.width, found.height], [found.hot_x, found.hot_y]
+        pixels = ctypes.string_at(found.data, found.width * found.height * 4)
+        _glib.g_free(shape)
+        return {"size": size, "hot": hot, "rgba": pixels.hex()}
+
     def _catch_up(self) -> None:
         self._run(lambda: not self._context.pending(), time.monotonic() + 1)
 
@@ -325,6 +357,18 @@ class Client:
         """`server` or `client`."""
         mode = self._channels["main"].get_property("mouse-mode")
         return {1: "server", 2: "client"}.get(mode, str(mode))
+
+    def opened(self) -> list[str]:
+        """Channels that were opened."""
+        return sorted(self._opened)
+
+    def locks(self) -> int:
+        """The keyboard's lights as the server has told (1 Scroll, 2 Num, 4 Caps Lock)."""
+        return int(self._channels["inputs"].get_property("key-modifiers"))
+
+    def set_locks(self, locks: int) -> None:
+        """Says which lights are on here."""
+        self._channels["inputs"].set_key_locks(locks)
 
     def key(self, scancode: int, pressed: bool) -> None:
         inputs = self._channels["inputs"]
