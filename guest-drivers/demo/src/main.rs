@@ -87,6 +87,7 @@ struct Demo {
     packets: u32,
     /// Of the keyboard that are on.
     lights: u8,
+    held: Held,
     /// What the agent was last told the wheel is held at.
     turned: i32,
     line: LineReader,
@@ -104,6 +105,7 @@ impl Demo {
             agent: open_agent(),
             packets: 0,
             lights: 0,
+            held: Held::default(),
             turned: 0,
             line: LineReader::new(),
             stepped: now,
@@ -159,12 +161,13 @@ impl Demo {
     fn read_input(&mut self) {
         let (scene, packets) = (&mut self.scene, &mut self.packets);
         let before = self.lights;
-        let lights = &mut self.lights;
+        let (lights, held) = (&mut self.lights, &mut self.held);
         self.input.poll(|event| match event {
             InputEvent::Scancode(byte) => {
                 if let Some((_, light)) = LOCKS.into_iter().find(|(code, _)| *code == byte) {
                     *lights ^= light;
                 }
+                held.take(byte);
                 scene.key(byte);
             }
             InputEvent::Mouse(packet) => {
@@ -277,7 +280,7 @@ impl Demo {
     fn print_state(&self) {
         let state = self.scene.state();
         print!(
-            "state keys={} motions={} buttons={} x={} y={} wheel={} frozen={} outstanding={} lights={}\n",
+            "state keys={} motions={} buttons={} x={} y={} wheel={} frozen={} outstanding={} lights={} held={}\n",
             state.keys,
             self.packets,
             state.buttons,
@@ -286,7 +289,8 @@ impl Demo {
             state.wheel,
             u8::from(state.frozen),
             self.screen.outstanding(),
-            self.lights
+            self.lights,
+            self.held.count()
         );
     }
 
@@ -330,6 +334,30 @@ impl Demo {
         if self.redraw() {
             print!("demo: display is back\n");
         }
+    }
+}
+
+/// Keys that are down, by scan code; those behind a prefix apart.
+#[derive(Default)]
+struct Held {
+    down: [u128; 2],
+    has_prefix: bool,
+}
+
+impl Held {
+    fn take(&mut self, byte: u8) {
+        let keys = &mut self.down[usize::from(core::mem::replace(&mut self.has_prefix, byte == 0xe0))];
+        let key = 1 << (byte & 0x7f);
+        match byte {
+            // Prefixes: of the keypad's twins, and of Pause, whose keys are told of as any.
+            0xe0 | 0xe1 => {}
+            0x80.. => *keys &= !key,
+            _ => *keys |= key,
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.down.iter().map(|keys| keys.count_ones()).sum()
     }
 }
 
