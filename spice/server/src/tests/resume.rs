@@ -176,6 +176,46 @@ async fn a_client_that_comes_back_is_not_sent_what_it_has() {
 }
 
 #[tokio::test]
+async fn of_surfaces_that_are_named_twice_the_last_counts_and_those_that_never_were_are_destroyed() {
+    let fixture = fixture(None);
+    screen(&fixture);
+    fixture.draw(1);
+    let known = fixture.known();
+    let wrong = KnownSurface {
+        tiles: vec![!known.tiles[0]],
+        ..known.clone()
+    };
+    let never = |id| KnownSurface { id, ..known.clone() };
+    for (last, draws) in [(&known, 0), (&wrong, 1)] {
+        let (_main, session) = fixture.comes_back(0).await;
+        let resume = Resume {
+            images: vec![7, 7, u64::MAX, 0, 7],
+            surfaces: vec![
+                never(3),
+                wrong.clone(),
+                never(u32::MAX),
+                known.clone(),
+                never(3),
+                last.clone(),
+            ],
+        };
+        let (_, shown) = fixture.shown(session, Some(resume)).await;
+        let destroyed: Vec<u32> = shown
+            .iter()
+            .filter_map(|message| match message {
+                ServerMessage::SurfaceDestroy(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(destroyed, [3, u32::MAX]);
+        let names: Vec<_> = shown.iter().map(Message::name).collect();
+        let drawn = names.iter().filter(|name| name.starts_with("DISPLAY_DRAW")).count();
+        assert_eq!(drawn, draws, "{names:?}");
+        assert!(!names.contains(&"DISPLAY_SURFACE_CREATE"), "{names:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_whose_connection_is_not_known_to_be_dead_is_taken_over() {
     let fixture = fixture(None);
     screen(&fixture);

@@ -6,6 +6,7 @@ pub(super) const ROW: Row = Row {
     needs: &[],
     states: &[State {
         name: "linked",
+        caps: &[],
         before: &[],
     }],
     outcome: |_, _, _, _| None,

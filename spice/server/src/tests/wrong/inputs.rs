@@ -20,10 +20,12 @@ pub(super) const ROW: Row = Row {
     states: &[
         State {
             name: "linked",
+            caps: &[],
             before: &[],
         },
         State {
             name: "holding a key and a button",
+            caps: &[],
             before: &[(KEY_DOWN, &[0x2a, 0, 0, 0]), (MOUSE_PRESS, &[1, 1, 0])],
         },
     ],

@@ -31,14 +31,17 @@ pub(super) const ROW: Row = Row {
     states: &[
         State {
             name: "linked",
+            caps: &[],
             before: &[],
         },
         State {
             name: "attached",
+            caps: &[],
             before: &[(ATTACH_CHANNELS, &[])],
         },
         State {
             name: "talking to the agent",
+            caps: &[],
             before: &[(ATTACH_CHANNELS, &[]), START],
         },
     ],

@@ -48,6 +48,8 @@ type Said = &'static [(u16, &'static [u8])];
 #[derive(Debug)]
 struct State {
     name: &'static str,
+    /// The words of the capabilities of its channel that the client has said.
+    caps: &'static [u32],
     before: Said,
 }
 
@@ -70,7 +72,7 @@ struct Row {
     /// The same: bytes each needs at least.
     needs: &'static [(u16, usize)],
     states: &'static [State],
-    /// What comes of messages that are long enough, where they do not just go on.
+    /// What comes of messages, where they do not just go on or are too short.
     outcome: fn(Guest, &State, u16, &[u8]) -> Option<Outcome>,
 }
 
@@ -225,8 +227,13 @@ impl Scene {
     }
 
     fn channel(&self, kind: ChannelType, header: HeaderKind) -> Channel {
+        self.channel_of(kind, header, &[])
+    }
+
+    /// A channel of a client that has said these capabilities of it.
+    fn channel_of(&self, kind: ChannelType, header: HeaderKind, caps: &[u32]) -> Channel {
         let session = self.bad.as_ref().map_or(0, |(_, session)| *session);
-        link_stage(&self.fixture, kind, session, header)
+        link_stage_with(&self.fixture, kind, session, (header, caps))
     }
 
     /// The other client types, and nobody else is counted.
@@ -273,6 +280,16 @@ async fn session(fixture: &Fixture, known: u32) -> u32 {
 
 /// A channel that has just passed the link stage.
 fn link_stage(fixture: &Fixture, kind: ChannelType, session: u32, header: HeaderKind) -> Channel {
+    link_stage_with(fixture, kind, session, (header, &[]))
+}
+
+/// The same with capabilities of the channel.
+fn link_stage_with(
+    fixture: &Fixture,
+    kind: ChannelType,
+    session: u32,
+    (header, channel_caps): (HeaderKind, &[u32]),
+) -> Channel {
     let mut caps = vec![CommonCap::AuthSelection, CommonCap::AuthSpice];
     if header == HeaderKind::Mini {
         caps.push(CommonCap::MiniHeader);
@@ -281,7 +298,7 @@ fn link_stage(fixture: &Fixture, kind: ChannelType, session: u32, header: Header
         connection_id: session,
         channel: ChannelId { kind, id: 0 },
         common_caps: Caps::of(&caps),
-        channel_caps: Caps::none(),
+        channel_caps: Caps::from_words(channel_caps.to_vec()),
     };
     let (stream, theirs) = tokio::io::duplex(64 << 10);
     let server = Arc::clone(&fixture.server);
@@ -308,16 +325,18 @@ impl Row {
         let Some((_, needed)) = needs.iter().find(|(known, _)| *known == id) else {
             return Outcome::GoesOn;
         };
+        if let Some(own) = (self.outcome)(guest, state, id, body) {
+            return own;
+        }
         if body.len() < *needed {
             let (_, name) = all.iter().find(|(known, _)| *known == id).unwrap();
             return ends(&["protocol violation", name, " bytes, ", "are left"]);
         }
-        let own = || (self.outcome)(guest, state, id, body);
-        common_outcome(id).or_else(own).unwrap_or(Outcome::GoesOn)
+        common_outcome(id).unwrap_or(Outcome::GoesOn)
     }
 
     async fn case(&self, scene: &Scene, (guest, state): (Guest, &State), header: HeaderKind, id: u16, body: &[u8]) {
-        let mut channel = scene.channel(self.kind, header);
+        let mut channel = scene.channel_of(self.kind, header, state.caps);
         for (id, body) in state.before {
             channel.say(*id, body).await;
         }
