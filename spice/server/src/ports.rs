@@ -28,7 +28,7 @@ pub enum PortKind {
 }
 
 impl PortKind {
-    const fn channel(self) -> ChannelType {
+    pub(crate) const fn channel(self) -> ChannelType {
         match self {
             Self::Port => ChannelType::Port,
             Self::Webdav => ChannelType::Webdav,

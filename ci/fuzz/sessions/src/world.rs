@@ -307,7 +307,7 @@ fn connect(server: &Arc<Server>, kind: ChannelType, session: u32, header: Header
     };
     let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
     let server = Arc::clone(server);
-    let served = tokio::spawn(async move { server.serve_linked(theirs, message).await });
+    let served = tokio::spawn(async move { server.serve_linked(theirs, message, role).await });
     Client::new(ours, served, kind, header)
 }
 

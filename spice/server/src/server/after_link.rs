@@ -1,5 +1,5 @@
-//! Channels without the link stage, for tests and fuzzing: making a key and decrypting a ticket with it take a thousand
-//! times as long as a message does.
+//! Channels without the link stage, or without TLS, for tests and fuzzing: making a key and decrypting a ticket with it take a
+//! thousand times as long as a message does.
 
 use bytes::BytesMut;
 use caraway_protocol::link::Negotiated;
@@ -17,12 +17,17 @@ impl Server {
     ///
     /// # Errors
     /// Why it ended, other than by the client.
-    pub async fn serve_linked<S>(self: &Arc<Self>, stream: S, message: LinkMessage) -> Result<(), ServeError>
+    pub async fn serve_linked<S>(
+        self: &Arc<Self>,
+        stream: S,
+        message: LinkMessage,
+        role: Role,
+    ) -> Result<(), ServeError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let client = Peer::Unnamed;
-        let who = Who::default();
+        let who = Who::from(role);
         let place = self.find_place(&message, &who, &client).map_err(ServeError::Refused)?;
         let header = Negotiated::new(&link::common_caps(false), &message.common_caps).header;
         let rest = BytesMut::new();

@@ -86,7 +86,7 @@ pub(super) const ROW: Row = Row {
 #[tokio::test]
 async fn every_message_of_a_display_channel_at_every_length() {
     ROW.every_length(Guest::Bare).await;
-    ROW.unknown_ones().await;
+    ROW.unknown_ones(Guest::Bare).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,16 @@
 
 use super::*;
 
-const ROWS: [&Row; 4] = [&main::ROW, &display::ROW, &cursor::ROW, &inputs::ROW];
+const ROWS: [&Row; 8] = [
+    &main::ROW,
+    &display::ROW,
+    &cursor::ROW,
+    &inputs::ROW,
+    &ports::PORT,
+    &ports::WEBDAV,
+    &ports::USBREDIR,
+    &smartcard::ROW,
+];
 
 impl Row {
     /// Largest body of a message, and of most of them.

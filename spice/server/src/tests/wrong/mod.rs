@@ -8,8 +8,10 @@ mod display;
 mod frames;
 mod inputs;
 mod main;
+mod ports;
+mod smartcard;
 
-use caraway_ports::port::{DevicePort, port};
+use caraway_ports::port::{DevicePort, attended_port, port};
 use caraway_protocol::{
     channel::ChannelId,
     common::client_id,
@@ -18,7 +20,7 @@ use caraway_protocol::{
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::ServeError;
+use crate::{PortKind, Role, ServeError};
 
 /// Bytes behind what a message needs that are sent, too.
 const BEYOND: usize = 3;
@@ -62,7 +64,39 @@ enum Guest {
     Agent,
     /// An agent that moves the pointer, and clients that say where it is.
     ClientMode,
+    /// An agent, and a client that may only look.
+    Watched,
+    /// Devices behind the ports, which open them before the client says anything, and read when it has.
+    Devices,
+    /// Devices that come only when the client has said everything.
+    LateDevices,
 }
+
+impl Guest {
+    fn role(self) -> Role {
+        match self {
+            Self::Watched => Role::View,
+            _ => Role::Control,
+        }
+    }
+
+    const fn has_agent(self) -> bool {
+        matches!(self, Self::Agent | Self::ClientMode | Self::Watched)
+    }
+
+    const fn has_devices(self) -> bool {
+        matches!(self, Self::Devices | Self::LateDevices)
+    }
+}
+
+/// The ports of the machine. Who has the channel of the card readers has both of them.
+const PORTS: [PortKind; 5] = [
+    PortKind::Port,
+    PortKind::Webdav,
+    PortKind::Usbredir,
+    PortKind::Smartcard,
+    PortKind::Smartcard,
+];
 
 /// What is to be known of a type of channels.
 struct Row {
@@ -171,6 +205,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 struct Scene {
     fixture: Fixture,
     agent: DevicePort,
+    guest: Guest,
+    /// As [`PORTS`].
+    devices: Vec<DevicePort>,
     _main: Channel,
     inputs: Channel,
     /// Its main channel and its number, unless every case has a session of its own.
@@ -181,13 +218,22 @@ impl Scene {
     async fn new(guest: Guest, has_session: bool) -> Self {
         let (host, agent) = port();
         let displays = [Display::new(CanvasLimits::default())];
-        let fixture = fixture_with(None, &displays, Security::default(), Some(host));
+        let (ports, devices) = PORTS
+            .iter()
+            .map(|kind| {
+                let (port, device) = attended_port();
+                let (name, kind) = ("port".to_owned(), *kind);
+                (PortConfig { name, kind, port }, device)
+            })
+            .unzip();
+        let (security, sharing) = (Security::default(), Sharing::default());
+        let fixture = fixture_for(None, &displays, security, Some(host), sharing, ports);
         let server = Arc::clone(&fixture.server);
         tokio::spawn(async move { server.serve_agent().await });
         let mut main = link_stage(&fixture, ChannelType::Main, 0, HeaderKind::Mini);
         let session = session(&fixture, 0).await;
         let inputs = link_stage(&fixture, ChannelType::Inputs, session, HeaderKind::Mini);
-        if guest != Guest::Bare {
+        if guest.has_agent() {
             assert!(agent.open());
         }
         if guest == Guest::ClientMode {
@@ -215,12 +261,14 @@ impl Scene {
         let mut scene = Self {
             fixture,
             agent,
+            guest,
+            devices,
             _main: main,
             inputs,
             bad: None,
         };
         if has_session {
-            let main = link_stage(&scene.fixture, ChannelType::Main, 0, HeaderKind::Mini);
+            let main = scene.channel(ChannelType::Main, HeaderKind::Mini);
             scene.bad = Some((main, scene::other(&scene.fixture, session).await));
         }
         scene
@@ -233,7 +281,55 @@ impl Scene {
     /// A channel of a client that has said these capabilities of it.
     fn channel_of(&self, kind: ChannelType, header: HeaderKind, caps: &[u32]) -> Channel {
         let session = self.bad.as_ref().map_or(0, |(_, session)| *session);
-        link_stage_with(&self.fixture, kind, session, (header, caps))
+        link_stage_as(&self.fixture, self.guest.role(), kind, session, (header, caps))
+    }
+
+    /// The devices of a channel.
+    fn devices(&self, kind: ChannelType) -> impl Iterator<Item = &DevicePort> {
+        let all = PORTS.iter().zip(&self.devices);
+        all.filter_map(move |(of, device)| (of.channel() == kind).then_some(device))
+    }
+
+    /// Waits until the devices of a channel have opened their ports, which they can once somebody is there.
+    async fn opened(&self, kind: ChannelType) {
+        let opening = async {
+            while !self.devices(kind).all(|device| device.is_open() || device.open()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, opening).await.expect("a client is there");
+    }
+
+    /// Waits for this with the devices as they are, those that are late included. With what the channel's first one has read.
+    async fn read_until<T>(&self, kind: ChannelType, over: impl Future<Output = T>) -> (T, Vec<u8>) {
+        let mut all = Vec::new();
+        let mut bytes = vec![0; 64 << 10];
+        let mut read = || {
+            let count = self.devices(kind).next().map_or(0, |device| device.read(&mut bytes));
+            all.extend_from_slice(&bytes[..count]);
+        };
+        let mut over = std::pin::pin!(over);
+        let done = loop {
+            tokio::select! {
+                biased;
+                done = &mut over => break done,
+                () = tokio::task::yield_now() => read(),
+            }
+            if self.guest == Guest::LateDevices {
+                // Until somebody is there, and when nobody is any more, they cannot.
+                for device in self.devices(kind).filter(|device| !device.is_open()) {
+                    let _ = device.open();
+                }
+            }
+        };
+        // What is left when nobody is there any more.
+        read();
+        (done, all)
+    }
+
+    /// What comes of what a channel was told so far, and what its device has read.
+    async fn outcome(&self, channel: Channel, kind: ChannelType) -> (Outcome, Vec<u8>) {
+        self.read_until(kind, channel.outcome()).await
     }
 
     /// The other client types, and nobody else is counted.
@@ -280,12 +376,13 @@ async fn session(fixture: &Fixture, known: u32) -> u32 {
 
 /// A channel that has just passed the link stage.
 fn link_stage(fixture: &Fixture, kind: ChannelType, session: u32, header: HeaderKind) -> Channel {
-    link_stage_with(fixture, kind, session, (header, &[]))
+    link_stage_as(fixture, Role::Control, kind, session, (header, &[]))
 }
 
-/// The same with capabilities of the channel.
-fn link_stage_with(
+/// The same of a client that may do so much, with capabilities of the channel.
+fn link_stage_as(
     fixture: &Fixture,
+    role: Role,
     kind: ChannelType,
     session: u32,
     (header, channel_caps): (HeaderKind, &[u32]),
@@ -304,7 +401,7 @@ fn link_stage_with(
     let server = Arc::clone(&fixture.server);
     Channel {
         stream,
-        served: tokio::spawn(async move { server.serve_linked(theirs, message).await }),
+        served: tokio::spawn(async move { server.serve_linked(theirs, message, role).await }),
         header,
     }
 }
@@ -337,11 +434,15 @@ impl Row {
 
     async fn case(&self, scene: &Scene, (guest, state): (Guest, &State), header: HeaderKind, id: u16, body: &[u8]) {
         let mut channel = scene.channel_of(self.kind, header, state.caps);
+        if guest == Guest::Devices {
+            scene.opened(self.kind).await;
+        }
         for (id, body) in state.before {
             channel.say(*id, body).await;
         }
         channel.say(id, body).await;
-        let (is, expected) = (channel.outcome().await, self.expects(guest, state, id, body));
+        let (is, _) = scene.outcome(channel, self.kind).await;
+        let expected = self.expects(guest, state, id, body);
         let fits = match (&is, &expected) {
             // One and the same message ends it in both cases.
             (Outcome::GoesOn, Outcome::Ends(says)) => says[..] == [NO_MIGRATION] && id == client_id::MIGRATE_FLUSH_MARK,
@@ -374,14 +475,14 @@ impl Row {
     }
 
     /// Messages that nobody knows go by, whatever is in them.
-    async fn unknown_ones(&self) {
-        let mut scene = Scene::new(Guest::Bare, self.kind != ChannelType::Main).await;
+    async fn unknown_ones(&self, guest: Guest) {
+        let mut scene = Scene::new(guest, self.kind != ChannelType::Main).await;
         let known = [COMMON, self.needs].concat();
         let last = known.iter().map(|(id, _)| *id).max().unwrap();
         for id in [0, 7, 8, 100, last + 1, 1000, u16::MAX] {
             for state in self.states {
                 for length in [0, 1, 600] {
-                    let case = (Guest::Bare, state);
+                    let case = (guest, state);
                     self.case(&scene, case, HeaderKind::Mini, id, &vec![0xff; length]).await;
                 }
             }
