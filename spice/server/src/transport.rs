@@ -52,6 +52,19 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
             }
         }
     }
+
+    /// Waits until the client has hung up, reading ahead of what is handled; behind more than [`AHEAD`] bytes that is not
+    /// seen. Dropping the future loses nothing.
+    pub(crate) async fn gone(&mut self) {
+        while self.buffer.len() < AHEAD {
+            self.buffer.reserve(READ_CHUNK);
+            match self.read.read_buf(&mut self.buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(bytes) => self.counters.on_read(bytes),
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 /// What a channel may write.
@@ -103,6 +116,9 @@ impl Allowance {
         }
     }
 }
+
+/// Bytes of a client that are read before those in front of them are handled, to see whether it is there.
+const AHEAD: usize = 128 << 10;
 
 /// Bytes of small messages that are written together.
 const TOGETHER: usize = 16 * 1024;

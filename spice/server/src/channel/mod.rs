@@ -9,7 +9,7 @@ pub(crate) mod main;
 pub(crate) mod smartcard;
 pub(crate) mod spicevmc;
 
-use std::sync::Arc;
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use caraway_protocol::{
     Message,
@@ -27,6 +27,9 @@ use crate::{
 
 /// Messages a client may have on their way. The reference server's figure for a fast connection.
 const ACK_WINDOW: u32 = 20;
+
+/// For how long what a client said last is passed on when it has hung up: a guest that reads takes no second.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// A channel after the link stage.
 pub(crate) struct Io<S> {
@@ -49,6 +52,21 @@ where
 {
     let set = flow.ack().set_window(ACK_WINDOW);
     sender.send_now(&wrap(ServerCommon::SetAck(set))).await
+}
+
+/// Waits for the guest to take what a client said; `None` when that one has hung up and the guest takes too long. Else a
+/// channel would be the client's for as long as a guest that hangs does.
+async fn passed_on<R, T>(receiver: &mut Receiver<R>, work: impl Future<Output = T>) -> Option<T>
+where
+    R: AsyncRead + Unpin,
+{
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return Some(done),
+        () = receiver.gone() => {}
+    }
+    tokio::time::timeout(LINGER, work).await.ok()
 }
 
 /// What a common message asks of a channel.

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Common, Io, common};
+use super::{Common, Io, common, passed_on};
 use crate::{
     ServeError,
     ports::{Lease, PortChannel},
@@ -259,7 +259,10 @@ where
                 let why = "it is longer than the longest command of a smart card";
                 return Err(ServeError::Unexpected { channel, id, why });
             }
-            if let Some(answer) = to_device(&devices, message).await
+            let Some(answer) = passed_on(&mut receiver, to_device(&devices, message)).await else {
+                return Ok(());
+            };
+            if let Some(answer) = answer
                 && answers.send(answer).await.is_err()
             {
                 return Ok::<(), ServeError>(());

@@ -1,7 +1,8 @@
 //! Port, webdav and usbredir channels: bytes between a client and a port of the machine.
 //!
 //! There is no acknowledgement window on these channels. While the port takes nothing the client is not read, its
-//! acknowledgements neither; what goes to the client waits for the connection, and then in the guest.
+//! acknowledgements neither, only whether it is still there; what goes to the client waits for the connection, and then in
+//! the guest.
 
 use bytes::{Buf, Bytes};
 use caraway_ports::port::{Connection, HostPort};
@@ -16,7 +17,7 @@ use lz4_flex::block::{compress, decompress_into};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
-use super::{Common, Io, common};
+use super::{Common, Io, common, passed_on};
 use crate::{
     ServeError,
     ports::{Lease, PortChannel},
@@ -112,7 +113,10 @@ where
                     continue;
                 }
             };
-            push(channel, port, bytes, !has_events).await;
+            let pushed = push(channel, port, bytes, !has_events);
+            if passed_on(&mut receiver, pushed).await.is_none() {
+                return Ok(());
+            }
         }
         Ok::<(), ServeError>(())
     };

@@ -39,4 +39,24 @@ impl Server {
         };
         self.run(stream, linked, place, (Way::Plain, &client)).await
     }
+    /// Serves a connection to its end from its first byte on as if it were in TLS, which it is not.
+    ///
+    /// # Errors
+    /// Why it ended, other than by the client.
+    pub async fn serve_as_in_tls<S>(self: &Arc<Self>, stream: S) -> Result<(), ServeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let client = Peer::Unnamed;
+        let linking = tokio::time::timeout(LINK_DEADLINE, async {
+            let mut wire = Wire::accept(stream, Accepts::Plain, &self.config.security).await?;
+            let (linked, place) = self.link(&mut wire, Way::Tls, &client).await?;
+            Ok::<_, ServeError>((wire, linked, place))
+        });
+        let (wire, linked, place) = linking.await.map_err(|_| ServeError::Timeout {
+            what: "finish the link stage",
+            seconds: LINK_DEADLINE.as_secs(),
+        })??;
+        self.run(wire, linked, place, (Way::Tls, &client)).await
+    }
 }

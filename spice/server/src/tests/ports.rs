@@ -263,6 +263,42 @@ async fn what_a_port_does_not_take_waits_at_the_client() {
     assert_eq!(client.exactly(4).await, b"done");
 }
 
+/// Fills a port, and says more.
+async fn stuck(fixture: &Fixture, session: u32, device: &Device) -> Client {
+    let mut client = fixture.open_port(session, device).await;
+    client.give(&[1; PORT_BYTES + 1000]).await;
+    client.give(b"the end").await;
+    device
+        .when("the port is full", || {
+            (device.port.readable() == PORT_BYTES).then_some(())
+        })
+        .await;
+    client
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_on_a_port_that_takes_nothing_leaves_it_to_the_next() {
+    let (fixture, devices) = ports_fixture(&[PortKind::Port]);
+    let (channel, device) = (id(ChannelType::Port, 0), &devices[0]);
+    let (mut main, session) = fixture.session().await;
+    assert_eq!(offered_ports(&mut main).await, [channel]);
+    let client = stuck(&fixture, session, device).await;
+    tokio::time::pause();
+    drop(client);
+    assert_eq!(main.offered().await, [channel]);
+    assert!(!device.port.is_open());
+}
+
+#[tokio::test]
+async fn what_a_client_said_before_it_hung_up_the_guest_still_reads() {
+    let (fixture, devices) = ports_fixture(&[PortKind::Port]);
+    let (_main, session) = fixture.session().await;
+    drop(stuck(&fixture, session, &devices[0]).await);
+    assert_eq!(devices[0].exactly(PORT_BYTES + 1000).await, [1; PORT_BYTES + 1000]);
+    assert_eq!(devices[0].exactly(7).await, b"the end");
+    devices[0].closed().await;
+}
+
 #[tokio::test]
 async fn what_a_client_does_not_take_waits_in_the_guest() {
     let (fixture, mut devices) = ports_fixture(&[PortKind::Port]);

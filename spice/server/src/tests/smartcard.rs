@@ -1,5 +1,6 @@
 //! Card readers of a client, and their devices.
 
+use caraway_ports::port::PORT_BYTES;
 use caraway_protocol::smartcard::{
     ClientMessage, NO_READER, ServerMessage, VSC_DATA_MAX, VSC_HEADER_BYTES, VSC_INIT, VscError, VscMessage, VscType,
 };
@@ -188,6 +189,23 @@ async fn a_device_is_told_when_the_client_leaves_and_the_client_when_a_device_do
     );
     devices[0].port.close();
     client.closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_on_a_device_that_takes_nothing_leaves_its_readers_to_the_next() {
+    let (_fixture, devices, mut main, mut client) = cards(1).await;
+    let device = &devices[0];
+    client.add(device, 0).await;
+    for _ in 0..3 {
+        client.tell(VscType::Apdu, 0, &[1; 60_000]).await;
+    }
+    device
+        .when("it is full", || (device.port.readable() == PORT_BYTES).then_some(()))
+        .await;
+    tokio::time::pause();
+    drop(client);
+    assert_eq!(main.offered().await, [CHANNEL]);
+    assert!(!device.port.is_open());
 }
 
 #[tokio::test]
