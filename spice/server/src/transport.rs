@@ -63,7 +63,7 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
                 Ok(bytes) => self.counters.on_read(bytes),
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
