@@ -2,17 +2,19 @@
 
 use caraway_ports::display::DisplaySink as _;
 use caraway_protocol::{
-    caps::Caps,
+    caps::{Caps, DisplayCap, MainCap},
     channel::ChannelType,
-    common, display,
+    common,
+    display::{self, KnownSurface, Resume},
     header::HeaderKind,
     inputs,
-    main_channel::{self as main, MouseMode},
+    main_channel::{self as main, CLIENT_PORT, MouseMode},
 };
+use caraway_server::Role;
 
 use crate::{
-    client::Client,
-    guest::command,
+    client::{Client, STREAM_BYTES},
+    guest::{command, known_surface},
     input::Input,
     world::{World, block_on, run as run_server, tokens},
 };
@@ -56,6 +58,10 @@ pub(crate) mod flag {
     pub(crate) const POINTER: u8 = 4;
     /// The client's main channel has no capabilities.
     pub(crate) const PLAIN: u8 = 8;
+    /// The client can come back.
+    pub(crate) const RESUME: u8 = 0x10;
+    /// The client may only look.
+    pub(crate) const VIEW: u8 = 0x20;
 }
 
 /// The steps of a program.
@@ -88,7 +94,11 @@ pub(crate) mod step {
     pub(crate) const TWICE: u8 = 12;
     /// A message many times: which, how often, number, bytes.
     pub(crate) const FLOOD: u8 = 13;
-    pub(crate) const COUNT: u8 = 14;
+    /// RESUME of what the guest's screen is now: how much of it is wrong, images.
+    pub(crate) const RESUME: u8 = 14;
+    /// All of the client's connections are cut, and it comes back.
+    pub(crate) const BACK: u8 = 15;
+    pub(crate) const COUNT: u8 = 16;
 }
 
 struct Program<'a> {
@@ -97,6 +107,8 @@ struct Program<'a> {
     world: World,
     header: HeaderKind,
     caps: Caps,
+    role: Role,
+    main_caps: Caps,
     /// The client's main channel, if the program's is another one.
     main: Option<Client>,
     session: u32,
@@ -111,6 +123,9 @@ pub(crate) fn run(of: &'static Kind, data: &[u8]) {
                 break;
             }
             program.step().await;
+        }
+        if program.role == Role::View {
+            program.assert_only_looked();
         }
         let clients = [Some(program.channel), program.main];
         program.world.end(clients.into_iter().flatten().collect()).await;
@@ -133,14 +148,24 @@ impl<'a> Program<'a> {
         } else {
             HeaderKind::Full
         };
-        let main_caps = if flags & flag::PLAIN == 0 {
+        let role = if flags & flag::VIEW == 0 {
+            Role::Control
+        } else {
+            Role::View
+        };
+        let mut main_caps = if flags & flag::PLAIN == 0 {
             tokens()
         } else {
             Caps::none()
         };
+        let mut caps = Caps::from_words(vec![u32::from(caps)]);
+        if flags & flag::RESUME != 0 {
+            main_caps = main_caps.with(MainCap::Resume);
+            caps = caps.with(DisplayCap::Resume);
+        }
         let is_main = of.kind == ChannelType::Main;
         let main_header = if is_main { header } else { HeaderKind::Mini };
-        let mut main = world.connect(ChannelType::Main, 0, main_header, main_caps);
+        let mut main = world.connect_as(role, ChannelType::Main, 0, main_header, main_caps.clone());
         // As much as INIT needs, so that what the program reads is left.
         main.take(256).await;
         let session = main.session.expect("a session begins with INIT");
@@ -148,11 +173,13 @@ impl<'a> Program<'a> {
             main.send(main::ClientMessage::MouseModeRequest(MouseMode::Client))
                 .await;
         }
-        let caps = Caps::from_words(vec![u32::from(caps)]);
         let (main, channel) = if is_main {
             (None, main)
         } else {
-            (Some(main), world.connect(of.kind, session, header, caps.clone()))
+            (
+                Some(main),
+                world.connect_as(role, of.kind, session, header, caps.clone()),
+            )
         };
         Self {
             of,
@@ -160,6 +187,8 @@ impl<'a> Program<'a> {
             world,
             header,
             caps,
+            role,
+            main_caps,
             main,
             session,
             channel,
@@ -208,12 +237,23 @@ impl<'a> Program<'a> {
             }
             step::TWICE => {
                 run_server().await;
-                let second = self
-                    .world
-                    .connect(self.of.kind, self.session, self.header, self.caps.clone());
+                let second = self.connect(self.session, self.caps.clone());
                 run_server().await;
                 self.world.part(second).await;
             }
+            step::RESUME => {
+                let (wrong, images) = (self.input.byte(), self.input.byte());
+                let surface = known_surface(&self.world.display).map(|known| KnownSurface {
+                    tiles: known.tiles.iter().map(|hash| hash ^ u64::from(wrong)).collect(),
+                    ..known
+                });
+                let resume = Resume {
+                    images: (0..u64::from(images)).collect(),
+                    surfaces: surface.into_iter().collect(),
+                };
+                self.channel.send(display::ClientMessage::Resume(resume)).await;
+            }
+            step::BACK => self.back().await,
             _ => {
                 let (id, count) = (self.id(), self.input.byte());
                 let body = self.input.counted();
@@ -235,24 +275,75 @@ impl<'a> Program<'a> {
         }
     }
 
+    fn connect(&self, session: u32, caps: Caps) -> Client {
+        self.world
+            .connect_as(self.role, self.of.kind, session, self.header, caps)
+    }
+
     async fn again(&mut self) {
-        let session = if self.main.is_some() { self.session } else { 0 };
-        let caps = if self.main.is_some() {
-            self.caps.clone()
+        let is_main = self.main.is_none();
+        let (session, caps) = if is_main {
+            (0, self.main_caps.clone())
         } else {
-            tokens()
+            (self.session, self.caps.clone())
         };
-        let next = self.world.connect(self.of.kind, session, self.header, caps);
+        let next = self.connect(session, caps);
         // The old one ends first: there is one of each in a session.
         let before = std::mem::replace(&mut self.channel, next);
         self.world.part(before).await;
-        if self.main.is_some() {
+        if !is_main {
             // It was refused as long as the other was there.
-            let next = self
-                .world
-                .connect(self.of.kind, session, self.header, self.caps.clone());
+            let next = self.connect(self.session, self.caps.clone());
             let refused = std::mem::replace(&mut self.channel, next);
             self.world.part(refused).await;
         }
+    }
+
+    /// Comes back to its session if it is there, and else begins a new one.
+    async fn back(&mut self) {
+        let header = if self.main.is_none() {
+            self.header
+        } else {
+            HeaderKind::Mini
+        };
+        let mut found = None;
+        for session in [self.session, 0] {
+            let kind = ChannelType::Main;
+            let mut main = self
+                .world
+                .connect_as(self.role, kind, session, header, self.main_caps.clone());
+            main.take(256).await;
+            if main.session.is_some() {
+                found = Some(main);
+                break;
+            }
+            self.world.part(main).await;
+        }
+        // As with others, there may be too many already.
+        let Some(main) = found else { return };
+        self.session = main.session.unwrap_or(self.session);
+        let before = match &mut self.main {
+            Some(old) => {
+                let old = std::mem::replace(old, main);
+                let next = self.connect(self.session, self.caps.clone());
+                let channel = std::mem::replace(&mut self.channel, next);
+                vec![channel, old]
+            }
+            None => vec![std::mem::replace(&mut self.channel, main)],
+        };
+        for client in before {
+            self.world.part(client).await;
+        }
+    }
+
+    /// Nothing of a client that may only look has reached the agent.
+    fn assert_only_looked(&mut self) {
+        let agent = &mut self.world.agent;
+        agent.read(2 * STREAM_BYTES);
+        let heard = agent.messages.iter().find(|(port, _)| *port == CLIENT_PORT);
+        assert!(
+            heard.is_none(),
+            "the agent has heard a client that may only look: {heard:?}"
+        );
     }
 }

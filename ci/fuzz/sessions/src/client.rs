@@ -15,7 +15,7 @@ use caraway_protocol::{
     common::{ServerCommon, client_id},
     cursor, display,
     header::{Frame, FrameDecoder, HeaderKind, Limits},
-    inputs, main_channel as main,
+    inputs, main_channel as main, smartcard, spicevmc,
 };
 use caraway_server::ServeError;
 use tokio::{
@@ -23,7 +23,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::world::run;
+use crate::{web::Web, world::run};
 
 /// Bytes a stream holds in each direction.
 pub(crate) const STREAM_BYTES: usize = 64 << 10;
@@ -43,6 +43,8 @@ pub(crate) struct Client {
     decoder: FrameDecoder,
     acks: AckCounter,
     serial: u64,
+    /// What the bytes are wrapped in.
+    web: Option<Web>,
     /// What is to be answered.
     owed: Vec<(u16, Vec<u8>)>,
     /// The last INIT of a main channel.
@@ -51,6 +53,10 @@ pub(crate) struct Client {
     pub(crate) motion_acks: u32,
     /// AGENT_TOKEN and AGENT_CONNECTED_TOKENS.
     pub(crate) tokens: u32,
+    /// What a port has said.
+    pub(crate) data: Vec<u8>,
+    /// What devices of card readers have said.
+    pub(crate) cards: Vec<smartcard::VscMessage>,
 }
 
 impl Client {
@@ -69,15 +75,32 @@ impl Client {
             decoder: FrameDecoder::new(header, Limits::FromServer),
             acks: AckCounter::new(),
             serial: 0,
+            web: None,
             owed: Vec::new(),
             session: None,
             motion_acks: 0,
             tokens: 0,
+            data: Vec::new(),
+            cards: Vec::new(),
+        }
+    }
+
+    /// From here on bytes go in frames of a WebSocket, and come in them behind the answer to the request.
+    pub(crate) fn wrap(&mut self) {
+        self.web = Some(Web::default());
+    }
+
+    /// Writes bytes, in a frame if they go in frames.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        if self.web.is_some() {
+            self.write_raw(&Web::frame(0x82, bytes.len() as u64, bytes)).await;
+        } else {
+            self.write_raw(bytes).await;
         }
     }
 
     /// Writes what the server takes; the rest is lost, as with a client that gives up.
-    pub(crate) async fn write(&mut self, mut bytes: &[u8]) {
+    pub(crate) async fn write_raw(&mut self, mut bytes: &[u8]) {
         let mut is_first = true;
         while !bytes.is_empty() {
             let written = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.stream).poll_write(cx, bytes))).await;
@@ -106,7 +129,10 @@ impl Client {
             match Pin::new(&mut self.stream).poll_read(&mut cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     all += buffer.filled().len();
-                    self.buffer.extend_from_slice(buffer.filled());
+                    match &mut self.web {
+                        Some(web) => web.unwrap(buffer.filled(), &mut self.buffer),
+                        None => self.buffer.extend_from_slice(buffer.filled()),
+                    }
                 }
                 _ => break,
             }
@@ -179,6 +205,22 @@ impl Client {
                     return Some(common);
                 }
             }
+            ChannelType::Port | ChannelType::Webdav | ChannelType::Usbredir => match decode(frame) {
+                spicevmc::ServerMessage::Common(common) => return Some(common),
+                spicevmc::ServerMessage::Data(bytes) => self.data.extend_from_slice(&bytes),
+                spicevmc::ServerMessage::CompressedData(compressed) => {
+                    let size = compressed.uncompressed as usize;
+                    let bytes = lz4_flex::block::decompress(&compressed.bytes, size);
+                    self.data
+                        .extend_from_slice(&bytes.expect("what the server compresses becomes what it was"));
+                }
+                _ => {}
+            },
+            ChannelType::Smartcard => match decode(frame) {
+                smartcard::ServerMessage::Common(common) => return Some(common),
+                smartcard::ServerMessage::Data(message) => self.cards.push(message),
+                smartcard::ServerMessage::Unknown { id, .. } => panic!("message {id} of a smartcard channel"),
+            },
             _ => match decode(frame) {
                 inputs::ServerMessage::Common(common) => return Some(common),
                 inputs::ServerMessage::MouseMotionAck => self.motion_acks += 1,

@@ -9,8 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use caraway_display::Display;
 use caraway_ports::{
-    display::{CursorCommand, CursorShape, CursorType, DisplayCommand, Head, SurfaceSpec},
+    display::{CursorCommand, CursorShape, CursorType, DisplayCommand, DisplaySink as _, Head, SurfaceSpec},
     drawing::{
         Bitmap, BitmapFormat, Brush, Clip, DrawOp, Drawable, Image, ImageData, Mask, Rop, ScaleMode, Source,
         SurfaceFormat,
@@ -19,6 +20,7 @@ use caraway_ports::{
     input::{Button, InputEvent, InputSink, LedListener, Leds, Scancode},
     port::DevicePort,
 };
+use caraway_protocol::display::{KnownSurface, TILE, tile_hash};
 use caraway_protocol::main_channel::{
     AGENT_DATA_MAX, AgentCaps, AgentHeader, AgentKind, CLIENT_PORT, ChunkHeader, SERVER_PORT,
 };
@@ -253,6 +255,28 @@ pub(crate) fn command(input: &mut Input<'_>) -> DisplayCommand {
         7 => DisplayCommand::DestroySurface(u32::from(how % 2)),
         _ => DisplayCommand::Reset,
     }
+}
+
+/// The primary surface as a client has it that has drawn everything.
+pub(crate) fn known_surface(display: &Display) -> Option<KnownSurface> {
+    let (width, height) = display.size();
+    let pixels = display.read(0, Rect::at(0, 0, width, height))?;
+    let stride = pixels.stride as usize;
+    let mut tiles = Vec::new();
+    for y in (0..height).step_by(TILE as usize) {
+        for x in (0..width).step_by(TILE as usize) {
+            let rows = pixels.data.chunks(stride).skip(y as usize).take(TILE as usize);
+            let bytes = x as usize * 4..(x + TILE).min(width) as usize * 4;
+            tiles.push(tile_hash(rows.map(|row| &row[bytes.clone()]), false));
+        }
+    }
+    Some(KnownSurface {
+        id: 0,
+        width,
+        height,
+        format: SurfaceFormat::Xrgb,
+        tiles,
+    })
 }
 
 /// The guest's agent, and what it has to find in what it reads.

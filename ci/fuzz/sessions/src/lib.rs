@@ -11,6 +11,8 @@
 //! - after the client is gone a key or a button of its is still down, or the server counts it still;
 //! - a key of another client, which is there all the time, is not taken any more, or a guest's agent that begins anew
 //!   hears nothing of it;
+//! - anything of a client that may only look has reached the agent;
+//! - a port is open while nobody has its channel, or who has it next gets something of the one before;
 //! - more memory is taken than [`BUDGET`].
 #![forbid(unsafe_code)]
 
@@ -20,7 +22,10 @@ mod client;
 mod guest;
 mod input;
 mod link;
+mod ports;
+mod scram;
 mod seeds;
+mod web;
 mod world;
 
 use peak_alloc::PeakAlloc;
@@ -98,6 +103,11 @@ pub const TARGETS: &[Target] = &[
         name: "agent",
         run: agent::run,
         seeds: seeds::agent,
+    },
+    Target {
+        name: "ports",
+        run: ports::run,
+        seeds: seeds::ports,
     },
 ];
 

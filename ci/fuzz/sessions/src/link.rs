@@ -5,7 +5,10 @@ use caraway_protocol::{
     Progress,
     caps::{Caps, CommonCap},
     channel::{ChannelId, ChannelType},
-    link::{AuthMechanism, LinkMessage, LinkReply, TICKET_BYTES},
+    link::{
+        AuthMechanism, LinkMessage, LinkReply, TICKET_BYTES,
+        sasl::{Data, MechanismName, Step, decode_mechanisms},
+    },
 };
 use caraway_server::Accepts;
 use rsa::{PublicKey, pkcs8::DecodePublicKey as _};
@@ -14,6 +17,8 @@ use sha1::Sha1;
 use crate::{
     client::Client,
     input::Input,
+    scram,
+    web::{REQUEST, Web},
     world::{PASSWORD, World, block_on, run as run_server},
 };
 
@@ -40,30 +45,60 @@ pub(crate) mod step {
     pub(crate) const AGAIN: u8 = 6;
     /// A message behind the link stage: id, number, bytes.
     pub(crate) const MESSAGE: u8 = 7;
-    pub(crate) const COUNT: u8 = 8;
+    /// A request for WebSocket; what follows goes in its frames.
+    pub(crate) const WEB: u8 = 8;
+    /// A frame that says what it likes: first byte, length or 0 for the right one, number, bytes.
+    pub(crate) const FRAME: u8 = 9;
+    /// A choice of a mechanism of SASL: 0 SCRAM-SHA-256, 1 PLAIN, else number, bytes.
+    pub(crate) const SASL: u8 = 10;
+    /// A step of SASL: number, bytes; of 255 there are none.
+    pub(crate) const SASL_DATA: u8 = 11;
+    /// The last message of SCRAM: how far from right.
+    pub(crate) const PROOF: u8 = 12;
+    pub(crate) const COUNT: u8 = 13;
+}
+
+/// Bits of the first byte: two for what the listener accepts, and these.
+pub(crate) mod flag {
+    /// A ticket is wanted.
+    pub(crate) const TICKET: u8 = 8;
+    /// Users authenticate by SASL, as in TLS.
+    pub(crate) const USERS: u8 = 0x10;
 }
 
 struct Program<'a> {
     input: Input<'a>,
     world: World,
-    accepts: Accepts,
+    /// `None`: as if it were in TLS.
+    accepts: Option<Accepts>,
     client: Client,
     tickets: usize,
+    /// The first message of SCRAM that was said.
+    said: Vec<u8>,
+}
+
+fn connect(world: &World, accepts: Option<Accepts>) -> Client {
+    match accepts {
+        Some(accepts) => world.accept(accepts),
+        None => world.accept_as_in_tls(),
+    }
 }
 
 pub(crate) fn run(data: &[u8]) {
     block_on(async {
         let mut input = Input::new(data);
         let flags = input.byte();
-        let world = World::new(flags & 8).await;
+        let world = World::new(flags & (flag::TICKET | flag::USERS)).await;
         let accepts = [Accepts::Both, Accepts::Plain, Accepts::Tls, Accepts::Both][usize::from(flags & 3)];
-        let client = world.accept(accepts);
+        let accepts = (flags & flag::USERS == 0).then_some(accepts);
+        let client = connect(&world, accepts);
         let mut program = Program {
             input,
             world,
             accepts,
             client,
             tickets: 0,
+            said: Vec::new(),
         };
         for _ in 0..MAX_STEPS {
             if program.input.is_empty() {
@@ -78,7 +113,7 @@ pub(crate) fn run(data: &[u8]) {
 impl Program<'_> {
     async fn step(&mut self) {
         match self.input.byte() % step::COUNT {
-            step::RAW => self.client.write(self.input.counted()).await,
+            step::RAW => self.client.write_raw(self.input.counted()).await,
             step::LINK => {
                 let message = self.link();
                 self.client.write(&message.encode()).await;
@@ -97,15 +132,76 @@ impl Program<'_> {
                 self.world.pass(seconds).await;
             }
             step::AGAIN => {
-                let next = self.world.accept(self.accepts);
+                let next = connect(&self.world, self.accepts);
                 let before = std::mem::replace(&mut self.client, next);
                 self.world.part(before).await;
+            }
+            step::WEB => {
+                self.client.write_raw(REQUEST).await;
+                self.client.wrap();
+                run_server().await;
+            }
+            step::FRAME => {
+                let (first, length) = (self.input.byte(), self.input.byte());
+                let content = self.input.counted();
+                let length = match length {
+                    0 => content.len() as u64,
+                    lie => 1u64 << (lie % 64),
+                };
+                self.client.write_raw(&Web::frame(first, length, content)).await;
+            }
+            step::SASL => {
+                let name = match self.input.byte() {
+                    0 => b"SCRAM-SHA-256",
+                    1 => &b"PLAIN"[..],
+                    _ => self.input.counted(),
+                };
+                self.client.write(&MechanismName(name.to_vec().into()).encode()).await;
+            }
+            step::SASL_DATA => {
+                let data = match self.input.byte() {
+                    255 => None,
+                    count => Some(self.input.take(usize::from(count))),
+                };
+                self.said = data.unwrap_or_default().to_vec();
+                self.attempt(&Data(data.map(|data| data.to_vec().into())).encode())
+                    .await;
+            }
+            step::PROOF => {
+                let wrong = self.input.byte();
+                let proof = self.proof(wrong).await;
+                self.attempt(&Data(Some(proof.into())).encode()).await;
             }
             _ => {
                 let id = self.input.word();
                 self.client.send_body(id, self.input.counted()).await;
             }
         }
+    }
+
+    /// Says something that may be a password, unless there were too many.
+    async fn attempt(&mut self, bytes: &[u8]) {
+        self.tickets += 1;
+        if self.tickets > 2 * MAX_TICKETS {
+            return;
+        }
+        self.client.write(bytes).await;
+        // A password is computed with beside the event loop.
+        run_server().await;
+    }
+
+    /// The last message of SCRAM, as the server's answer to the first one asks for.
+    async fn proof(&mut self, wrong: u8) -> Vec<u8> {
+        run_server().await;
+        let mut said = BytesMut::from(&self.client.raw()[..]);
+        let mut step = None;
+        if let Ok(Progress::Done(LinkReply::Accepted(_))) = LinkReply::decode(&mut said)
+            && let Ok(Progress::Done(_)) = decode_mechanisms(&mut said)
+            && let Ok(Progress::Done(Step { data, .. })) = Step::decode(&mut said)
+        {
+            step = data;
+        }
+        scram::last(&self.said, &step.unwrap_or_default(), wrong)
     }
 
     fn link(&mut self) -> LinkMessage {
@@ -128,6 +224,7 @@ impl Program<'_> {
             (1, CommonCap::AuthSelection),
             (2, CommonCap::AuthSpice),
             (4, CommonCap::MiniHeader),
+            (8, CommonCap::AuthSasl),
         ] {
             if caps & bit == 0 {
                 common.push(cap);

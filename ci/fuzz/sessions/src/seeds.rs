@@ -14,7 +14,7 @@ use caraway_protocol::{
 use crate::{
     Seed, agent,
     channel::{flag, step},
-    guest, link,
+    guest, link, ports, web,
 };
 
 /// A program for a channel: flags and capabilities, then steps.
@@ -102,6 +102,20 @@ pub(crate) fn main() -> Vec<Seed> {
     let attach = place(main::client_id::ATTACH_CHANNELS, main::client_id::ALL);
     let flood = [vec![step::FLOOD, attach, 255, 0], vec![step::RUN, step::ANSWER]];
     seeds.push(("flood".to_owned(), program(0, 0, &flood)));
+    for (name, flags) in [
+        ("viewer", 0),
+        ("viewer-full", flag::FULL),
+        ("viewer-back", flag::RESUME),
+    ] {
+        let steps = [&steps[..], &[vec![step::BACK, step::ANSWER]], &steps].concat();
+        seeds.push((name.to_owned(), program(flag::AGENT | flag::VIEW | flags, 0, &steps)));
+    }
+    let steps = [
+        vec![step::ANSWER, step::BACK, step::ANSWER],
+        steps.concat(),
+        vec![step::BACK],
+    ];
+    seeds.push(("back".to_owned(), program(flag::AGENT | flag::RESUME, 0, &steps)));
     seeds
 }
 
@@ -155,6 +169,37 @@ pub(crate) fn display() -> Vec<Seed> {
     let mut stopped = vec![init(1 << 20)];
     stopped.extend((0..40).map(|at| vec![step::DRAW, 3, at * 4 + 3, step::RUN]));
     seeds.push(("stopped".to_owned(), program(0, 0xffff, &stopped)));
+    // Comes back with what it has, all of it or some, and with something else.
+    for (name, wrong, images) in [("right", 0, 0), ("wrong", 1, 3), ("images", 0, 40)] {
+        let steps = [
+            init(1 << 20),
+            vec![step::ANSWER],
+            picture(3, 0x12),
+            picture(2, 0x22),
+            vec![step::BACK, step::RESUME, wrong, images],
+            init(1 << 20),
+            picture(3, 0x12),
+            vec![step::BACK, step::DRAW, 0, 0, step::RESUME, wrong, images],
+            init(0),
+            vec![step::ANSWER],
+        ];
+        seeds.push((format!("back-{name}"), program(flag::RESUME, 0xffff, &steps)));
+        seeds.push((format!("back-{name}-old"), program(0, 0xffff, &steps)));
+    }
+    let known = |id: u32, width: u32| display::KnownSurface {
+        id,
+        width,
+        height: 1,
+        format: caraway_ports::drawing::SurfaceFormat::Xrgb,
+        tiles: vec![7; width.div_ceil(display::TILE) as usize],
+    };
+    let resume = display::Resume {
+        images: vec![1, 1, u64::MAX],
+        surfaces: vec![known(0, 128), known(0, 1), known(u32::MAX, 65)],
+    };
+    let resume = say(&display::ClientMessage::Resume(resume));
+    let steps = [resume.clone(), init(0), vec![step::ANSWER], resume];
+    seeds.push(("resume-twice".to_owned(), program(flag::RESUME, 0xffff, &steps)));
     for mode in 0..9 {
         let steps = [
             init(1 << 20),
@@ -354,6 +399,116 @@ pub(crate) fn agent() -> Vec<Seed> {
     seeds
 }
 
+pub(crate) fn ports() -> Vec<Seed> {
+    use ports::{flag, step};
+    let with = |flags: u8, steps: &[Vec<u8>]| [&[flags], &steps.concat()[..]].concat();
+    let data = |bytes: &[u8]| [&[step::MESSAGE, 0], &counted(bytes)[..]].concat();
+    let compressed =
+        |times: u8, bytes: &[u8], size: u8| [&[step::COMPRESSED, times], &counted(bytes)[..], &[size]].concat();
+    let write = |bytes: &[u8]| [&[step::WRITE], &counted(bytes)[..], &[0]].concat();
+    let card = |step: u8, kind: u8, reader: u8, size: u8, bytes: &[u8]| {
+        [&[step, kind, reader, size], &counted(bytes)[..]].concat()
+    };
+    let rest = vec![step::RUN, step::TAKE, 0, 3, step::ANSWER];
+    let bytes = [
+        data(b"to the guest"),
+        write(b"to the client"),
+        rest.clone(),
+        compressed(200, b"again and again", 0),
+        vec![step::FLOOD, 200, 4, 1, 2, 3, 4, 0],
+        rest.clone(),
+        vec![step::CLOSE, 0],
+        data(b"for nobody"),
+        rest.clone(),
+        vec![step::OPEN, 0],
+        rest.clone(),
+        vec![step::OTHER, step::AGAIN, step::OPEN, 0],
+        data(b"anew"),
+        rest.clone(),
+        vec![step::MESSAGE, 2, 1, 0, step::TIME, 1],
+    ];
+    let mut seeds = Vec::new();
+    for (kind, name) in (0..).zip(["port", "webdav", "usbredir"]) {
+        for (how, flags) in [
+            ("", flag::OPEN),
+            ("-full", flag::OPEN | flag::FULL),
+            ("-lz4", flag::OPEN | flag::LZ4),
+            ("-closed", 0),
+        ] {
+            seeds.push((format!("{name}{how}"), with(kind | flags, &bytes)));
+        }
+        for lie in 1..8 {
+            let steps = [compressed(20, b"again", lie), rest.clone()];
+            seeds.push((format!("{name}-size-{lie}"), with(kind | flag::OPEN, &steps)));
+        }
+        // Much for a device that reads nothing, and for a client that does not.
+        let much = vec![vec![step::COMPRESSED, 255, 4, 1, 2, 3, 4, 0]; 80];
+        seeds.push((format!("{name}-stuck"), with(kind | flag::OPEN, &much)));
+        let much = vec![vec![step::FLOOD, 255, 4, 1, 2, 3, 4, 0, step::RUN]; 80];
+        seeds.push((format!("{name}-stopped"), with(kind | flag::OPEN, &much)));
+        let cut = [
+            vec![step::RAW, 8, 101, 0, 0, 16, 0, 0, 1, 2],
+            write(b"half"),
+            vec![step::AGAIN],
+        ];
+        seeds.push((format!("{name}-cut"), with(kind | flag::OPEN, &cut)));
+    }
+    let success = |device: u8| [card(step::ANSWERS, 2, 0, 0, &[0; 4]), vec![device]].concat();
+    // What a device says has its number last.
+    let said = |kind: u8, size: u8, bytes: &[u8]| [card(step::ANSWERS, kind, 0, size, bytes), vec![0]].concat();
+    let session = [
+        card(step::CARD, 3, 255, 0, b"reader"),
+        rest.clone(),
+        success(0),
+        rest.clone(),
+        card(step::CARD, 5, 0, 0, &[0x3b; 20]),
+        rest.clone(),
+        success(0),
+        said(7, 0, &[1; 50]),
+        rest.clone(),
+        card(step::CARD, 7, 0, 0, &[2; 50]),
+        card(step::CARD, 6, 0, 0, &[]),
+        rest.clone(),
+        card(step::CARD, 4, 0, 0, &[]),
+        rest.clone(),
+        success(0),
+        card(step::CARD, 3, 255, 0, b"one"),
+        card(step::CARD, 3, 255, 0, b"two"),
+        card(step::CARD, 3, 255, 0, b"three"),
+        rest.clone(),
+        success(1),
+        rest.clone(),
+        vec![step::AGAIN, step::OPEN, 0, step::OPEN, 1],
+        card(step::CARD, 3, 255, 0, b"anew"),
+        rest.clone(),
+        vec![step::CLOSE, 0],
+        rest.clone(),
+    ];
+    for (name, flags) in [
+        ("card", flag::OPEN),
+        ("card-full", flag::OPEN | flag::FULL),
+        ("card-late", 0),
+    ] {
+        seeds.push((name.to_owned(), with(3 | flags, &session)));
+    }
+    let begun = session[..4].concat();
+    for kind in 0..12 {
+        for reader in [0, 9, 255] {
+            let steps = [begun.clone(), card(step::CARD, kind, reader, 0, &[1; 4]), rest.clone()];
+            seeds.push((format!("card-{kind}-{reader}"), with(3 | flag::OPEN, &steps)));
+        }
+        let steps = [begun.clone(), said(kind, 0, &[0, 0, 0, 1]), rest.clone()];
+        seeds.push((format!("device-{kind}"), with(3 | flag::OPEN, &steps)));
+    }
+    for lie in 1..8 {
+        let steps = [begun.clone(), card(step::CARD, 7, 0, lie, &[1; 4]), rest.clone()];
+        seeds.push((format!("card-size-{lie}"), with(3 | flag::OPEN, &steps)));
+        let steps = [begun.clone(), said(7, lie, &[1; 4]), rest.clone()];
+        seeds.push((format!("device-size-{lie}"), with(3 | flag::OPEN, &steps)));
+    }
+    seeds
+}
+
 pub(crate) fn link() -> Vec<Seed> {
     use link::step;
     let session = |flags: u8, kind: u8, id: u8, whose: u8, caps: u8, ticket: u8| {
@@ -396,6 +551,90 @@ pub(crate) fn link() -> Vec<Seed> {
         seeds.push((format!("{name}-wrong"), session(8, kind, id, whose, 0, 2)));
         seeds.push((format!("{name}-broken"), session(0, kind, id, whose, 0x40, 3)));
     }
+    // In a WebSocket.
+    for (name, kind, whose) in [("main", 1, 0), ("inputs", 3, 1)] {
+        for (how, flags) in [("", 0), ("-ticket", 8)] {
+            let mut program = session(flags, kind, 0, whose, 0, 0);
+            program.insert(1, step::WEB);
+            program.extend([
+                step::FRAME,
+                0x89,
+                0,
+                2,
+                1,
+                2,
+                step::RUN,
+                step::FRAME,
+                0x88,
+                0,
+                2,
+                3,
+                232,
+                step::RUN,
+            ]);
+            seeds.push((format!("{name}-web{how}"), program));
+        }
+    }
+    for first in [0, 1, 2, 8, 9, 0x80, 0x81, 0x83, 0x88, 0x8a, 0x8b, 0xc2] {
+        for length in [0, 1, 7, 16, 31, 63] {
+            let steps = [0, step::WEB, step::FRAME, first, length, 3, 1, 2, 3, step::RUN];
+            seeds.push((format!("frame-{first:x}-{length}"), steps.to_vec()));
+        }
+    }
+    let request = [&[0, step::RAW][..], &counted(web::REQUEST), &[step::RUN]].concat();
+    seeds.push(("request".to_owned(), request));
+    // Users, who say who they are.
+    let users = |steps: &[Vec<u8>]| {
+        let begin = [link::flag::USERS, step::LINK, 1, 0, 0, 0, step::MECHANISM, 2, step::RUN];
+        let end = [step::RUN, step::MESSAGE, 104, 0, 0, step::RUN];
+        [&begin[..], &steps.concat(), &end].concat()
+    };
+    let says = |data: &[u8]| [&[step::SASL_DATA], &counted(data)[..]].concat();
+    let scram = vec![step::SASL, 0];
+    let first = |text: &str| [scram.clone(), says(text.as_bytes()), vec![step::RUN]].concat();
+    for (name, wrong) in [("right", 0), ("wrong", 1)] {
+        let steps = [first("n,,n=user,r=abc"), vec![step::PROOF, wrong]];
+        seeds.push((format!("scram-{name}"), users(&steps)));
+    }
+    for (name, text) in [
+        ("viewer", "n,,n=viewer,r=abc"),
+        ("nobody", "y,,n=eve,r=abc"),
+        ("another", "n,a=viewer,n=user,r=abc"),
+        ("escaped", "n,,n=us=2Cer=3D,r=abc,x=y"),
+        ("bound", "p=tls-unique,,n=user,r=abc"),
+        ("bare", "n=user,r=abc"),
+        ("empty", ""),
+    ] {
+        seeds.push((format!("scram-{name}"), users(&[first(text), vec![step::PROOF, 0]])));
+    }
+    let plain = vec![step::SASL, 1];
+    for (name, message) in [
+        ("right", &b"\0user\0pencil"[..]),
+        ("wrong", b"\0user\0pencils"),
+        ("nobody", b"\0eve\0pencil"),
+        ("another", b"viewer\0user\0pencil"),
+        ("short", b"\0user"),
+        ("empty", b""),
+    ] {
+        seeds.push((format!("plain-{name}"), users(&[plain.clone(), says(message)])));
+    }
+    let asked = [
+        plain.clone(),
+        vec![step::SASL_DATA, 255, step::RUN],
+        says(b"\0user\0pencil"),
+    ];
+    seeds.push(("plain-asked".to_owned(), users(&asked)));
+    let silent = [
+        scram.clone(),
+        vec![step::SASL_DATA, 255, step::RUN, step::SASL_DATA, 255],
+    ];
+    seeds.push(("scram-silent".to_owned(), users(&silent)));
+    seeds.push((
+        "sasl-other".to_owned(),
+        users(&[[&[step::SASL, 9][..], &counted(b"EXTERNAL")].concat()]),
+    ));
+    seeds.push(("sasl-none".to_owned(), users(&[vec![step::SASL, 9, 0]])));
+    seeds.push(("sasl-size".to_owned(), users(&[vec![step::RAW, 4, 255, 255, 255, 255]])));
     let raw =
         |flags: u8, bytes: &[u8]| [&[flags, step::RAW], &counted(bytes)[..], &[step::RUN, step::TIME, 3]].concat();
     let mut header = LinkMessage {

@@ -1,14 +1,20 @@
 //! The server, its guest, and a client that has to notice nothing.
 
 use std::{
+    fs::{self, File},
     future::Future,
+    io::Write as _,
+    os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use caraway_canvas::Limits;
 use caraway_display::Display;
-use caraway_ports::{display::DisplaySink as _, port::port};
+use caraway_ports::{
+    display::DisplaySink as _,
+    port::{DevicePort, attended_port, port},
+};
 use caraway_protocol::{
     caps::{Caps, CommonCap, MainCap},
     channel::{ChannelId, ChannelType},
@@ -17,7 +23,9 @@ use caraway_protocol::{
     link::LinkMessage,
     main_channel::{self as main, AgentKind, CLIENT_PORT},
 };
-use caraway_server::{Accepts, AgentPolicy, Peer, Security, Server, ServerConfig, Tls};
+use caraway_server::{
+    Accepts, AgentPolicy, Peer, PortConfig, PortKind, Role, Security, Server, ServerConfig, Tls, Users,
+};
 use rcgen::KeyPair;
 use rustls_pki_types::PrivateKeyDer;
 use tokio::{runtime::Runtime, task::JoinHandle};
@@ -25,10 +33,38 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 use crate::{
     client::{Client, STREAM_BYTES},
     guest::{Agent, Keyboard, message, primary},
+    scram,
 };
 
 /// The ticket where one is wanted.
 pub(crate) const PASSWORD: &str = "secret";
+
+/// The user where there are some, and the password. The verifier is that of RFC 7677, with as few iterations as may be.
+pub(crate) const USER: (&str, &str) = ("user", "pencil");
+pub(crate) const SALT: &str = "W22ZaJ0SNY7soEsUEjb6gQ==";
+pub(crate) const ITERATIONS: u32 = 4096;
+const KEYS: &str = "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+
+/// The ports of a guest that has some.
+pub(crate) const PORTS: [PortKind; 5] = [
+    PortKind::Port,
+    PortKind::Webdav,
+    PortKind::Usbredir,
+    PortKind::Smartcard,
+    PortKind::Smartcard,
+];
+
+/// What a world is made of.
+pub(crate) mod flag {
+    /// What the agent may not do.
+    pub(crate) const POLICY: u8 = 7;
+    /// A ticket is wanted.
+    pub(crate) const TICKET: u8 = 8;
+    /// Users authenticate by SASL.
+    pub(crate) const USERS: u8 = 0x10;
+    /// There are ports.
+    pub(crate) const PORTS: u8 = 0x20;
+}
 
 /// How long the server is let run; its clock counts.
 const MOMENT: Duration = Duration::from_millis(2);
@@ -50,6 +86,27 @@ struct Made {
     /// Its key serves all others.
     server: Arc<Server>,
     tls: Arc<Tls>,
+    users: Arc<Users>,
+    /// The file they are in, which has no name any more.
+    _file: File,
+}
+
+/// Users in a file that goes with the process.
+fn users() -> (Arc<Users>, File) {
+    let path = std::env::temp_dir().join(format!("caraway-fuzz-users-{}", std::process::id()));
+    let mut options = File::options();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .expect("a file");
+    for (name, role) in [(USER.0, Role::Control), ("viewer", Role::View)] {
+        writeln!(file, "{name}:{role}:SCRAM-SHA-256${ITERATIONS}:{SALT}${KEYS}").expect("a file");
+    }
+    fs::remove_file(&path).expect("a file");
+    let users = Users::from_file(format!("/proc/self/fd/{}", file.as_raw_fd())).expect("users");
+    (Arc::new(users), file)
 }
 
 static MADE: LazyLock<Made> = LazyLock::new(|| {
@@ -57,7 +114,10 @@ static MADE: LazyLock<Made> = LazyLock::new(|| {
     let params = rcgen::CertificateParams::new(vec!["vm.example.org".to_owned()]).expect("a certificate");
     let cert = params.self_signed(&key).expect("a certificate").der().clone();
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let (users, file) = users();
     Made {
+        users,
+        _file: file,
         server: Server::new(config(Security::default(), &Parts::new(0))),
         tls: Arc::new(Tls::new(vec![cert], key).expect("a certificate of TLS")),
     }
@@ -74,6 +134,7 @@ thread_local! {
 /// Makes what is made once.
 pub(crate) fn prepare() {
     LazyLock::force(&MADE);
+    scram::prepare();
     RUNTIME.with(|_| ());
 }
 
@@ -129,6 +190,8 @@ pub(crate) struct World {
     pub(crate) display: Arc<Display>,
     pub(crate) keyboard: Arc<Keyboard>,
     pub(crate) agent: Agent,
+    /// As [`PORTS`], if there are some.
+    pub(crate) devices: Vec<DevicePort>,
     hub: JoinHandle<()>,
     witness: Witness,
     seconds: u64,
@@ -141,30 +204,55 @@ struct Witness {
 }
 
 impl World {
-    /// `flags`: bit 0-2 what the agent may not do, bit 3 a ticket is wanted.
+    /// `flags` are of [`flag`].
     pub(crate) async fn new(flags: u8) -> Self {
         let (host, device) = port();
-        let mut parts = Parts::new(flags);
-        parts.ticket = (flags & 8 != 0).then(|| PASSWORD.to_owned());
+        let mut parts = Parts::new(flags & flag::POLICY);
+        parts.ticket = (flags & flag::TICKET != 0).then(|| PASSWORD.to_owned());
         let security = Security {
             tls: Some(Arc::clone(&MADE.tls)),
+            sasl: (flags & flag::USERS != 0).then(|| Arc::clone(&MADE.users)),
             ..Security::default()
         };
         let mut config = config(security, &parts);
         config.agent = Some(host);
+        let kinds = if flags & flag::PORTS == 0 { &[][..] } else { &PORTS };
+        let mut devices = Vec::new();
+        for kind in kinds {
+            let (port, device) = attended_port();
+            devices.push(device);
+            config.ports.push(PortConfig {
+                name: "port".to_owned(),
+                kind: *kind,
+                port,
+            });
+        }
         let server = MADE.server.with_key_of(config);
         let hub = Arc::clone(&server);
         let hub = tokio::spawn(async move { hub.serve_agent().await });
-        let mut main = connect(&server, ChannelType::Main, 0, HeaderKind::Mini, tokens());
+        let mut main = connect(
+            &server,
+            Role::Control,
+            (ChannelType::Main, 0),
+            HeaderKind::Mini,
+            tokens(),
+        );
         main.take(STREAM_BYTES).await;
         let session = main.session.expect("a session begins with INIT");
-        let inputs = connect(&server, ChannelType::Inputs, session, HeaderKind::Mini, Caps::none());
+        let inputs = connect(
+            &server,
+            Role::Control,
+            (ChannelType::Inputs, session),
+            HeaderKind::Mini,
+            Caps::none(),
+        );
         parts.display.submit(primary(64));
         Self {
             server,
             display: parts.display,
             keyboard: parts.keyboard,
             agent: Agent::new(device),
+            devices,
             hub,
             witness: Witness { main, inputs },
             seconds: MAX_SECONDS,
@@ -173,7 +261,19 @@ impl World {
 
     /// A channel that has passed the link stage.
     pub(crate) fn connect(&self, kind: ChannelType, session: u32, header: HeaderKind, caps: Caps) -> Client {
-        connect(&self.server, kind, session, header, caps)
+        connect(&self.server, Role::Control, (kind, session), header, caps)
+    }
+
+    /// The same of a client of this role.
+    pub(crate) fn connect_as(
+        &self,
+        role: Role,
+        kind: ChannelType,
+        session: u32,
+        header: HeaderKind,
+        caps: Caps,
+    ) -> Client {
+        connect(&self.server, role, (kind, session), header, caps)
     }
 
     /// A connection from its first byte on.
@@ -184,6 +284,14 @@ impl World {
             let peer = Peer::Unnamed;
             server.serve_stream_as(theirs, &peer, &peer, accepts).await
         });
+        Client::new(ours, served, ChannelType::Main, HeaderKind::Mini)
+    }
+
+    /// The same, as if it were in TLS.
+    pub(crate) fn accept_as_in_tls(&self) -> Client {
+        let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
+        let server = Arc::clone(&self.server);
+        let served = tokio::spawn(async move { server.serve_as_in_tls(theirs).await });
         Client::new(ours, served, ChannelType::Main, HeaderKind::Mini)
     }
 
@@ -294,7 +402,13 @@ impl World {
     }
 }
 
-fn connect(server: &Arc<Server>, kind: ChannelType, session: u32, header: HeaderKind, caps: Caps) -> Client {
+fn connect(
+    server: &Arc<Server>,
+    role: Role,
+    (kind, session): (ChannelType, u32),
+    header: HeaderKind,
+    caps: Caps,
+) -> Client {
     let mut common = vec![CommonCap::AuthSelection, CommonCap::AuthSpice];
     if header == HeaderKind::Mini {
         common.push(CommonCap::MiniHeader);
