@@ -327,9 +327,6 @@ impl World {
         self.keyboard.read_all();
         let before = (self.keyboard.witnessed(), self.witness.inputs.motion_acks);
         let (down, up) = (KeyCode(0x5f), KeyCode(0xdf));
-        let inputs = &mut self.witness.inputs;
-        inputs.send(inputs::ClientMessage::KeyDown(down)).await;
-        inputs.send(inputs::ClientMessage::KeyUp(up)).await;
         for _ in 0..MOTION_ACK_BUNCH {
             let motion = inputs::ClientMessage::MouseMotion {
                 dx: 0,
@@ -339,6 +336,10 @@ impl World {
             self.witness.inputs.send(motion).await;
         }
         for _ in 0..PATIENCE {
+            // It may be another one's turn for a while.
+            let inputs = &mut self.witness.inputs;
+            inputs.send(inputs::ClientMessage::KeyDown(down)).await;
+            inputs.send(inputs::ClientMessage::KeyUp(up)).await;
             self.witness.inputs.answer().await;
             let now = (self.keyboard.witnessed(), self.witness.inputs.motion_acks);
             if now.0 > before.0 && now.1 > before.1 {

@@ -182,7 +182,7 @@ async fn of_surfaces_that_are_named_twice_the_last_counts_and_those_that_never_w
     fixture.draw(1);
     let known = fixture.known();
     let wrong = KnownSurface {
-        tiles: vec![!known.tiles[0]],
+        tiles: known.tiles.iter().map(|hash| !hash).collect(),
         ..known.clone()
     };
     let never = |id| KnownSurface { id, ..known.clone() };

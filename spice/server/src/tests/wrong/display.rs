@@ -3,6 +3,8 @@ use caraway_protocol::display::{
     client_id::{ALL, GL_DRAW_DONE, INIT, PREFERRED_COMPRESSION, PREFERRED_VIDEO_CODEC_TYPE, RESUME, STREAM_REPORT},
 };
 
+use caraway_protocol::display::TILE;
+
 use super::*;
 
 const INITIAL: (u16, &[u8]) = (INIT, &[0; INIT_BYTES]);
@@ -174,11 +176,12 @@ async fn what_a_client_says_that_it_has_is_there_or_the_channel_ends() {
     }
     for (sides, tiles) in [
         ([1, 1], 1),
-        ([64, 64], 1),
-        ([65, 64], 2),
-        ([8192, 1], 128),
-        ([8192, 8192], 16384),
+        ([TILE, TILE], 1),
+        ([TILE + 1, TILE], 2),
+        ([8192, 1], 8192 / TILE),
+        ([8192, 8192], (8192 / TILE) * (8192 / TILE)),
     ] {
+        let tiles = tiles as usize;
         cases.push((one((0, sides, ARGB, tiles)), None));
         let says = format!("tiles: needs {} bytes, {} are left", tiles * 8, (tiles - 1) * 8);
         cases.push((one((0, sides, ARGB, tiles - 1)), Some(says)));
