@@ -74,12 +74,20 @@ class Watcher:
             time.sleep(LOOK_SECONDS)
         return found
 
+    def kill(self) -> None:
+        """It ends where it is."""
+        self._process.kill()
+
     def __enter__(self) -> "Watcher":
         return self
 
     def __exit__(self, *_error) -> None:
         # The end of its input is the end of the client.
-        self._process.stdin.close()
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            # It has ended already.
+            pass
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
