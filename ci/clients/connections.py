@@ -89,7 +89,7 @@ class Demo:
 
     def state(self) -> dict[str, int]:
         """What the guest has seen."""
-        said = self.serial.ask("state", r"^state (.*lights=\d+)\r?$")[1]
+        said = self.serial.ask("state", r"^state (.* held=\d+)\r?$")[1]
         return {name: int(value) for name, value in (word.split("=") for word in said.split())}
 
     def wait_state(self, **wanted: int) -> None:
