@@ -121,3 +121,9 @@ def channels(main: Channel) -> list[tuple[int, int]]:
     main.say(ATTACH_CHANNELS)
     listed = main.hear(CHANNELS_LIST)
     return [(listed[at], listed[at + 1]) for at in range(4, len(listed), 2)]
+
+
+def is_open(port_init: bytes) -> bool:
+    """Whether PORT_INIT says that somebody is at the port's other end."""
+    # Behind the length of the name and where it is.
+    return port_init[8] != 0

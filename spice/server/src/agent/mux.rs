@@ -182,7 +182,12 @@ impl Mux {
     /// # Errors
     /// It has broken the protocol, and has to begin anew.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), AgentFault> {
-        self.from_guest.push(bytes, &mut self.shared)
+        self.from_guest.push(bytes, &mut self.shared)?;
+        if !self.takes_mouse() {
+            // It was said to before: nobody would let go later.
+            self.release_buttons();
+        }
+        Ok(())
     }
 
     /// Whether the agent moves the pointer.
@@ -214,13 +219,11 @@ impl Mux {
         }
     }
 
-    /// Lets go of the buttons that are down.
+    /// Lets go of the buttons that are down, also of an agent that does not move the pointer any more.
     pub(crate) fn release_buttons(&mut self) {
-        if self.mouse.buttons != 0 {
-            self.point(&AgentMouse {
-                buttons: 0,
-                ..self.mouse
-            });
+        if self.is_open() && self.mouse.buttons != 0 {
+            self.mouse.buttons = 0;
+            self.to_guest.point(&self.mouse);
         }
     }
 

@@ -360,6 +360,28 @@ fn the_last_client_to_go_is_told_the_agent() {
 }
 
 #[test]
+fn an_agent_that_moves_the_pointer_no_more_is_told_to_let_go_of_its_buttons() {
+    let mut bench = Bench::with(&[]);
+    let state = |buttons: u32| {
+        let body = [words(&[3, 4, buttons]), vec![0]].concat();
+        (AgentKind::MouseState, body)
+    };
+    bench.mux.point(&AgentMouse {
+        x: 3,
+        y: 4,
+        buttons: 8,
+        display: 0,
+    });
+    bench.announces(VDAGENT);
+    assert_eq!(bench.server_said(), [state(8)], "it still does");
+    bench.announces(VDAGENT & !1);
+    assert_eq!(bench.server_said(), [state(0)]);
+    bench.announces(VDAGENT & !1);
+    bench.announces(VDAGENT);
+    assert_eq!(bench.server_said(), [], "once");
+}
+
+#[test]
 fn what_is_disabled_is_dropped_and_not_announced() {
     let clipboards = [
         AgentKind::ClipboardGrab,
