@@ -7,13 +7,13 @@ import struct
 from . import handshake, spice, web
 from .vm import SECONDS, expect
 
-MAIN, DISPLAY, INPUTS, PORT = 1, 2, 3, 10
+DISPLAY, INPUTS, PORT = 2, 3, 10
 # Messages to the server.
 DISCONNECTING, CLIENT_INIT, RESUME = 6, 101, 200
 ATTACH_CHANNELS, MOUSE_MODE_REQUEST = 104, 105
 KEY_DOWN, PORT_DATA = 101, 101
 # Messages from it.
-MAIN_INIT, CHANNELS_LIST, PORT_INIT, PORT_EVENT = 103, 104, 201, 202
+CHANNELS_LIST, PORT_INIT, PORT_EVENT = 104, 201, 202
 OPENED = 0
 # Of the main and display channels: this client can come back.
 CAN_RESUME = 1 << 32
@@ -74,10 +74,9 @@ class Channel:
 
     def link(self, kind: int, number: int, ticket: str, session: int = 0, caps: int = 0) -> int:
         """The code of the link error, or OK. `caps` are the channel's."""
-        words = [handshake.CAPS, *(caps >> shift & 0xFFFFFFFF for shift in range(0, caps.bit_length(), 32))]
-        body = struct.pack("<IBBIII", session, kind, number, 1, len(words) - 1, 18)
-        body += struct.pack(f"<{len(words)}I", *words)
-        self.send(spice.MAGIC + struct.pack("<III", 2, 2, len(body)) + body)
+        self.send(
+            spice.message(channel=kind, number=number, session=session, caps=handshake.CAPS, channel_caps=caps)
+        )
         (size,) = struct.unpack_from("<I", self.receive(16), 12)
         reply = self.receive(size)
         (code,) = struct.unpack_from("<I", reply)
@@ -113,7 +112,7 @@ class Channel:
 
 def session(main: Channel) -> int:
     """The session's number, which INIT says on a main channel just linked."""
-    return struct.unpack_from("<I", main.hear(MAIN_INIT))[0]
+    return struct.unpack_from("<I", main.hear(web.MAIN_INIT))[0]
 
 
 def channels(main: Channel) -> list[tuple[int, int]]:

@@ -28,10 +28,12 @@ def connect(port: str) -> socket.socket:
 
 def message(
     magic: bytes = MAGIC, major: int = 2, size: int | None = None, channel: int = MAIN, offset: int = 18,
-    caps: int = 0,
+    caps: int = 0, session: int = 0, number: int = 0, channel_caps: int = 0,
 ) -> bytes:  # fmt: skip
-    """A link message that says how it continues; with one word of common capabilities."""
-    body = struct.pack("<IBBIIII", 0, channel, 0, 1, 0, offset, caps)
+    """A link message that says how it continues; with one word of common capabilities, and as many as the channel's need."""
+    words = [caps, *(channel_caps >> shift & 0xFFFFFFFF for shift in range(0, channel_caps.bit_length(), 32))]
+    body = struct.pack("<IBBIII", session, channel, number, 1, len(words) - 1, offset)
+    body += struct.pack(f"<{len(words)}I", *words)
     return magic + struct.pack("<III", major, 2, len(body) if size is None else size) + body
 
 
