@@ -198,8 +198,10 @@ class Ctl:
             return done.stdout
 
         head, line = list_all().splitlines()
-        expect(head.split() == ["NAME", "PID", "STATE", "SCREEN", "CONFIG"], f"ps: {head!r}")
-        wanted = [machine.name, str(machine.process.pid), "running", machine.places["screen"], "-"]
+        expect(head.split() == ["NAME", "PID", "STATE", "SCREEN", "BROWSER", "CONFIG"], f"ps: {head!r}")
+        wanted = [
+            machine.name, str(machine.process.pid), "running", machine.places["screen"], machine.places["browser"], "-",
+        ]  # fmt: skip
         expect(line.split() == wanted, f"ps: {line!r}")
         (told,) = json.loads(list_all("--json"))
         expect(told["pid"] == machine.process.pid and told["control"] == machine.places["control"], f"ps: {told}")

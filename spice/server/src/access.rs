@@ -165,6 +165,11 @@ impl Way {
         (self != Self::Tls).then_some(LinkCode::NeedSecured)
     }
 
+    /// Whether TLS is spoken where it came, if it is anywhere.
+    pub(crate) fn can_be_tls(self) -> bool {
+        self != Self::Unix
+    }
+
     /// Whether somebody on the way to this client can read what is typed.
     pub(crate) fn can_be_read(self, client: &Peer) -> bool {
         let far = matches!(client, Peer::Tcp(address) if !address.ip().to_canonical().is_loopback());

@@ -30,6 +30,7 @@ mod ticket;
 mod tls;
 mod transport;
 mod turns;
+mod web;
 mod wire;
 
 pub use access::{Accepts, Access, CHANNEL_NAMES, ChannelAccess, Identity, Role, Security};
@@ -47,6 +48,7 @@ pub use server::{RateLimits, Server, ServerConfig};
 pub use session::Sharing;
 pub use ticket::{Connected, TicketError};
 pub use tls::{Tls, TlsError};
+pub use web::{Power, PowerAction, Web, http};
 
 #[cfg(test)]
 mod tests;

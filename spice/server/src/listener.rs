@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+};
 
 use crate::{Accepts, Peer, Server, socket};
 
@@ -60,9 +63,21 @@ impl Listener {
     /// # Errors
     /// When the listener fails for good.
     pub async fn serve_as(self, server: Arc<Server>, accepts: Accepts) -> io::Result<()> {
+        self.serve_all(server, Comes::Spice(accepts)).await
+    }
+
+    /// Serves the page for browsers to everybody who connects, and SPICE by WebSocket ([`Server::serve_web_stream`]).
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve_web(self, server: Arc<Server>) -> io::Result<()> {
+        self.serve_all(server, Comes::Web).await
+    }
+
+    async fn serve_all(self, server: Arc<Server>, comes: Comes) -> io::Result<()> {
         let local = self.local();
         loop {
-            match self.accept(&server, &local, accepts).await {
+            match self.accept(&server, &local, comes).await {
                 Ok(()) => {}
                 // A client that left before it was accepted, or no descriptor for now: the others go on.
                 Err(error) if transient(&error) => {
@@ -74,20 +89,41 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, server: &Arc<Server>, local: &Peer, accepts: Accepts) -> io::Result<()> {
+    async fn accept(&self, server: &Arc<Server>, local: &Peer, comes: Comes) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 socket::set_up_tcp(&stream)?;
-                server.spawn_as(stream, local.clone(), Peer::Tcp(address), accepts);
+                comes.spawn(server, stream, local.clone(), Peer::Tcp(address));
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 socket::set_up_unix(&stream)?;
-                server.spawn_as(stream, local.clone(), Peer::Unix(String::new()), accepts);
+                comes.spawn(server, stream, local.clone(), Peer::Unix(String::new()));
             }
         }
         Ok(())
+    }
+}
+
+/// Who connects.
+#[derive(Clone, Copy)]
+enum Comes {
+    /// SPICE clients.
+    Spice(Accepts),
+    /// Browsers.
+    Web,
+}
+
+impl Comes {
+    fn spawn<S>(self, server: &Arc<Server>, stream: S, local: Peer, client: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        match self {
+            Self::Spice(accepts) => server.spawn_as(stream, local, client, accepts),
+            Self::Web => server.spawn_web(stream, local, client),
+        }
     }
 }
 

@@ -82,6 +82,14 @@ impl Origins {
         self.listed.contains(&origin) || self.is_own(&origin, host)
     }
 
+    /// Whether a page that is asked for at this host may connect to it, by either scheme: others may be on the way, and speak
+    /// TLS towards the browser.
+    pub(crate) fn allow_host(&self, host: &str) -> bool {
+        ["http", "https"]
+            .iter()
+            .any(|scheme| self.allow(&format!("{scheme}://{host}"), host))
+    }
+
     /// Whether the page came from where it connects to. The name of that is what whoever made the page says: a name of
     /// his that leads to 127.0.0.1 would make any page the server's own. So it has to be an address, or a name that is
     /// this server's.

@@ -146,3 +146,33 @@ fn an_origin_is_shown_as_it_is_listed() {
         assert!(listed.is_none_or(|listed| Origins::new([listed]).is_ok()));
     }
 }
+
+#[test]
+fn a_page_is_shown_where_it_could_connect_from() {
+    let origins = Origins::new(["https://example.org"]).unwrap().with_names(["vm.lan"]);
+    for host in [
+        "127.0.0.1:5980",
+        "192.0.2.1",
+        "[::1]:5980",
+        "localhost",
+        "vm.lan:1",
+        "example.org",
+        "EXAMPLE.org:443",
+    ] {
+        assert!(origins.allow_host(host), "{host}");
+    }
+    for host in [
+        "evil.example",
+        "evil.example:5980",
+        "example.org:80",
+        "",
+        "null",
+        "*",
+        "a b",
+        "vm.lan:x",
+        "a/b@127.0.0.1",
+    ] {
+        assert!(!origins.allow_host(host), "{host}");
+    }
+    assert!(Origins::new(["*"]).unwrap().allow_host("whatever.example"));
+}

@@ -21,7 +21,7 @@ use crate::{
     Accepts, AgentPolicy, Channel, ClientFigures, Connected, MediaClock, Observer, Peer, Role, Security, ServeError,
     TicketError,
     access::{Way, Who},
-    admission::{Guesses, HalfOpen, Origin},
+    admission::{Guesses, HalfOpen, InLink, Origin},
     agent::{AgentHub, Graphics},
     channel::{self, Io},
     flow::Flow,
@@ -33,11 +33,12 @@ use crate::{
     ticket::Tickets,
     transport::{Receiver, Sender},
     turns::Turns,
+    web::Web,
     wire::Wire,
 };
 
 /// A client has this long for the link stage, the TLS handshake before it included.
-const LINK_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const LINK_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a server is made of.
 pub struct ServerConfig {
@@ -76,6 +77,8 @@ pub struct ServerConfig {
     pub ports: Vec<PortConfig>,
     /// Who is told about connections.
     pub observer: Option<Arc<dyn Observer>>,
+    /// The page for browsers, if there is one.
+    pub web: Option<Web>,
 }
 
 impl ServerConfig {
@@ -100,6 +103,7 @@ impl ServerConfig {
             agent_policy: AgentPolicy::default(),
             ports: Vec::new(),
             observer: None,
+            web: None,
         }
     }
 }
@@ -126,11 +130,13 @@ impl std::fmt::Debug for ServerConfig {
 pub struct Server {
     pub(crate) config: ServerConfig,
     keys: KeyHandle,
-    tickets: Tickets,
+    pub(crate) tickets: Tickets,
     turns: Turns,
-    guesses: Guesses,
+    pub(crate) guesses: Guesses,
     sessions: Arc<Sessions>,
-    half_open: Arc<HalfOpen>,
+    pub(crate) half_open: Arc<HalfOpen>,
+    /// Connections that ask for the page. They are not in the link stage, and leave it to those that are.
+    pub(crate) asking: Arc<HalfOpen>,
     images_sent: Arc<ImageCounts>,
     pub(crate) clock: MediaClock,
     pub(crate) agent: Arc<AgentHub>,
@@ -171,6 +177,7 @@ impl Server {
             guesses: Guesses::default(),
             sessions: Arc::new(sessions),
             half_open: Arc::default(),
+            asking: Arc::default(),
             images_sent: Arc::default(),
             clock: MediaClock::start(),
             agent: Arc::new(agent),
@@ -369,8 +376,24 @@ impl Server {
         let Some(half_open) = self.half_open.enter(Origin::from(client)) else {
             return Err(ServeError::Refused(LinkCode::Error));
         };
+        let page = self.config.web.as_ref().map(|web| web.address.as_str());
+        let wire = Wire::accept(stream, accepts, &self.config.security, page);
+        self.link_wire(wire, half_open, (local, client, accepts), channel).await
+    }
+
+    /// The same from the link stage on.
+    pub(crate) async fn link_wire<S>(
+        self: &Arc<Self>,
+        wire: impl Future<Output = Result<Wire<S>, ServeError>> + Send,
+        half_open: InLink,
+        (local, client, accepts): (&Peer, &Peer, Accepts),
+        channel: &mut Option<Channel>,
+    ) -> Result<(), ServeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let linking = tokio::time::timeout(LINK_DEADLINE, async {
-            let mut wire = Wire::accept(stream, accepts, &self.config.security).await?;
+            let mut wire = wire.await?;
             let way = Way::new(local, accepts, wire.is_encrypted());
             match self.link(&mut wire, way, client).await {
                 Ok((linked, place)) => Ok((wire, way, linked, place)),
@@ -572,7 +595,7 @@ struct Place {
 }
 
 /// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -7,6 +7,7 @@ mod deadlines;
 mod images;
 mod inputs_channel;
 mod ports;
+mod power;
 mod resume;
 mod roles;
 mod sasl;
@@ -16,6 +17,7 @@ mod tickets;
 mod tls;
 mod turns;
 mod video;
+mod web;
 mod websocket;
 mod wrong;
 

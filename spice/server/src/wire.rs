@@ -1,8 +1,8 @@
 //! What a connection's bytes are wrapped in: TLS or nothing, and in that WebSocket or nothing.
 
-mod ahead;
+pub(crate) mod ahead;
 pub(crate) mod frames;
-mod request;
+pub(crate) mod request;
 mod websocket;
 
 use std::{
@@ -26,7 +26,7 @@ const TOGETHER: usize = 16 << 10;
 
 /// Bytes that are read behind a request that was refused: a connection that is closed with bytes unread is reset, and the
 /// answer may be lost with it.
-const LEFT_OVER: u64 = 64 << 10;
+pub(crate) const LEFT_OVER: u64 = 64 << 10;
 
 /// A client's bytes, in TLS or as they are.
 pub(crate) enum Carrier<S> {
@@ -42,7 +42,7 @@ pub(crate) enum Wire<S: AsyncRead + AsyncWrite + Unpin> {
 
 /// What the first bytes of a connection say that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum First {
+pub(crate) enum First {
     /// A ClientHello of TLS.
     Tls,
     /// A request of HTTP.
@@ -77,22 +77,15 @@ impl First {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Finds out what an accepted connection is, up to the end of the TLS handshake and of the answer to a request for
     /// WebSocket if it is that.
-    pub(crate) async fn accept(stream: S, accepts: Accepts, security: &Security) -> Result<Self, ServeError> {
-        let mut stream = Ahead::new(stream);
-        let tls = security.tls.as_ref().filter(|_| accepts != Accepts::Plain);
-        let first = First::look(&mut stream, tls.is_some()).await?;
-        let (mut carrier, first) = match (first, tls) {
-            (First::Tls, Some(tls)) => {
-                let mut carrier = Ahead::new(Carrier::handshake(stream, tls).await?);
-                let first = First::look(&mut carrier, false).await?;
-                (carrier, first)
-            }
-            _ => {
-                let ahead = stream.ahead.split();
-                let stream = Carrier::Plain(stream);
-                (Ahead { ahead, stream }, first)
-            }
-        };
+    ///
+    /// `page` is where the page for browsers is, for those who ask for it here.
+    pub(crate) async fn accept(
+        stream: S,
+        accepts: Accepts,
+        security: &Security,
+        page: Option<&str>,
+    ) -> Result<Self, ServeError> {
+        let (mut carrier, first) = Carrier::accept(stream, accepts, security).await?;
         if first != First::Http {
             return Ok(Self::Bare(carrier));
         }
@@ -100,16 +93,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Ok(answer) => {
                 carrier.write_all(answer.as_bytes()).await?;
                 carrier.flush().await?;
-                Ok(Self::Web(Box::new(WebSocket::new(carrier.stream, carrier.ahead))))
+                Ok(Self::web(carrier))
             }
             Err(refusal) => {
                 let is_encrypted = carrier.stream.is_encrypted();
-                carrier.write_all(refusal.answer(is_encrypted).as_bytes()).await?;
+                carrier.write_all(&refusal.answer(is_encrypted, page)).await?;
                 carrier.shutdown().await?;
                 tokio::io::copy(&mut carrier.take(LEFT_OVER), &mut tokio::io::sink()).await?;
                 Err(ServeError::Request(refusal.to_string()))
             }
         }
+    }
+
+    /// What follows on the answer to a request for WebSocket.
+    pub(crate) fn web(carrier: Ahead<Carrier<S>>) -> Self {
+        Self::Web(Box::new(WebSocket::new(carrier.stream, carrier.ahead)))
     }
 
     /// Whether nobody on the way can read it.
@@ -122,12 +120,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 }
 
 impl<S> Carrier<S> {
-    const fn is_encrypted(&self) -> bool {
+    pub(crate) const fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Carrier<S> {
+    /// Finds out what an accepted connection is, up to the end of the TLS handshake if it is that.
+    pub(crate) async fn accept(
+        stream: S,
+        accepts: Accepts,
+        security: &Security,
+    ) -> Result<(Ahead<Self>, First), ServeError> {
+        let mut stream = Ahead::new(stream);
+        let tls = security.tls.as_ref().filter(|_| accepts != Accepts::Plain);
+        let first = First::look(&mut stream, tls.is_some()).await?;
+        match (first, tls) {
+            (First::Tls, Some(tls)) => {
+                let mut carrier = Ahead::new(Self::handshake(stream, tls).await?);
+                let first = First::look(&mut carrier, false).await?;
+                Ok((carrier, first))
+            }
+            _ => {
+                let ahead = stream.ahead.split();
+                let stream = Self::Plain(stream);
+                Ok((Ahead { ahead, stream }, first))
+            }
+        }
+    }
+
     async fn handshake(stream: Ahead<S>, tls: &Arc<Tls>) -> Result<Self, ServeError> {
         let tls = Arc::clone(tls);
         // It looks whether files have changed, and reads them then.

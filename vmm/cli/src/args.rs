@@ -10,7 +10,7 @@ use crate::{ctl::args::CtlCommand, replay::parse_name, run::incoming::Incoming};
 /// Virtual machines on KVM whose screen, keyboard and mouse are served over SPICE.
 ///
 /// `caraway run` shows a built-in demo VM; `caraway run CONFIG.toml` a VM of your own. Look at it with any SPICE client,
-/// for example `remote-viewer spice://127.0.0.1:5900`.
+/// for example `remote-viewer spice://127.0.0.1:5900`, or in a browser, http://127.0.0.1:5980/.
 #[derive(Debug, Parser)]
 #[command(name = "caraway", version, after_long_help = ENVIRONMENT)]
 pub(crate) struct Arguments {
@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Ctl(CtlArgs),
     Replay(ReplayArgs),
     Ps(PsArgs),
+    Web(WebArgs),
     Check(CheckArgs),
     User(UserArgs),
     /// Print the JSON schema of configurations
@@ -47,7 +48,7 @@ pub(crate) enum Command {
 
 /// Run a VM until it ends; without CONFIG, the built-in demo VM.
 ///
-/// Prints where its screen, its control socket and its serial console are. On a terminal, the serial console is there,
+/// Prints where its screen is, for SPICE and for browsers, and its control socket and its serial console. On a terminal, the serial console is there,
 /// too, and Ctrl-] twice quits. SIGINT and SIGTERM press the guest's power button; a second one ends it at once.
 #[derive(Debug, Args)]
 #[command(after_long_help = ENDINGS)]
@@ -160,9 +161,20 @@ Exit codes:
 /// Whatever VMs that were killed left in the run directory is removed.
 #[derive(Debug, Args)]
 pub(crate) struct PsArgs {
-    /// As JSON: a list of objects with name, pid, state, spice, config, control, serial
+    /// As JSON: a list of objects with name, pid, state, spice, web, config, control, serial
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Serve a page that lists this user's running VMs, each with its screen.
+///
+/// Prints its address, and ends at SIGINT or SIGTERM. Tickets are those of the VMs: whoever can connect here can connect
+/// to them, so it listens on this machine alone.
+#[derive(Debug, Args)]
+pub(crate) struct WebArgs {
+    /// Where to listen, ADDRESS:PORT (port 0: any) or unix:PATH
+    #[arg(long, value_name = "WHERE", default_value = "127.0.0.1:5979", value_parser = crate::web::parse_listen)]
+    pub(crate) listen: Listen,
 }
 
 /// Check a configuration and print the machine it describes, defaults filled in.

@@ -14,6 +14,7 @@ mod run;
 mod rundir;
 mod tls;
 mod user;
+mod web;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Ctl(args) => ctl::ctl(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Ps(args) => ps::ps(&args),
+        Command::Web(args) => web::web(&args),
         Command::Check(args) => check::check(&args),
         Command::User(args) => user::user(&args),
         Command::Schema => check::schema(),

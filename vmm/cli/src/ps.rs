@@ -21,12 +21,14 @@ use crate::{
 /// A VM that has not said by then how it is does not answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A VM that runs.
 #[derive(Serialize)]
-struct Line {
-    name: String,
+pub(crate) struct Line {
+    pub(crate) name: String,
     pid: Option<u32>,
-    state: String,
-    spice: Option<String>,
+    pub(crate) state: String,
+    pub(crate) spice: Option<String>,
+    pub(crate) web: Option<String>,
     config: Option<PathBuf>,
     control: Option<PathBuf>,
     serial: Option<PathBuf>,
@@ -34,21 +36,24 @@ struct Line {
 
 /// Lists the VMs that run.
 pub(crate) fn ps(args: &PsArgs) -> anyhow::Result<u8> {
-    let vms = rundir::running()?;
-    let mut states = states(&vms);
-    let lines: Vec<Line> = vms
-        .into_iter()
-        .map(|vm| {
-            let state = states.remove(&vm.name).unwrap_or("no answer".to_owned());
-            line(vm, state)
-        })
-        .collect();
+    let lines = lines()?;
     if args.json {
         output::print_json(&lines)?;
     } else {
         output::print(table(&lines))?;
     }
     Ok(0)
+}
+
+/// The VMs that run, each asked how it is.
+pub(crate) fn lines() -> anyhow::Result<Vec<Line>> {
+    let vms = rundir::running()?;
+    let mut states = states(&vms);
+    let lines = vms.into_iter().map(|vm| {
+        let state = states.remove(&vm.name).unwrap_or("no answer".to_owned());
+        line(vm, state)
+    });
+    Ok(lines.collect())
 }
 
 fn line(vm: Running, state: String) -> Line {
@@ -59,6 +64,7 @@ fn line(vm: Running, state: String) -> Line {
             pid,
             state,
             spice: info.spice,
+            web: info.web,
             config: info.config,
             control: Some(info.control),
             serial: info.serial,
@@ -68,6 +74,7 @@ fn line(vm: Running, state: String) -> Line {
             pid,
             state: "starting".to_owned(),
             spice: None,
+            web: None,
             config: None,
             control: None,
             serial: None,
@@ -111,7 +118,7 @@ fn status(reply: &Value) -> Option<String> {
 }
 
 fn table(lines: &[Line]) -> String {
-    let mut rows = vec![["NAME", "PID", "STATE", "SCREEN", "CONFIG"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "PID", "STATE", "SCREEN", "BROWSER", "CONFIG"].map(str::to_owned)];
     for line in lines {
         let or_dash = |text: Option<String>| text.map_or_else(|| "-".to_owned(), |text| one_line(&text));
         rows.push([
@@ -119,6 +126,7 @@ fn table(lines: &[Line]) -> String {
             or_dash(line.pid.map(|pid| pid.to_string())),
             line.state.clone(),
             or_dash(line.spice.clone()),
+            or_dash(line.web.clone()),
             or_dash(line.config.as_ref().map(|path| path.display().to_string())),
         ]);
     }

@@ -1,6 +1,6 @@
 //! `caraway replay`: a recorded command stream into a display and its SPICE server, without a VM.
 
-mod pace;
+pub(crate) mod pace;
 
 use std::{
     fs,
@@ -238,6 +238,11 @@ impl InputSink for Nobody {
 
 /// Where to listen. Without a ticket, only where nobody else comes by.
 pub(crate) fn parse_listen(text: &str) -> Result<Listen, String> {
+    parse_local(text, "a replay has no ticket: use 127.0.0.1")
+}
+
+/// A socket that only this machine reaches; `why` others must not.
+pub(crate) fn parse_local(text: &str, why: &str) -> Result<Listen, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         if path.is_empty() {
             return Err("\"unix:\" needs a path".to_owned());
@@ -248,7 +253,7 @@ pub(crate) fn parse_listen(text: &str) -> Result<Listen, String> {
         .parse()
         .map_err(|_| "neither \"ADDRESS:PORT\" nor \"unix:PATH\"".to_owned())?;
     if !address.ip().is_loopback() {
-        return Err("it can be reached from other machines, and a replay has no ticket: use 127.0.0.1".to_owned());
+        return Err(format!("it can be reached from other machines, and {why}"));
     }
     Ok(Listen::Tcp(address))
 }

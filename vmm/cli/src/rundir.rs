@@ -56,6 +56,9 @@ pub(crate) struct Info {
     /// URI of its screen in TLS.
     #[serde(default)]
     pub(crate) tls: Option<String>,
+    /// Address of the page for browsers.
+    #[serde(default)]
+    pub(crate) web: Option<String>,
     /// The file viewers open.
     #[serde(default)]
     pub(crate) viewer: Option<PathBuf>,

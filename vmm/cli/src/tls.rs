@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use caraway_config::{Access, Certificate, Channels, ConfigError, Listen, Located, Origin, Spice};
+use caraway_config::{Access, Certificate, Channels, ConfigError, Listen, Located, Origin, Spice, Web};
 use caraway_server::{Accepts, CHANNEL_NAMES, ChannelAccess, Origins, Security, Tls, TlsError, Users};
 
 use self::authority::Authority;
@@ -37,7 +37,7 @@ pub(crate) struct Ca {
 ///
 /// # Errors
 /// Files that are wrong, at the key that names them; a host that does not let an authority be made.
-pub(crate) fn load(name: &str, spice: &Spice) -> Result<Option<Loaded>, Failure> {
+pub(crate) fn load(name: &str, spice: &Spice, web: Option<&Web>) -> Result<Option<Loaded>, Failure> {
     let Some(tls) = &spice.tls else { return Ok(None) };
     let loaded = match &tls.certificate {
         Certificate::Files { cert, key, ca } => Loaded {
@@ -46,7 +46,7 @@ pub(crate) fn load(name: &str, spice: &Spice) -> Result<Option<Loaded>, Failure>
         },
         Certificate::Generated { names } => {
             let authority = Authority::of_user()?;
-            let places = [Some(&spice.listen), tls.listen.as_ref()];
+            let places = [Some(&spice.listen), tls.listen.as_ref(), web.map(|web| &web.listen)];
             let addresses = places.into_iter().flatten().filter_map(|listen| address(&listen.value));
             let names = names.iter().chain(&tls.host).cloned();
             let names = names.chain(addresses.map(|address| address.to_string()));

@@ -13,6 +13,7 @@ mod resolve;
 mod secrecy;
 mod spec;
 mod units;
+mod web;
 
 pub use error::ConfigError;
 pub use load::{load, parse, schema};
@@ -20,7 +21,7 @@ pub use ports::{Port, PortAddress, PortChannel, PortGuest};
 pub use spec::{
     Access, Agent, Boot, Certificate, Channels, Clients, Clipboard, Compression, Control, Disk, Display,
     DisplayAdvanced, Input, Kernel, Listen, Located, OnReboot, Origin, Sasl, Serial, Spice, Ticket, Tls, Use, Video,
-    VmSpec,
+    VmSpec, Web,
 };
 
 #[cfg(test)]

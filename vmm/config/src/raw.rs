@@ -38,6 +38,9 @@ pub(crate) struct RawVm {
     /// The SPICE server.
     #[serde(default)]
     pub(crate) spice: RawSpice,
+    /// The page for browsers. Default: none.
+    #[schemars(with = "Option<RawWeb>")]
+    pub(crate) web: Option<Spanned<RawWeb>>,
     /// The guest's agent.
     #[serde(default)]
     pub(crate) agent: RawAgent,
@@ -276,6 +279,18 @@ pub(crate) struct RawChannels {
     /// Shared folders.
     #[schemars(with = "Option<String>")]
     pub(crate) webdav: Option<Spanned<String>>,
+}
+
+/// The page for browsers: the screen, by SPICE over WebSocket, for whom [spice] lets in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawWeb {
+    /// Where to listen, as `listen` of [spice]: "ADDRESS:PORT", "unix:PATH" or "fd:N". Takes TLS as well where [spice] has it.
+    #[schemars(with = "String")]
+    pub(crate) listen: Option<Spanned<String>>,
+    /// Whether the page has a menu of power (powerdown, reset, pause, resume), for who has the ticket. Default: false.
+    #[schemars(with = "Option<bool>")]
+    pub(crate) power: Option<Spanned<bool>>,
 }
 
 /// The guest's agent.

@@ -18,6 +18,7 @@ use crate::{
         OnReboot, Origin, Serial, Spice, Use, Video, VmSpec,
     },
     units::{format_size, parse_duration, parse_rate, parse_resolution, parse_size},
+    web,
 };
 
 const MIN_MEMORY: u64 = 16 << 20;
@@ -82,6 +83,7 @@ pub(crate) fn resolve(raw: RawVm, file: &Path, text: Option<&str>) -> Result<VmS
         .cpus
         .as_ref()
         .map_or_else(|| context.somewhere(), |cpus| context.origin(cpus));
+    let spice = spice(&context, &raw.spice)?;
     Ok(VmSpec {
         name: name(&context, raw.name.as_ref())?,
         cpus: cpus(&context, raw.cpus.as_ref())?,
@@ -94,7 +96,11 @@ pub(crate) fn resolve(raw: RawVm, file: &Path, text: Option<&str>) -> Result<VmS
         boot: boot(&context, raw.boot)?,
         disks: disks(&context, &raw.disk)?,
         display: display(&context, &raw.display)?,
-        spice: spice(&context, &raw.spice)?,
+        web: match &raw.web {
+            Some(raw) => Some(web::web(&context, raw, &spice)?),
+            None => None,
+        },
+        spice,
         agent: Agent {
             clipboard: named(
                 &context,

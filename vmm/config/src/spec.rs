@@ -74,6 +74,9 @@ pub struct VmSpec {
     pub display: Display,
     /// The SPICE server.
     pub spice: Spice,
+    /// The page for browsers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web: Option<Web>,
     /// What the guest's agent and clients may do.
     pub agent: Agent,
     /// Ports.
@@ -166,6 +169,8 @@ pub struct DisplayAdvanced {
 pub enum Listen {
     /// The first free port of 127.0.0.1:5900 to 5909.
     Default,
+    /// The first free port of 127.0.0.1:5980 to 5989: for pages.
+    DefaultWeb,
     /// This address; port 0 = any.
     Tcp(SocketAddr),
     /// A Unix socket.
@@ -178,6 +183,7 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("127.0.0.1:5900-5909"),
+            Self::DefaultWeb => f.write_str("127.0.0.1:5980-5989"),
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Fd(number) => write!(f, "fd:{number}"),
@@ -452,6 +458,15 @@ impl Video {
     pub const NAMES: &[(&str, Self)] = &[("filter", Self::Filter), ("all", Self::All), ("off", Self::Off)];
 }
 
+/// The page for browsers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Web {
+    /// Where it listens.
+    pub listen: Located<Listen>,
+    /// Whether it has a menu of power.
+    pub power: bool,
+}
+
 /// What the guest's agent and clients may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Agent {
@@ -553,7 +568,7 @@ impl VmSpec {
             spice: Spice {
                 listen: Located {
                     value: Listen::Default,
-                    origin,
+                    origin: origin.clone(),
                 },
                 insecure: false,
                 tls: None,
@@ -571,6 +586,13 @@ impl VmSpec {
                 client_rate: None,
                 total_rate: None,
             },
+            web: Some(Web {
+                listen: Located {
+                    value: Listen::DefaultWeb,
+                    origin,
+                },
+                power: false,
+            }),
             agent: Agent::default(),
             ports: Vec::new(),
             input: Input::default(),

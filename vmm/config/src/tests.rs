@@ -247,6 +247,61 @@ fn an_open_address_without_ticket_is_refused_unless_insecure() {
 }
 
 #[test]
+fn a_page_has_a_place_of_its_own_and_lets_in_whom_the_screen_does() {
+    let folder = Folder::new();
+    fs::write(folder.path("ticket.txt"), "secret\n").unwrap();
+    let text = |spice: &str, web: &str| format!("[boot]\nkernel = \"vmlinuz\"\n[spice]\n{spice}\n[web]\n{web}\n");
+    let web = |spice: &str, web: &str| load(&folder.config(&text(spice, web)), &[]).unwrap().web.unwrap();
+    let wrong = |spice: &str, web: &str| folder.message(&text(spice, web));
+    assert_eq!(
+        load(&folder.config("[boot]\nkernel = \"vmlinuz\"\n"), &[]).unwrap().web,
+        None
+    );
+    let usual = web("", "listen = \"127.0.0.1:5980\"");
+    assert_eq!(
+        (usual.listen.value.to_string().as_str(), usual.power),
+        ("127.0.0.1:5980", false)
+    );
+    assert!(web("", "listen = \"fd:4\"\npower = true").power);
+    assert_eq!(
+        web("", "listen = \"unix:web.sock\"").listen.value,
+        Listen::Unix(folder.path("web.sock"))
+    );
+    let ticket = "ticket = { file = \"ticket.txt\" }";
+    web(ticket, "listen = \"0.0.0.0:5980\"\npower = true");
+    web("insecure = true", "listen = \"0.0.0.0:5980\"");
+    web("listen = \"127.0.0.1:0\"", "listen = \"127.0.0.1:0\"");
+    assert_eq!(wrong("", "power = true"), "DIR/vm.toml:5: [web] needs a `listen`");
+    for (spice, web, says) in [
+        (
+            "",
+            "listen = \"0.0.0.0:5980\"",
+            "6: web.listen: 0.0.0.0:5980 can be reached",
+        ),
+        ("", "listen = \"5980\"", "6: web.listen: \"5980\" is neither"),
+        ("", "listen = \"127.0.0.1:1\"\nport = 1", "7: unknown key `port`"),
+        (
+            "listen = \"127.0.0.1:5900\"",
+            "listen = \"127.0.0.1:5900\"",
+            "6: web.listen: the same as spice.listen",
+        ),
+        (
+            "tls = { generate = true, listen = \"fd:5\" }",
+            "listen = \"fd:5\"",
+            "6: web.listen: the same as spice.tls.listen",
+        ),
+        ("", "listen = \"127.0.0.1:1\"\npower = 1", "7: power: invalid type"),
+    ] {
+        assert!(wrong(spice, web).contains(says), "{}", wrong(spice, web));
+    }
+    fs::write(folder.path("users"), "").unwrap();
+    let users = "tls = { generate = true }\nsasl = { users = \"users\" }";
+    assert!(wrong(users, "listen = \"unix:w\"").contains("7: web.listen: users authenticate in TLS"));
+    assert!(wrong(users, "listen = \"0.0.0.0:1\"\npower = true").contains("8: web.power: it needs the `ticket`"));
+    assert!(!web(users, "listen = \"0.0.0.0:1\"\npower = false").power);
+}
+
+#[test]
 fn tls_has_files_or_is_generated_and_says_what_is_missing() {
     let folder = Folder::new();
     for name in ["cert.pem", "key.pem", "ca.pem"] {

@@ -64,23 +64,34 @@ pub(crate) mod flag {
     pub(crate) const TICKET: u8 = 8;
     /// Users authenticate by SASL, as in TLS.
     pub(crate) const USERS: u8 = 0x10;
+    /// It is a listener for browsers.
+    pub(crate) const WEB: u8 = 0x20;
 }
 
 struct Program<'a> {
     input: Input<'a>,
     world: World,
-    /// `None`: as if it were in TLS.
-    accepts: Option<Accepts>,
+    door: Door,
     client: Client,
     tickets: usize,
     /// The first message of SCRAM that was said.
     said: Vec<u8>,
 }
 
-fn connect(world: &World, accepts: Option<Accepts>) -> Client {
-    match accepts {
-        Some(accepts) => world.accept(accepts),
-        None => world.accept_as_in_tls(),
+/// Where a client comes.
+#[derive(Clone, Copy)]
+enum Door {
+    Spice(Accepts),
+    /// As if it were in TLS.
+    InTls,
+    Web,
+}
+
+fn connect(world: &World, door: Door) -> Client {
+    match door {
+        Door::Spice(accepts) => world.accept(accepts),
+        Door::InTls => world.accept_as_in_tls(),
+        Door::Web => world.accept_browser(),
     }
 }
 
@@ -90,12 +101,16 @@ pub(crate) fn run(data: &[u8]) {
         let flags = input.byte();
         let world = World::new(flags & (flag::TICKET | flag::USERS)).await;
         let accepts = [Accepts::Both, Accepts::Plain, Accepts::Tls, Accepts::Both][usize::from(flags & 3)];
-        let accepts = (flags & flag::USERS == 0).then_some(accepts);
-        let client = connect(&world, accepts);
+        let door = match flags & (flag::USERS | flag::WEB) {
+            0 => Door::Spice(accepts),
+            flag::USERS => Door::InTls,
+            _ => Door::Web,
+        };
+        let client = connect(&world, door);
         let mut program = Program {
             input,
             world,
-            accepts,
+            door,
             client,
             tickets: 0,
             said: Vec::new(),
@@ -132,7 +147,7 @@ impl Program<'_> {
                 self.world.pass(seconds).await;
             }
             step::AGAIN => {
-                let next = connect(&self.world, self.accepts);
+                let next = connect(&self.world, self.door);
                 let before = std::mem::replace(&mut self.client, next);
                 self.world.part(before).await;
             }
@@ -259,7 +274,7 @@ impl Program<'_> {
         let key = match PublicKey::from_public_key_der(&key) {
             Ok(key) => key,
             // Where there are users there is none.
-            Err(_) if self.accepts.is_none() => return self.client.write(&[what; TICKET_BYTES]).await,
+            Err(_) if matches!(self.door, Door::InTls) => return self.client.write(&[what; TICKET_BYTES]).await,
             Err(error) => panic!("the server's key is none: {error}"),
         };
         let ticket = key.oaep_encrypt::<Sha1>(&clear).expect("a password is short enough");

@@ -583,6 +583,51 @@ pub(crate) fn link() -> Vec<Seed> {
     }
     let request = [&[0, step::RAW][..], &counted(web::REQUEST), &[step::RUN]].concat();
     seeds.push(("request".to_owned(), request));
+    // Browsers, which ask for several things on a connection.
+    let host = "Host: 127.0.0.1\r\n";
+    let ticket = "Authorization: Bearer c2VjcmV0\r\n";
+    let reset = "Content-Length: 18\r\n\r\n{\"action\":\"reset\"}";
+    for (name, flags, requests) in [
+        (
+            "page",
+            0,
+            vec![format!(
+                "GET / HTTP/1.1\r\n{host}\r\nHEAD /vm.json HTTP/1.1\r\n{host}\r\n"
+            )],
+        ),
+        ("facts", 8, vec![format!("GET /vm.json HTTP/1.1\r\n{host}\r\n"); 3]),
+        (
+            "power",
+            8,
+            vec![format!("POST /power HTTP/1.1\r\n{host}{ticket}{reset}")],
+        ),
+        (
+            "no-power",
+            8,
+            vec![format!("POST /power HTTP/1.1\r\n{host}Origin: null\r\n{reset}")],
+        ),
+        (
+            "kept",
+            0,
+            vec![format!(
+                "GET /?x HTTP/1.1\r\n{host}If-None-Match: *\r\nAccept-Encoding: gzip\r\n\r\n"
+            )],
+        ),
+        ("bare", 0, vec!["REDQ".to_owned()]),
+    ] {
+        let mut program = vec![flags | link::flag::WEB];
+        for request in requests {
+            program.push(step::RAW);
+            program.extend(counted(request.as_bytes()));
+            program.push(step::RUN);
+        }
+        // And then SPICE.
+        program.extend_from_slice(session(0, 1, 0, 0, 0, 0).get(1..).unwrap_or_default());
+        seeds.push((format!("browser-{name}"), program));
+    }
+    let mut program = session(8 | link::flag::WEB, 1, 0, 0, 0, 0);
+    program.insert(1, step::WEB);
+    seeds.push(("browser-spice".to_owned(), program));
     // Users, who say who they are.
     let users = |steps: &[Vec<u8>]| {
         let begin = [link::flag::USERS, step::LINK, 1, 0, 0, 0, step::MECHANISM, 2, step::RUN];

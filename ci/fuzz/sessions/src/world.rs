@@ -24,7 +24,8 @@ use caraway_protocol::{
     main_channel::{self as main, AgentKind, CLIENT_PORT},
 };
 use caraway_server::{
-    Accepts, AgentPolicy, Peer, PortConfig, PortKind, Role, Security, Server, ServerConfig, Tls, Users,
+    Accepts, AgentPolicy, Peer, PortConfig, PortKind, Power, PowerAction, Role, Security, Server, ServerConfig, Tls,
+    Users, Web,
 };
 use rcgen::KeyPair;
 use rustls_pki_types::PrivateKeyDer;
@@ -181,7 +182,23 @@ fn config(security: Security, parts: &Parts) -> ServerConfig {
         security,
         grace: Duration::from_secs(60),
         agent_policy: parts.policy,
+        web: Some(Web {
+            address: "http://127.0.0.1:5980/".to_owned(),
+            power: Some(Arc::new(Machine)),
+        }),
         ..ServerConfig::new("fuzzed", vec![Arc::clone(&parts.display)], parts.keyboard.clone())
+    }
+}
+
+/// Does what it is told, but for going on.
+struct Machine;
+
+impl Power for Machine {
+    fn act(&self, action: PowerAction) -> Result<(), String> {
+        match action {
+            PowerAction::Resume => Err("it runs".to_owned()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -283,6 +300,17 @@ impl World {
         let served = tokio::spawn(async move {
             let peer = Peer::Unnamed;
             server.serve_stream_as(theirs, &peer, &peer, accepts).await
+        });
+        Client::new(ours, served, ChannelType::Main, HeaderKind::Mini)
+    }
+
+    /// The same where browsers come.
+    pub(crate) fn accept_browser(&self) -> Client {
+        let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
+        let server = Arc::clone(&self.server);
+        let served = tokio::spawn(async move {
+            let peer = Peer::Unnamed;
+            server.serve_web_stream(theirs, &peer, &peer).await
         });
         Client::new(ours, served, ChannelType::Main, HeaderKind::Mini)
     }

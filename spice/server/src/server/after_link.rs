@@ -49,7 +49,7 @@ impl Server {
     {
         let client = Peer::Unnamed;
         let linking = tokio::time::timeout(LINK_DEADLINE, async {
-            let mut wire = Wire::accept(stream, Accepts::Plain, &self.config.security).await?;
+            let mut wire = Wire::accept(stream, Accepts::Plain, &self.config.security, None).await?;
             let (linked, place) = self.link(&mut wire, Way::Tls, &client).await?;
             Ok::<_, ServeError>((wire, linked, place))
         });

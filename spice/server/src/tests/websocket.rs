@@ -24,7 +24,7 @@ const REQUEST: &str = "GET / HTTP/1.1\r\nHost: 127.0.0.1:5900\r\nUpgrade: websoc
                        Sec-WebSocket-Protocol: binary\r\n";
 
 /// Asks for WebSocket as a browser does.
-async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     origin: Option<&'static str>,
 ) -> Result<WebSocketStream<S>, Error> {
@@ -38,7 +38,7 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// The bytes of a WebSocket as a stream: what is written goes in messages of at most `piece` bytes. What the server has
 /// closed is at its end.
-fn bytes_of<S>(socket: WebSocketStream<S>, piece: usize) -> DuplexStream
+pub(super) fn bytes_of<S>(socket: WebSocketStream<S>, piece: usize) -> DuplexStream
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -14,12 +14,12 @@ const FIRST_READ: usize = 512;
 
 /// A stream of which some bytes have been read already, and are read again first.
 pub(crate) struct Ahead<S> {
-    pub(super) ahead: BytesMut,
-    pub(super) stream: S,
+    pub(crate) ahead: BytesMut,
+    pub(crate) stream: S,
 }
 
 impl<S> Ahead<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             ahead: BytesMut::new(),
             stream,
@@ -29,7 +29,7 @@ impl<S> Ahead<S> {
 
 impl<S: AsyncRead + Unpin> Ahead<S> {
     /// Reads more of what is to be read again.
-    pub(super) async fn look(&mut self) -> io::Result<()> {
+    pub(crate) async fn look(&mut self) -> io::Result<()> {
         self.ahead.reserve(FIRST_READ);
         match self.stream.read_buf(&mut self.ahead).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),

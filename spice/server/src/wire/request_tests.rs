@@ -32,8 +32,13 @@ fn twice(name: &'static str, value: &'static str) -> Vec<u8> {
     request(&[USUAL, &[(name, value)]].concat())
 }
 
+/// What a client is told.
+fn told(refusal: &Refusal, is_encrypted: bool, page: Option<&str>) -> String {
+    String::from_utf8(refusal.answer(is_encrypted, page)).unwrap()
+}
+
 fn upgrade(request: &[u8]) -> Result<String, Refusal> {
-    super::upgrade(request, &Origins::new(["https://example.org"]).unwrap())
+    Request::parse(request)?.upgrade(&Origins::new(["https://example.org"]).unwrap())
 }
 
 #[test]
@@ -97,10 +102,13 @@ fn a_browser_that_wants_a_page_is_told_what_is_there() {
     assert_eq!(upgrade(&page), Err(Refusal::NoUpgrade));
     assert_eq!(upgrade(b"GET / HTTP/1.0\r\n\r\n"), Err(Refusal::NoUpgrade));
     assert_eq!(upgrade(&with("Upgrade", Some("h2c"))), Err(Refusal::NoUpgrade));
-    let answer = Refusal::NoUpgrade.answer(false);
+    let answer = told(&Refusal::NoUpgrade, false, None);
     assert!(answer.starts_with("HTTP/1.1 426 Upgrade Required\r\n") && answer.contains("\r\nUpgrade: websocket\r\n"));
     assert!(answer.contains("remote-viewer") && answer.contains("(ws://)"));
-    assert!(Refusal::NoUpgrade.answer(true).contains("(wss://)"));
+    assert!(told(&Refusal::NoUpgrade, true, None).contains("(wss://)"));
+    assert!(answer.ends_with("There is no page here.\n"));
+    let elsewhere = told(&Refusal::NoUpgrade, false, Some("http://127.0.0.1:5980/"));
+    assert!(elsewhere.ends_with("Its page for browsers is elsewhere: http://127.0.0.1:5980/.\n"));
 }
 
 #[test]
@@ -120,7 +128,7 @@ fn what_is_missing_or_wrong_is_named() {
             Err(Refusal::Header(name)),
             "{name} {value:?}"
         );
-        let answer = Refusal::Header(name).answer(false);
+        let answer = told(&Refusal::Header(name), false, None);
         assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains(name), "{answer}");
     }
 }
@@ -146,7 +154,7 @@ fn another_version_is_told_which_there_is() {
     for value in [None, Some("8"), Some("13, 8")] {
         assert_eq!(upgrade(&with("Sec-WebSocket-Version", value)), Err(Refusal::Version));
     }
-    let answer = Refusal::Version.answer(false);
+    let answer = told(&Refusal::Version, false, None);
     assert!(answer.starts_with("HTTP/1.1 426 ") && answer.contains("\r\nSec-WebSocket-Version: 13\r\n"));
 }
 
@@ -173,7 +181,7 @@ fn a_page_that_may_not_connect_is_told_which_key_to_set() {
     assert!(origin("https://example.org").is_ok() && origin("http://127.0.0.1:5900").is_ok());
     let refusal = origin("https://Evil.example").unwrap_err();
     assert_eq!(refusal, Refusal::Origin("https://evil.example".to_owned()));
-    let answer = refusal.answer(false);
+    let answer = told(&refusal, false, None);
     assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("origins = [\"https://evil.example\"] in [spice]"));
     assert!(matches!(origin("null"), Err(Refusal::Origin(_))));
 }
@@ -189,7 +197,7 @@ fn answers_have_the_length_they_say() {
         Refusal::Protocol,
         Refusal::Origin("https://evil.example".to_owned()),
     ] {
-        let answer = refusal.answer(false);
+        let answer = told(&refusal, false, None);
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(
             head.ends_with(&format!("\r\nContent-Length: {}", body.len())) && body.ends_with(".\n"),
@@ -241,5 +249,5 @@ async fn a_request_has_4096_bytes_at_most() {
     }
     let many = request(&[USUAL, &[("X", "y"); MAX_HEADERS]].concat());
     assert_eq!(read(&many, 8192).await.0, Err(Refusal::TooLong));
-    assert!(Refusal::TooLong.answer(false).starts_with("HTTP/1.1 431 "));
+    assert!(told(&Refusal::TooLong, false, None).starts_with("HTTP/1.1 431 "));
 }

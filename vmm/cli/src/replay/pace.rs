@@ -61,12 +61,12 @@ impl Pace {
 
 /// Waits for times and signals.
 #[derive(Debug)]
-pub(super) struct Waiter<'a> {
+pub(crate) struct Waiter<'a> {
     signals: &'a Signals,
 }
 
 impl<'a> Waiter<'a> {
-    pub(super) const fn new(signals: &'a Signals) -> Self {
+    pub(crate) const fn new(signals: &'a Signals) -> Self {
         Self { signals }
     }
 
@@ -84,7 +84,7 @@ impl<'a> Waiter<'a> {
     }
 
     /// Waits for so long, or without end; true when a signal to end came.
-    pub(super) fn wait(&self, time: Option<Duration>) -> anyhow::Result<bool> {
+    pub(crate) fn wait(&self, time: Option<Duration>) -> anyhow::Result<bool> {
         let start = Instant::now();
         loop {
             let left = time.map(|time| time.saturating_sub(start.elapsed()));

@@ -14,6 +14,7 @@ mod recorder;
 pub(crate) mod runtime;
 pub(crate) mod sockets;
 mod viewer;
+mod web;
 
 use std::{
     io::{self, Write as _},
@@ -98,6 +99,7 @@ struct Running {
 /// What listens; the files go when this does.
 struct Sockets {
     spice: Option<SpiceSockets>,
+    web: Option<SpiceSocket>,
     control: BoundUnix,
     serial: BoundUnix,
 }
@@ -131,7 +133,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     let tls = if args.headless {
         None
     } else {
-        tls::load(run_dir.name(), &spec.spice)?
+        tls::load(run_dir.name(), &spec.spice, spec.web.as_ref())?
     };
     let users = if args.headless { None } else { tls::users(&spec.spice)? };
     let sockets = bind(&spec, &run_dir, args.headless)?;
@@ -174,6 +176,8 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         told.send(backend::qmp_event(event));
         true
     });
+    let page = sockets.web.as_ref();
+    let page = page.map(|socket| web::of_server(socket, &spec, builder.handle()));
     let machine = builder.build().map_err(|error| Failure::of_build(error, &spec))?;
 
     let runtime = runtime::start()?;
@@ -181,6 +185,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         socket.serve(&runtime).context("cannot serve the socket of a port")?;
     }
     let mut viewer = None;
+    let page_socket = sockets.web.as_ref();
     if let Some(sockets) = &sockets.spice {
         let password = |ticket: &Option<Ticket>| ticket.as_ref().map(|ticket| ticket.password.clone());
         let displays = screens.iter().map(|screen| Arc::clone(&screen.display)).collect();
@@ -201,6 +206,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             agent_policy: media::agent(spec.agent),
             ports: channels,
             observer: Some(Arc::clone(&clients) as Arc<dyn Observer>),
+            web: page,
             addresses: screens.iter().map(|screen| screen.address.clone()).collect(),
             ..ServerConfig::new(run_dir.name(), displays, input)
         });
@@ -219,7 +225,10 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         runtime.spawn(async move { agents.serve_agent().await });
         serve_spice(&runtime, &sockets.plain, Arc::clone(&server), sockets.accepts)?;
         if let Some(socket) = &sockets.tls {
-            serve_spice(&runtime, socket, server, Accepts::Tls)?;
+            serve_spice(&runtime, socket, Arc::clone(&server), Accepts::Tls)?;
+        }
+        if let Some(socket) = page_socket {
+            web::serve(&runtime, socket, server)?;
         }
         let file = write_viewer(&run_dir, &spec.spice, sockets, tls.as_ref())?;
         viewer = Some(file.path().to_owned());
@@ -238,6 +247,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
             .as_ref()
             .and_then(SpiceSockets::tls_address)
             .map(|address| format!("spice+tls://{address}")),
+        web: page_socket.map(|socket| web::address(socket, &spec.spice)),
         viewer,
         control: sockets.control.path.clone(),
         serial: Some(sockets.serial.path.clone()),
@@ -274,6 +284,7 @@ fn bind(spec: &VmSpec, run_dir: &RunDir, headless: bool) -> Result<Sockets, Fail
     let control_path = control.map_or_else(|| run_dir.file("qmp.sock"), |socket| socket.value.clone());
     Ok(Sockets {
         spice: if headless { None } else { Some(bind_spice(&spec.spice)?) },
+        web: if headless { None } else { web::bind(spec)? },
         control: sockets::unix(&control_path)?,
         serial: sockets::unix(&run_dir.file("serial.sock"))?,
     })
@@ -282,20 +293,7 @@ fn bind(spec: &VmSpec, run_dir: &RunDir, headless: bool) -> Result<Sockets, Fail
 fn bind_spice(spice: &Spice) -> Result<SpiceSockets, Failure> {
     let bind = |key, listen: &Located<Listen>| {
         let socket = sockets::spice(&listen.value)?;
-        // Of a socket that was handed over this is known only now.
-        match socket.address() {
-            Some(address)
-                if !address.ip().to_canonical().is_loopback()
-                    && spice.ticket.is_none()
-                    && spice.sasl.is_none()
-                    && !spice.insecure =>
-            {
-                Err(Failure::Config(listen.origin.error(format!(
-                    "{key}: {address} can be reached from other machines and there is no `ticket`"
-                ))))
-            }
-            _ => Ok(socket),
-        }
+        check_reach(key, listen, &socket, spice).map(|()| socket)
     };
     let plain = bind("spice.listen", &spice.listen)?;
     let accepts = tls::accepted(spice);
@@ -315,6 +313,23 @@ fn bind_spice(spice: &Spice) -> Result<SpiceSockets, Failure> {
         tls: own.map(|listen| bind("spice.tls.listen", listen)).transpose()?,
         accepts,
     })
+}
+
+/// Of a socket that was handed over it is known only now who can reach it.
+fn check_reach(key: &str, listen: &Located<Listen>, socket: &SpiceSocket, spice: &Spice) -> Result<(), Failure> {
+    match socket.address() {
+        Some(address)
+            if !address.ip().to_canonical().is_loopback()
+                && spice.ticket.is_none()
+                && spice.sasl.is_none()
+                && !spice.insecure =>
+        {
+            Err(Failure::Config(listen.origin.error(format!(
+                "{key}: {address} can be reached from other machines and there is no `ticket`"
+            ))))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write_viewer(
@@ -344,17 +359,22 @@ pub(crate) fn serve_spice(
     server: Arc<Server>,
     accepts: Accepts,
 ) -> anyhow::Result<()> {
-    let _inside = runtime.enter();
-    let listener = match socket {
-        SpiceSocket::Tcp(listener, _) => Listener::Tcp(tokio::net::TcpListener::from_std(listener.try_clone()?)?),
-        SpiceSocket::Unix(bound) => Listener::Unix(tokio::net::UnixListener::from_std(bound.listener.try_clone()?)?),
-    };
+    let listener = listener(runtime, socket)?;
     runtime.spawn(async move {
         if let Err(error) = listener.serve_as(server, accepts).await {
             tracing::error!(%error, "the SPICE server takes no more clients");
         }
     });
     Ok(())
+}
+
+/// A socket as the runtime has it.
+pub(crate) fn listener(runtime: &Runtime, socket: &SpiceSocket) -> io::Result<Listener> {
+    let _inside = runtime.enter();
+    Ok(match socket {
+        SpiceSocket::Tcp(listener, _) => Listener::Tcp(tokio::net::TcpListener::from_std(listener.try_clone()?)?),
+        SpiceSocket::Unix(bound) => Listener::Unix(tokio::net::UnixListener::from_std(bound.listener.try_clone()?)?),
+    })
 }
 
 fn serve_control(
@@ -391,6 +411,9 @@ fn announce(info: &Info, spice: &Spice, tls: Option<&tls::Loaded>) {
         let ca = tls.and_then(|tls| tls.ca.as_ref());
         let ca = ca.map(|ca| format!("  (CA {})", ca.path.display()));
         text += &format!("  tls      {uri}{}\n", ca.unwrap_or_default());
+    }
+    if let Some(address) = &info.web {
+        text += &format!("  browser  {address}\n");
     }
     if let Some(path) = &info.viewer {
         text += &format!("  viewer   {}  (for remote-viewer)\n", path.display());

@@ -4,6 +4,7 @@ use std::{
     fs::{self, Permissions},
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    ops::RangeInclusive,
     os::unix::{
         fs::{FileTypeExt as _, PermissionsExt as _},
         net::{UnixListener, UnixStream},
@@ -16,7 +17,9 @@ use caraway_config::Listen;
 use rustix::net::{AddressFamily, sockopt};
 
 /// Ports that are tried when the configuration names none.
-const DEFAULT_PORTS: std::ops::RangeInclusive<u16> = 5900..=5909;
+const DEFAULT_PORTS: RangeInclusive<u16> = 5900..=5909;
+/// The same for pages.
+const DEFAULT_WEB_PORTS: RangeInclusive<u16> = 5980..=5989;
 
 /// A bound socket of the SPICE server.
 #[derive(Debug)]
@@ -42,37 +45,49 @@ impl Drop for BoundUnix {
     }
 }
 
-/// Binds what the configuration says.
+/// Binds what the configuration says for SPICE.
 pub(crate) fn spice(listen: &Listen) -> anyhow::Result<SpiceSocket> {
+    bind(listen, "SPICE")
+}
+
+/// Binds what it says for the page.
+pub(crate) fn web(listen: &Listen) -> anyhow::Result<SpiceSocket> {
+    bind(listen, "browsers")
+}
+
+fn bind(listen: &Listen, whom: &str) -> anyhow::Result<SpiceSocket> {
     match listen {
         Listen::Unix(path) => Ok(SpiceSocket::Unix(unix(path)?)),
         Listen::Fd(number) => {
-            inherited(*number).with_context(|| format!("cannot listen for SPICE on descriptor {number}"))
+            inherited(*number).with_context(|| format!("cannot listen for {whom} on descriptor {number}"))
         }
         Listen::Tcp(address) => {
-            let listener = tcp(*address).with_context(|| format!("cannot listen for SPICE on {address}"))?;
+            let listener = tcp(*address).with_context(|| format!("cannot listen for {whom} on {address}"))?;
             let bound = listener.local_addr()?;
             Ok(SpiceSocket::Tcp(listener, bound))
         }
-        Listen::Default => {
-            let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-            for port in DEFAULT_PORTS {
-                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-                match tcp(address) {
-                    Ok(listener) => return Ok(SpiceSocket::Tcp(listener, address)),
-                    Err(error) => last = error,
-                }
-            }
-            Err(last).with_context(|| {
-                format!(
-                    "cannot listen for SPICE: none of the ports {} to {} of {} is free",
-                    DEFAULT_PORTS.start(),
-                    DEFAULT_PORTS.end(),
-                    Ipv4Addr::LOCALHOST
-                )
-            })
+        Listen::Default => first_free(DEFAULT_PORTS, whom),
+        Listen::DefaultWeb => first_free(DEFAULT_WEB_PORTS, whom),
+    }
+}
+
+fn first_free(ports: RangeInclusive<u16>, whom: &str) -> anyhow::Result<SpiceSocket> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for port in ports.clone() {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        match tcp(address) {
+            Ok(listener) => return Ok(SpiceSocket::Tcp(listener, address)),
+            Err(error) => last = error,
         }
     }
+    Err(last).with_context(|| {
+        format!(
+            "cannot listen for {whom}: none of the ports {} to {} of {} is free",
+            ports.start(),
+            ports.end(),
+            Ipv4Addr::LOCALHOST
+        )
+    })
 }
 
 /// A socket that whoever started this process has bound.

@@ -65,6 +65,7 @@ fn info(name: &str, dir: &RunDir) -> Info {
         config: None,
         spice: Some("spice://127.0.0.1:5900".to_owned()),
         tls: None,
+        web: None,
         viewer: None,
         control: dir.file(CONTROL),
         serial: Some(dir.file(SERIAL)),

@@ -54,6 +54,7 @@ impl FakeVm {
             "pid": std::process::id(),
             "config": format!("/etc/vms/{name}.toml"),
             "spice": "spice://127.0.0.1:5907",
+            "web": "http://127.0.0.1:5987/",
             "control": path.join("qmp.sock"),
             "serial": path.join("serial.sock"),
         });

@@ -12,3 +12,4 @@ mod replay;
 mod snapshot;
 mod ticket;
 mod user;
+mod web;

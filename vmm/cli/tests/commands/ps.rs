@@ -19,7 +19,10 @@ fn states(world: &World) -> Vec<(String, String)> {
 #[test]
 fn without_vms_there_is_a_heading_and_an_empty_list() {
     let world = World::new();
-    assert_eq!(world.caraway(&["ps"]).done(), "NAME  PID  STATE  SCREEN  CONFIG\n");
+    assert_eq!(
+        world.caraway(&["ps"]).done(),
+        "NAME  PID  STATE  SCREEN  BROWSER  CONFIG\n"
+    );
     assert_eq!(world.caraway(&["ps", "--json"]).done(), "[]\n");
     fs::remove_dir(world.run_directory()).unwrap();
     world.caraway(&["ps"]).done();
@@ -39,6 +42,7 @@ fn a_vm_is_listed_with_its_state_screen_and_configuration() {
             &pid.to_string(),
             "paused",
             "spice://127.0.0.1:5907",
+            "http://127.0.0.1:5987/",
             "/etc/vms/web.toml"
         ]
     );
@@ -50,6 +54,7 @@ fn a_vm_is_listed_with_its_state_screen_and_configuration() {
             "pid": pid,
             "state": "paused",
             "spice": "spice://127.0.0.1:5907",
+            "web": "http://127.0.0.1:5987/",
             "config": "/etc/vms/web.toml",
             "control": vm.path.join("qmp.sock"),
             "serial": vm.path.join("serial.sock"),
