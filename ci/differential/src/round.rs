@@ -207,7 +207,13 @@ impl Round {
     /// What our canvas has on the screen.
     #[must_use]
     pub fn screen(&self) -> Option<Pixels> {
-        self.canvas.read(PRIMARY, self.canvas.area(PRIMARY)?)
+        self.pixels(PRIMARY)
+    }
+
+    /// What a surface of our canvas is.
+    #[must_use]
+    pub fn pixels(&self, id: u32) -> Option<Pixels> {
+        self.canvas.read(id, self.canvas.area(id)?)
     }
 }
 
