@@ -1,4 +1,4 @@
-"""A cable between clients and a port of this machine, which can be cut."""
+"""A cable between clients and a port of this machine, which can be cut and mended."""
 
 import contextlib
 import socket
@@ -27,15 +27,19 @@ class Cable:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._server.accept()
-                far = socket.create_connection(self._target, SECONDS)
+                try:
+                    far = socket.create_connection(self._target, SECONDS)
+                except OSError:
+                    near.close()
+                    continue
                 far.settimeout(None)
                 with self._lock:
                     self._ends += [near, far]
                     if self._is_cut:
-                        break
+                        self._reset()
+                        continue
                 for source, target in ((near, far), (far, near)):
                     threading.Thread(target=self._pass, args=[source, target], daemon=True).start()
-        self.cut()
 
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -45,16 +49,24 @@ class Cable:
                 target.shutdown(socket.SHUT_WR)
 
     def cut(self) -> None:
-        """Both sides see a reset."""
+        """Both sides see a reset, and so does who comes until it is mended."""
         with self._lock:
             self._is_cut = True
-            for end in self._ends:
-                # A thread may be in recv, and would keep the connection.
-                with contextlib.suppress(OSError):
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    end.shutdown(socket.SHUT_RD)
-                end.close()
-            self._ends.clear()
+            self._reset()
+
+    def mend(self) -> None:
+        """Who comes now gets through."""
+        with self._lock:
+            self._is_cut = False
+
+    def _reset(self) -> None:
+        for end in self._ends:
+            # A thread may be in recv, and would keep the connection.
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.shutdown(socket.SHUT_RD)
+            end.close()
+        self._ends.clear()
 
     def __exit__(self, *_error) -> None:
         with contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import typing
 
 from .vm import CLIENT, Failed, expect
 
@@ -15,19 +16,17 @@ from .vm import CLIENT, Failed, expect
 LOOK_SECONDS = 0.02
 
 
-class Watcher:
-    """`client.py drive` on a port, or where its arguments say, given one step at a time. To be used with `with`."""
+class Steps:
+    """A program that is given one step at a time and answers each, by lines of JSON. To be used with `with`."""
 
     def __init__(
-        self, name: str, port: str | None, *arguments: str, seconds: float, environment: dict[str, str] | None = None
+        self, name: str, command: list[str], *, seconds: float, environment: dict[str, str] | None = None
     ) -> None:
         self.name = name
         self._seconds = seconds
         self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            [str(CLIENT), "drive", *(["--port", port] if port else []), "--connect-seconds", f"{seconds:g}", "--seconds", f"{seconds:g}",
-             *arguments, "--script", "-"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -78,7 +77,7 @@ class Watcher:
         """It ends where it is."""
         self._process.kill()
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> typing.Self:
         return self
 
     def __exit__(self, *_error) -> None:
@@ -95,3 +94,16 @@ class Watcher:
             self._process.wait()
         self._process.stdout.close()
         self._errors.close()
+
+
+class Watcher(Steps):
+    """`client.py drive` on a port, or where its arguments say."""
+
+    def __init__(
+        self, name: str, port: str | None, *arguments: str, seconds: float, environment: dict[str, str] | None = None
+    ) -> None:
+        command = [
+            str(CLIENT), "drive", *(["--port", port] if port else []), "--connect-seconds", f"{seconds:g}",
+            "--seconds", f"{seconds:g}", *arguments, "--script", "-",
+        ]  # fmt: skip
+        super().__init__(name, command, seconds=seconds, environment=environment)
