@@ -38,8 +38,9 @@
 //                      "stop", "volume" with volume (0 to 1 for each channel), "mute" with mute
 //   notify             text, severity: 0 information, 1 warning, 2 error
 
+import { contains, intersect, isEmpty } from "./canvas/region.js";
 import { graphics } from "./session/graphics.js";
-import { jpegDecoder, opusMaker, videoCodecs, videoPlayer } from "./session/media.js";
+import { copiesPixels, frameDecoder, jpegDecoder, opusMaker, videoCodecs, videoPlayer } from "./session/media.js";
 import { Session } from "./session/session.js";
 import { webSocket } from "./session/socket.js";
 
@@ -51,7 +52,7 @@ const contexts = new Map();
 const images = new WeakMap();
 
 /** @type {import("./session/platform.js").Platform["present"]} */
-function present(display, { pixels, width, height }, head, damage) {
+function present(display, { pixels, width, height, overlay }, head, damage) {
     const context = contexts.get(display);
     if (context === undefined) {
         return false;
@@ -74,8 +75,33 @@ function present(display, { pixels, width, height }, head, damage) {
         damage = head;
     }
     const { left, top, right, bottom } = damage;
-    context.putImageData(image, -head.left, -head.top, left, top, right - left, bottom - top);
+    if (overlay === null || !contains(overlay.dest, damage)) {
+        context.putImageData(image, -head.left, -head.top, left, top, right - left, bottom - top);
+    }
+    if (overlay !== null) {
+        draw(context, overlay, head, intersect(overlay.dest, damage));
+    }
     return true;
+}
+
+/**
+ * Draws a part of a frame.
+ * @param {OffscreenCanvasRenderingContext2D} context
+ * @param {import("./canvas/canvas.js").Overlay} overlay
+ * @param {import("./session/platform.js").Rect} head
+ * @param {import("./session/platform.js").Rect} part of the surface
+ */
+function draw(context, { frame: { image }, dest }, head, part) {
+    if (image !== null && !isEmpty(part)) {
+        const { left, top, right, bottom } = part;
+        const [width, height] = [right - left, bottom - top];
+        const [from, to] = [dest, head].map((rect) => ({ x: left - rect.left, y: top - rect.top }));
+        if (image instanceof ImageData) {
+            context.putImageData(image, to.x - from.x, to.y - from.y, from.x, from.y, width, height);
+        } else {
+            context.drawImage(image, from.x, from.y, width, height, to.x, to.y, width, height);
+        }
+    }
 }
 
 /** @param {() => void} run */
@@ -88,7 +114,8 @@ function frame(run) {
 }
 
 async function start() {
-    const decodeJpeg = jpegDecoder();
+    const copies = await copiesPixels();
+    const decodeJpeg = jpegDecoder(copies);
     return new Session({
         connect: webSocket,
         post: (message, transfer = []) => scope.postMessage(message, transfer),
@@ -102,8 +129,9 @@ async function start() {
         graphics: graphics(decodeJpeg),
         present,
         decodeJpeg,
+        decodeFrame: frameDecoder(copies),
         videoCodecs: await videoCodecs(),
-        video: videoPlayer,
+        video: videoPlayer(copies),
         opus: opusMaker(),
     });
 }

@@ -81,6 +81,7 @@ const session = new Session({
         return true;
     },
     decodeJpeg,
+    decodeFrame: decodeJpeg,
     videoCodecs: [],
     video: () => {
         throw new Error("Node decodes no video");

@@ -12,7 +12,7 @@ import {
     hasCap,
 } from "../page/protocol/names.js";
 import { Reader } from "../page/protocol/reader.js";
-import { Bench } from "./session_platform.js";
+import { Bench, frameOf } from "./session_platform.js";
 import { ScriptedServer, bytes } from "./session_server.js";
 
 /** @typedef {import("./session_server.js").Peer} Peer */
@@ -300,13 +300,13 @@ test("frames of a stream are drawn in its place and its clip, and late ones are 
     await settled(display);
     assert.deepEqual(canvas.pictures[1].dest, { left: 2, top: 1, right: 9, bottom: 8 });
     assert.equal(canvas.pictures[1].clip, null);
-    // Three that have come behind each other: only the last one is seen.
+    // Five that have come behind each other: the last three are seen.
     let release = () => {};
     canvas.hold = new Promise((resolve) => (release = resolve));
     display.send(303);
     await bench.when(() => bench.session.channels.get("2:0")?.busy);
-    [10, 11, 12].forEach((length, index) => display.send(DISPLAY.STREAM_DATA, frame(length, 4996 + index)));
-    await bench.when(() => bench.session.channels.get("2:0")?.waiting().length === 3);
+    [10, 11, 12, 13, 14].forEach((length, index) => display.send(DISPLAY.STREAM_DATA, frame(length, 4996 + index)));
+    await bench.when(() => bench.session.channels.get("2:0")?.waiting().length === 5);
     release();
     const report = new Reader(await display.until(CLIENT_DISPLAY.STREAM_REPORT));
     const values = [3, 55, 4990, 4998, 5, 2, -2];
@@ -316,8 +316,8 @@ test("frames of a stream are drawn in its place and its clip, and late ones are 
     );
     await settled(display);
     assert.deepEqual(
-        canvas.pictures.map(({ picture }) => picture.width),
-        [1, 2, 12],
+        canvas.pictures.map(({ frame }) => frame.width),
+        [1, 2, 12, 13, 14],
     );
     server.close();
 });
@@ -361,12 +361,12 @@ test("video goes to a player from its first key frame on, and what that shows is
     let fail = () => {};
     const { server, bench, display } = await start({
         videoCodecs: [CODEC.H264],
-        video: (onpicture, onerror) => {
+        video: (onframe, onerror) => {
             fail = onerror;
             return {
                 decode: (data, key, format) => {
                     given.push({ length: data.length, key, format });
-                    onpicture({ width: data.length, height: 1, pixels: new Uint32Array(data.length), hasAlpha: false });
+                    onframe(frameOf(data.length, 1));
                 },
                 close: () => closed++,
             };
@@ -393,7 +393,7 @@ test("video goes to a player from its first key frame on, and what that shows is
         { length: 7, key: false, format: "avc1.42C01F" },
     ]);
     assert.deepEqual(
-        bench.canvases[0].pictures.map(({ picture }) => picture.width),
+        bench.canvases[0].pictures.map(({ frame }) => frame.width),
         [24, 7],
     );
     fail(new Error("broken"));

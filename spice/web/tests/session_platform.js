@@ -71,7 +71,7 @@ export class FakeCanvas {
         }
         const damage = { left: 0, top: 0, right: width, bottom: height };
         const pixels = new Uint32Array(width * height).fill(0xff000000);
-        this.surfaces.set(id, { width, height, format, pixels, damage });
+        this.surfaces.set(id, { width, height, format, pixels, damage, overlay: null });
     }
 
     /** @param {number} id */
@@ -86,6 +86,11 @@ export class FakeCanvas {
             throw new Error(`no surface ${id}`);
         }
         return surface;
+    }
+
+    /** @param {number} id */
+    settled(id) {
+        return this.surface(id);
     }
 
     /** @param {number} id */
@@ -118,16 +123,27 @@ export class FakeCanvas {
 
     /**
      * @param {number} id
-     * @param {any} picture
+     * @param {any} frame
      * @param {any} dest
      * @param {any} clip
      * @param {any} options
      */
-    drawPicture(id, picture, dest, clip, options) {
+    drawFrame(id, frame, dest, clip, options) {
         const surface = this.surface(id);
-        this.pictures.push({ id, picture, dest, clip, options });
+        this.pictures.push({ id, frame, dest, clip, options });
         surface.damage = dest;
+        frame.close();
     }
+}
+
+/**
+ * A frame of which there are only pixels, all black.
+ * @param {number} width
+ * @param {number} height
+ * @returns {import("../page/session/platform.js").Frame}
+ */
+export function frameOf(width, height) {
+    return { width, height, image: null, read: () => new Uint32Array(width * height), close: () => {} };
 }
 
 /** A session on doubles, and what it said to the main thread. */
@@ -193,6 +209,7 @@ export class Bench {
             },
             decodeJpeg: (data) =>
                 Promise.resolve({ width: data.length, height: 1, pixels: new Uint32Array(data.length) }),
+            decodeFrame: (data) => Promise.resolve(frameOf(data.length, 1)),
             videoCodecs: [],
             video: () => {
                 throw new Error("there is no video");

@@ -41,7 +41,7 @@ async function retry(bench) {
 test("a tile has the hash that servers compute", () => {
     // The pixels 1 2 3 4 and 5 6 7 8 as blue, green, red, alpha; as in the tests of caraway-protocol.
     const pixels = Uint32Array.of(0x04010203, 0x08050607);
-    const argb = { width: 2, height: 1, format: 96, pixels, damage: null };
+    const argb = { width: 2, height: 1, format: 96, pixels, damage: null, overlay: null };
     assert.deepEqual(tileHash(argb, 0, 0), [0x110d32a8, 0x6cffe64c]);
     const full = pixels.map((pixel) => pixel | 0xff000000);
     const xrgb = { ...argb, format: 32 };

@@ -5,11 +5,11 @@
 // there.
 
 import { Malformed } from "../protocol/reader.js";
-import { OPAQUE, checkFormat, hasAlpha } from "./format.js";
-import { readDraw } from "./message.js";
+import { FORMAT, OPAQUE, checkFormat, hasAlpha } from "./format.js";
+import { COPY_BITS, readDraw } from "./message.js";
 import { Target, execute } from "./ops.js";
 import { sourceOfPicture } from "./picture.js";
-import { NOTHING, Region, intersect, isEmpty, union } from "./region.js";
+import { NOTHING, Region, contains, intersect, isEmpty, union } from "./region.js";
 import { scaled } from "./sample.js";
 
 /** @typedef {import("./message.js").Rect} Rect */
@@ -24,7 +24,20 @@ import { scaled } from "./sample.js";
  * @property {number} format as in SURFACE_CREATE: 32 xRGB, 96 ARGB, 16 and 80 for 555 and 565, 8 and 1 for alpha
  * @property {Uint32Array} pixels 0xAABBGGRR, rows top-down without padding
  * @property {Rect | null} damage what may have changed since it was last asked for
+ * @property {Overlay | null} overlay what lies on a part of it, whose pixels are older
  */
+
+/**
+ * A frame of video, as the browser has it; its pixels are asked for only when they are needed.
+ * @typedef {object} Frame
+ * @property {number} width
+ * @property {number} height
+ * @property {CanvasImageSource | ImageData | null} image null: there are only pixels to be read
+ * @property {() => Uint32Array} read 0xAABBGGRR with full alpha, rows top-down without padding
+ * @property {() => void} close it is not needed any more
+ */
+
+/** @typedef {{frame: Frame, dest: Rect}} Overlay a frame and the part of the surface it covers, of the same size */
 
 /**
  * What makes pictures of the images in messages.
@@ -76,7 +89,7 @@ export class Canvas {
         if (!(width > 0 && height > 0 && width <= MAX_SIDE && height <= MAX_SIDE)) {
             throw new Malformed(`surface ${id} of ${width}x${height} pixels: sides must be 1 to ${MAX_SIDE}`);
         }
-        this.surfaces.delete(id);
+        this.destroySurface(id);
         let sum = width * height;
         this.surfaces.forEach((surface) => (sum += surface.pixels.length));
         if (sum > MAX_PIXELS) {
@@ -87,17 +100,18 @@ export class Canvas {
             pixels.fill(OPAQUE);
         }
         const damage = { left: 0, top: 0, right: width, bottom: height };
-        this.surfaces.set(id, { width, height, format, pixels, damage });
+        this.surfaces.set(id, { width, height, format, pixels, damage, overlay: null });
     }
 
     /** @param {number} id */
     destroySurface(id) {
+        this.surfaces.get(id)?.overlay?.frame.close();
         this.surfaces.delete(id);
     }
 
     /** Ends all surfaces. */
     reset() {
-        this.surfaces.clear();
+        [...this.surfaces.keys()].forEach((id) => this.destroySurface(id));
     }
 
     /**
@@ -109,6 +123,32 @@ export class Canvas {
         const surface = this.surfaces.get(id);
         if (surface === undefined) {
             throw new Malformed(`surface_id ${id}: there is no such surface`);
+        }
+        return surface;
+    }
+
+    /**
+     * A surface with all its pixels as they are to be seen.
+     * @param {number} id
+     * @returns {Surface}
+     * @throws {Malformed} when there is none
+     */
+    settled(id) {
+        const surface = this.surface(id);
+        const { overlay } = surface;
+        if (overlay !== null) {
+            surface.overlay = null;
+            const { frame, dest } = overlay;
+            try {
+                const { width, height } = frame;
+                const picture = { width, height, pixels: frame.read(), hasAlpha: false };
+                const { damage } = surface;
+                this.drawPicture(id, picture, dest, null);
+                // It was seen before.
+                surface.damage = damage;
+            } finally {
+                frame.close();
+            }
         }
         return surface;
     }
@@ -186,13 +226,58 @@ export class Canvas {
             return;
         }
         const region = new Region(draw.box, draw.clip);
-        execute(new Target(surface, draw.surface, (id) => this.surface(id), draw.box, region), draw, images);
+        const covered = surface.overlay?.dest;
+        if (covered !== undefined && (draw.type === COPY_BITS || !isEmpty(intersect(covered, region.bounds)))) {
+            this.settled(draw.surface);
+        }
+        execute(new Target(surface, draw.surface, (id) => this.settled(id), draw.box, region), draw, images);
         this.damage(surface, region.bounds);
     }
 
     /**
-     * Draws a picture that is no image of a message, as a frame of a stream: scaled to a rectangle, of which what is
-     * inside the surface and the clip is drawn.
+     * Draws a frame of a stream, which it closes. One that needs no scaling and no clip lies on the surface as it is,
+     * until its pixels are needed or another one covers it.
+     * @param {number} id of the surface
+     * @param {Frame} frame
+     * @param {Rect} dest
+     * @param {Rect[] | null} clip null: all of it
+     * @param {{topDown?: boolean}} [options] topDown false: the first row is the lowest one
+     * @throws {Malformed} when there is no such surface
+     */
+    drawFrame(id, frame, dest, clip, options = {}) {
+        try {
+            const surface = this.surface(id);
+            const isPlain =
+                frame.image !== null &&
+                clip === null &&
+                options.topDown !== false &&
+                surface.format === FORMAT.XRGB &&
+                frame.width === dest.right - dest.left &&
+                frame.height === dest.bottom - dest.top &&
+                contains({ left: 0, top: 0, right: surface.width, bottom: surface.height }, dest);
+            const covered = surface.overlay?.dest;
+            if (isPlain && covered !== undefined && contains(dest, covered)) {
+                surface.overlay?.frame.close();
+                surface.overlay = null;
+            }
+            this.settled(id);
+            if (isPlain) {
+                surface.overlay = { frame, dest };
+                this.damage(surface, dest);
+                return;
+            }
+            const { width, height } = frame;
+            this.drawPicture(id, { width, height, pixels: frame.read(), hasAlpha: false }, dest, clip, options);
+        } catch (error) {
+            frame.close();
+            throw error;
+        }
+        frame.close();
+    }
+
+    /**
+     * Draws a picture that is no image of a message: scaled to a rectangle, of which what is inside the surface and the
+     * clip is drawn. Nothing lies on the surface.
      * @param {number} id of the surface
      * @param {Picture} picture
      * @param {Rect} dest

@@ -25,6 +25,13 @@ export function intersect(a, b) {
 }
 
 /**
+ * @param {Rect} outer
+ * @param {Rect} inner
+ */
+export const contains = (outer, inner) =>
+    outer.left <= inner.left && outer.top <= inner.top && outer.right >= inner.right && outer.bottom >= inner.bottom;
+
+/**
  * The smallest rectangle around both; an empty one adds nothing.
  * @param {Rect} a
  * @param {Rect} b

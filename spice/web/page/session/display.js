@@ -86,6 +86,7 @@ export class Display {
     /** @param {Channel} channel */
     linked(channel) {
         if (this.resumes && channel.serverHas(DISPLAY_CAP.RESUME)) {
+            [...this.surfaces.keys()].forEach((id) => this.canvas.settled(id));
             channel.send(CLIENT_DISPLAY.RESUME, resumeBody(this.owner.caches.ids(), this.surfaces));
         }
         this.resumes = false;
@@ -201,8 +202,9 @@ export class Display {
     reset() {
         this.palettes.invalidateAll();
         this.marked = false;
-        const surface = this.primary === null ? undefined : this.surfaces.get(this.primary);
-        surface?.pixels.fill(0xff000000);
+        if (this.primary !== null) {
+            this.canvas.settled(this.primary).pixels.fill(0xff000000);
+        }
         this.owner.layout();
     }
 

@@ -4,12 +4,14 @@
 import { jpegSize } from "../protocol/jpeg.js";
 import { CODEC } from "../protocol/names.js";
 
-/** @typedef {import("./platform.js").Picture} Picture */
+/** @typedef {import("./platform.js").Frame} Frame */
 
 /** Most pixels of a frame of video. */
 const PIXELS_MAX = 64 << 20;
 /** Frames are passed over while later ones wait, but not for longer than this, in ms. */
 const PASSED_OVER_MAX = 100;
+/** Frames whose memory is kept for others: one is on a surface while the next one is decoded. */
+const SPARE = 2;
 /** What is asked of the browser about each codec. */
 const PROBES = Object.freeze([
     { codec: CODEC.H264, format: "avc1.42E01F" },
@@ -37,17 +39,108 @@ function pixelReader() {
     };
 }
 
-/** @returns {import("./platform.js").Platform["decodeJpeg"]} */
-export function jpegDecoder() {
+/**
+ * Whether the browser turns frames into pixels by itself: three times as quick as by way of a canvas.
+ * @returns {Promise<boolean>}
+ */
+export async function copiesPixels() {
+    if (typeof ImageDecoder === "undefined" || typeof VideoFrame === "undefined") {
+        return false;
+    }
+    const black = { format: /** @type {VideoPixelFormat} */ ("I420"), codedWidth: 2, codedHeight: 2, timestamp: 0 };
+    const frame = new VideoFrame(Uint8Array.of(0, 0, 0, 0, 128, 128), black);
+    try {
+        const pixels = new Uint8Array(16);
+        await frame.copyTo(pixels, /** @type {VideoFrameCopyToOptions} */ ({ format: "RGBA" }));
+        // Those that do not know the option copy what is there, which is shorter.
+        return pixels[15] === 255;
+    } catch {
+        return false;
+    } finally {
+        frame.close();
+    }
+}
+
+/** Frames that the browser turns into pixels. Their memory is used again when they are closed. */
+class Pixels {
+    constructor() {
+        /** @type {ImageData[]} */
+        this.free = [];
+    }
+
+    /**
+     * @param {VideoFrame} frame which is closed
+     * @param {number} width
+     * @param {number} height
+     * @returns {Promise<Frame>}
+     */
+    async of(frame, width, height) {
+        try {
+            const at = this.free.findIndex((image) => image.width === width && image.height === height);
+            const image = at < 0 ? new ImageData(width, height) : this.free.splice(at, 1)[0];
+            const rect = { x: 0, y: 0, width, height };
+            await frame.copyTo(image.data, /** @type {VideoFrameCopyToOptions} */ ({ format: "RGBA", rect }));
+            const read = () => new Uint32Array(image.data.buffer);
+            const close = () => {
+                this.free.push(image);
+                this.free.splice(0, this.free.length - SPARE);
+            };
+            return { width, height, image, read, close };
+        } finally {
+            frame.close();
+        }
+    }
+}
+
+/**
+ * @param {Uint8Array} bytes a JPEG
+ * @param {Pixels} pixels
+ * @returns {Promise<Frame>}
+ */
+async function decodeToPixels(bytes, pixels) {
+    const { width, height } = jpegSize(bytes);
+    const decoder = new ImageDecoder({ data: bytes, type: "image/jpeg", colorSpaceConversion: "none" });
+    try {
+        const { image } = await decoder.decode();
+        return await pixels.of(image, width, height);
+    } finally {
+        decoder.close();
+    }
+}
+
+/**
+ * @param {boolean} copies as `copiesPixels` says
+ * @returns {import("./platform.js").Platform["decodeFrame"]}
+ */
+export function frameDecoder(copies) {
+    if (copies) {
+        const pixels = new Pixels();
+        return (bytes) => decodeToPixels(bytes, pixels);
+    }
     const read = pixelReader();
     return async (bytes) => {
         const { width, height } = jpegSize(bytes);
         const blob = new Blob([/** @type {BlobPart} */ (bytes)], { type: "image/jpeg" });
-        const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", imageOrientation: "none" });
+        const image = await createImageBitmap(blob, { colorSpaceConversion: "none", imageOrientation: "none" });
+        return { width, height, image, read: () => read(image, width, height), close: () => image.close() };
+    };
+}
+
+/**
+ * @param {boolean} copies as `copiesPixels` says
+ * @returns {import("./platform.js").Platform["decodeJpeg"]}
+ */
+export function jpegDecoder(copies) {
+    // The pixels are kept, and their memory is not used again.
+    const bitmaps = frameDecoder(false);
+    const decode = (/** @type {Uint8Array} */ bytes) =>
+        copies ? decodeToPixels(bytes, new Pixels()) : bitmaps(bytes);
+    return async (bytes) => {
+        const { width, height, read, close } = await decode(bytes);
         try {
-            return { width, height, pixels: read(bitmap, width, height) };
+            return { width, height, pixels: read() };
         } finally {
-            bitmap.close();
+            close();
         }
     };
 }
@@ -70,30 +163,39 @@ export async function videoCodecs() {
     return found.flat();
 }
 
-/** @type {import("./platform.js").Platform["video"]} */
-export function videoPlayer(onpicture, onerror) {
+/**
+ * @param {boolean} copies as `copiesPixels` says
+ * @returns {import("./platform.js").Platform["video"]}
+ */
+export const videoPlayer = (copies) => (onframe, onerror) => {
     const read = pixelReader();
+    const pixels = new Pixels();
+    /** Frames are shown one after the other. */
+    let before = Promise.resolve();
     let format = "";
     let time = 0;
     let shown = 0;
     const decoder = new VideoDecoder({
-        output: (frame) => {
-            try {
-                const now = performance.now();
-                // The newest is always shown: behind it nothing waits.
-                if (decoder.state === "configured" && decoder.decodeQueueSize > 0 && now - shown < PASSED_OVER_MAX) {
-                    return;
-                }
-                shown = now;
-                const { displayWidth: width, displayHeight: height } = frame;
-                if (width * height > PIXELS_MAX) {
-                    throw new Error(`video of ${width}x${height} pixels`);
-                }
-                onpicture({ width, height, pixels: read(frame, width, height), hasAlpha: false });
-            } catch (error) {
-                onerror(error);
-            } finally {
-                frame.close();
+        output: (image) => {
+            const now = performance.now();
+            // The newest is always shown: behind it nothing waits.
+            if (decoder.state === "configured" && decoder.decodeQueueSize > 0 && now - shown < PASSED_OVER_MAX) {
+                image.close();
+                return;
+            }
+            shown = now;
+            const { displayWidth: width, displayHeight: height } = image;
+            if (width * height > PIXELS_MAX) {
+                image.close();
+                onerror(new Error(`video of ${width}x${height} pixels`));
+                return;
+            }
+            if (copies) {
+                const earlier = before;
+                const show = (/** @type {Frame} */ frame) => earlier.then(() => onframe(frame));
+                before = pixels.of(image, width, height).then(show, onerror);
+            } else {
+                onframe({ width, height, image, read: () => read(image, width, height), close: () => image.close() });
             }
         },
         error: onerror,
@@ -116,7 +218,7 @@ export function videoPlayer(onpicture, onerror) {
             }
         },
     };
-}
+};
 
 /** @returns {import("./platform.js").OpusMaker | null} */
 export function opusMaker() {

@@ -19,15 +19,15 @@
 /** @typedef {{decode: (packet: Uint8Array) => void, close: () => void}} OpusPlayer */
 /** @typedef {(channels: number, rate: number, onsamples: (samples: Int16Array) => void) => OpusPlayer} OpusMaker */
 
-/** @typedef {{width: number, height: number, pixels: Uint32Array, hasAlpha: boolean}} Picture */
 /** @typedef {{left: number, top: number, right: number, bottom: number}} Rect */
-/** @typedef {{width: number, height: number, format: number, pixels: Uint32Array, damage: Rect | null}} Surface */
+/** @typedef {import("../canvas/canvas.js").Surface} Surface */
+/** @typedef {import("../canvas/canvas.js").Frame} Frame */
 
 /**
- * Draws a picture, scaled to a rectangle.
- * @callback DrawPicture
+ * Draws a frame of video, scaled to a rectangle, and closes it when it is not needed any more.
+ * @callback DrawFrame
  * @param {number} id of the surface
- * @param {Picture} picture
+ * @param {Frame} frame
  * @param {Rect} dest
  * @param {Rect[] | null} clip null: none
  * @param {{topDown: boolean}} options
@@ -40,9 +40,10 @@
  * @property {(spec: {id: number, width: number, height: number, format: number, flags: number}) => void} createSurface
  * @property {(id: number) => void} destroySurface
  * @property {(id: number) => Surface} surface throws when there is none
+ * @property {(id: number) => Surface} settled the same with all its pixels as they are to be seen
  * @property {(id: number) => Rect | null} takeDamage
  * @property {(type: number, body: Uint8Array) => void | Promise<void>} draw
- * @property {DrawPicture} drawPicture
+ * @property {DrawFrame} drawFrame
  */
 
 /**
@@ -81,8 +82,9 @@
  * @property {(display: number, surface: Surface, head: Rect, damage: Rect) => boolean} present puts a part of a surface
  *     on the screen of a display, whose `head` of the surface it shows; whether there is such a screen
  * @property {(bytes: Uint8Array) => Promise<{width: number, height: number, pixels: Uint32Array}>} decodeJpeg
+ * @property {(bytes: Uint8Array) => Promise<Frame>} decodeFrame of MJPEG
  * @property {number[]} videoCodecs numbers of codecs, without MJPEG, that `video` plays
- * @property {(onpicture: (picture: Picture) => void, onerror: (error: unknown) => void) => VideoPlayer} video
+ * @property {(onframe: (frame: Frame) => void, onerror: (error: unknown) => void) => VideoPlayer} video
  * @property {OpusMaker | null} opus null: there is no decoder
  */
 

@@ -14,11 +14,13 @@ import {
 import { frameInfo } from "./video.js";
 
 /** @typedef {import("./channel.js").Channel} Channel */
-/** @typedef {import("./platform.js").Picture} Picture */
+/** @typedef {import("./platform.js").Frame} Frame */
 /** @typedef {import("../protocol/display.js").Rect} Rect */
 
 /** What says in a report that a stream cannot be decoded. */
 const CANNOT = 0xffffffff;
+/** Frames that wait behind one that is passed over. Two may have come together; of more, nobody would see all. */
+const OVERTAKEN = 3;
 /** Drops in a row after which a report goes out at once. */
 const DROPS_IN_A_ROW = 3;
 
@@ -177,17 +179,19 @@ export class Streams {
             this.count(stream, time, true, channel);
             return undefined;
         }
-        // The next one is here already: this one is late, and nobody would see it.
+        // Those that are here already are too many to be shown as they come.
         if (isOvertaken(id, sized, channel.waiting())) {
             this.count(stream, time, false, channel);
             return undefined;
         }
-        return this.owner.platform.decodeJpeg(data).then(
-            (picture) => {
+        return this.owner.platform.decodeFrame(data).then(
+            (frame) => {
                 // Everything after this message waits, but the end of the connection does not.
                 if (this.streams.get(id) === stream) {
-                    this.show(stream, { ...picture, hasAlpha: false }, place);
+                    this.show(stream, frame, place);
                     this.count(stream, time, true, channel);
+                } else {
+                    frame.close();
                 }
             },
             () => {
@@ -201,12 +205,12 @@ export class Streams {
 
     /**
      * @param {Stream} stream
-     * @param {Picture} picture
+     * @param {Frame} frame
      * @param {Rect} dest
      */
-    show(stream, picture, dest) {
+    show(stream, frame, dest) {
         const { surface, topDown } = stream.spec;
-        this.owner.canvas.drawPicture(surface, picture, dest, stream.clip, { topDown });
+        this.owner.canvas.drawFrame(surface, frame, dest, stream.clip, { topDown });
         this.owner.drawn();
     }
 
@@ -238,13 +242,15 @@ export class Streams {
             return;
         }
         stream.started = true;
-        stream.player ??= platform.video((picture) => {
-            if (this.streams.get(id) === stream) {
-                try {
-                    this.show(stream, picture, stream.dest);
-                } catch (error) {
-                    channel.fail(error);
-                }
+        stream.player ??= platform.video((frame) => {
+            if (this.streams.get(id) !== stream) {
+                frame.close();
+                return;
+            }
+            try {
+                this.show(stream, frame, stream.dest);
+            } catch (error) {
+                channel.fail(error);
             }
         }, fail);
         stream.dest = dest;
@@ -292,18 +298,22 @@ export class Streams {
 }
 
 /**
- * Whether a later frame of a stream is among messages.
+ * Whether too many later frames of a stream are among messages.
  * @param {number} id of the stream
  * @param {boolean} sized whether frames say where they go: only one that says so as well replaces another
  * @param {import("../protocol/framing.js").Frame[]} frames
  */
 function isOvertaken(id, sized, frames) {
+    let later = 0;
     for (const { type, body } of frames) {
         if (type === DISPLAY.STREAM_DESTROY || type === DISPLAY.STREAM_DESTROY_ALL) {
             return false;
         }
         if (type === (sized ? DISPLAY.STREAM_DATA_SIZED : DISPLAY.STREAM_DATA) && peekStream(body) === id) {
-            return true;
+            later++;
+            if (later === OVERTAKEN) {
+                return true;
+            }
         }
     }
     return false;
