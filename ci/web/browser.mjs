@@ -33,8 +33,10 @@
 //   pasted [wanted]           the text there; waits until it is that wanted
 //   size width height         of the window
 //   axe                       what axe finds: [{id, impact, help, nodes}]
-//   complaints                what the browser has complained about since it was asked last
-//   picture path              a screenshot, into a file
+//   complaints                what the browser has complained about since it was asked last: errors, what is against the
+//                             policy of the page, requests for elsewhere, dialogs, elements that pages do not make
+//   onward [press]            how far it has come: "login", "connecting", "screen", "cut" or "ended", with its words
+//                             and notices. With `press` presses what leads on from the last two
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -129,6 +131,59 @@ function checksum(canvas) {
     return [high, low].map((half) => half.toString(16).padStart(8, "0")).join("");
 }
 
+/** Elements that the page of a VM never makes, and that run or load something. */
+const FOREIGN = "img, script, iframe, frame, object, embed, link, style, svg, math, video, audio, base, meta, form";
+
+/** Tells of elements and attributes that were not in the page when it was loaded. This runs in the page. */
+function watchElements(/** @type {string} */ foreign) {
+    /** @param {Element} element */
+    const look = (element) => {
+        const handler = element.getAttributeNames().find((name) => name.startsWith("on"));
+        if (element.matches(foreign) || handler !== undefined) {
+            console.error(`an element was made: ${element.outerHTML.slice(0, 200)}`);
+        }
+    };
+    addEventListener("DOMContentLoaded", () => {
+        const changes = { subtree: true, childList: true, attributes: true };
+        new MutationObserver((records) => {
+            for (const { target, addedNodes, attributeName } of records) {
+                if (attributeName?.startsWith("on")) {
+                    console.error(`an element was given ${attributeName}`);
+                }
+                for (const node of addedNodes) {
+                    if (node instanceof Element) {
+                        [node, ...node.querySelectorAll("*")].forEach(look);
+                    }
+                }
+                if (target instanceof Element && target.ownerDocument !== document) {
+                    console.error("another document was made");
+                }
+            }
+        }).observe(document, changes);
+    });
+    addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
+        console.error(`against the policy: ${violatedDirective}, ${blockedURI}`);
+    });
+}
+
+/** How far the page has come, and its words; presses what leads on. This runs in the page. */
+function standing(/** @type {boolean} */ press) {
+    const buttons = [...document.querySelectorAll("button")];
+    /** @param {string} name */
+    const button = (name) => buttons.find((one) => one.textContent?.trim() === name && one.checkVisibility());
+    const card = document.querySelector("main > .card");
+    const [again, now] = [button("Connect again"), button("Try now")];
+    const words = (again ?? now)?.closest(".card") ?? card;
+    const notices = [...document.querySelectorAll("[role=log] > *")].map((one) => one.textContent ?? "");
+    const state = again ? "ended" : now ? "cut" : button("Connect") ? "login"
+        : button("Disconnect") ? "screen" : "connecting";
+    const seen = { state, words: words?.textContent?.replace(/\s+/g, " ").slice(0, 2000) ?? "", notices };
+    if (press) {
+        (again ?? now)?.click();
+    }
+    return seen;
+}
+
 /**
  * Looks until something is as it should be; the page gives no event for what is looked at.
  * @template T
@@ -180,6 +235,12 @@ const steps = {
         await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(url).origin });
         opened = await context.newPage();
         complaints = [];
+        await opened.addInitScript(watchElements, FOREIGN);
+        opened.on("dialog", (dialog) => {
+            complaints.push(`a dialog: ${dialog.message()}`);
+            void dialog.dismiss();
+        });
+        opened.on("crash", () => complaints.push("the page has crashed"));
         opened.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
         opened.on("console", (message) => {
             if (message.type() === "error" || message.type() === "warning") {
@@ -316,6 +377,9 @@ const steps = {
             });
             return { violations: violations.map(short) };
         });
+    },
+    async onward({ press = false }) {
+        return page().evaluate(standing, press);
     },
     async complaints() {
         const said = complaints;
