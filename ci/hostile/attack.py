@@ -118,8 +118,7 @@ class Attack:
         while not self.relay.wait(lambda: self.relay.applied is not None, LOOK):
             expect(time.monotonic() < limit, f"channel {channel}: the page does not come as far as {stage} {count}")
             self.look("press")
-        line, spoiled = self.relay.applied
-        number = self.relay.last_ping if spoiled.framed and spoiled.then == "go" else None
+        line, spoiled, number = self.relay.applied
         result = self.finish(f"channel {channel}, {stage} {count}, {spoiled.name}", self.outcome(line, spoiled, number))
         if result == "goes on":
             # It may go on without what it has not been told of.

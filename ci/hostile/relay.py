@@ -113,7 +113,8 @@ class Relay:
         # Paths that were asked for, with the status of the answer.
         self.asked: list[tuple[str, int]] = []
         self.rule: Rule | None = None
-        self.applied: tuple[Line, Spoiled] | None = None
+        # What the rule was applied to, what came of that, and the ping behind it.
+        self.applied: tuple[Line, Spoiled, int | None] | None = None
         # Whether headers are the short ones.
         self.mini = True
         # Called with each message of the VM.
@@ -123,6 +124,7 @@ class Relay:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._reply = b""
+        self.failure: Exception | None = None
         # The number of the last ping.
         self.last_ping = 0
         # Whether the page has lost a connection that it did not close.
@@ -192,7 +194,10 @@ class Relay:
     def wait(self, isSo: Callable[[], bool], seconds: float) -> bool:  # noqa: N803
         """Whether something is so, or comes to be within a time."""
         with self._changed:
-            return self._changed.wait_for(isSo, seconds)
+            found = self._changed.wait_for(isSo, seconds)
+        if self.failure is not None:
+            raise self.failure
+        return found
 
     def _tell(self) -> None:
         with self._changed:
@@ -335,12 +340,19 @@ class Relay:
             await line.page.send(whole)
             return True
         self.rule = None
-        spoiled = rule.spoil(line, kind, body if stage == "message" else whole)
-        await self._say(line, spoiled)
-        if stage == "message" and spoiled.framed and spoiled.then == "go":
-            await self._send_ping(line)
-        self.applied = (line, spoiled)
+        try:
+            spoiled = rule.spoil(line, kind, body if stage == "message" else whole)
+        except Exception as error:
+            # Nobody waits for this task.
+            self.failure = error
+            raise
+        pings = stage == "message" and spoiled.framed and spoiled.then == "go"
+        # This task ends with the connection.
+        self.applied = (line, spoiled, self.last_ping + 1 if pings else None)
         self._tell()
+        await self._say(line, spoiled)
+        if pings:
+            await self._send_ping(line)
         return spoiled.then == "go"
 
     async def _say(self, line: Line, spoiled: Spoiled) -> None:
