@@ -73,6 +73,11 @@ class Steps:
             time.sleep(LOOK_SECONDS)
         return found
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """It ends where it is."""
         self._process.kill()

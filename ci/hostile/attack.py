@@ -60,6 +60,13 @@ class Attack:
         """What the page shows, which takes its main thread; presses what leads on."""
         return self.browser.step("onward", press=wanted == "press")
 
+    def reach(self, wanted: str) -> dict:
+        """Looks until the page has come to a state; what it shows then."""
+        limit = time.monotonic() + SECONDS
+        while (seen := self.look())["state"] != wanted:
+            expect(time.monotonic() < limit, f"the page is not {wanted}: {seen}")
+        return seen
+
     def again(self) -> None:
         """Everything is cut, and the page is back."""
         self.relay.cut()
@@ -102,7 +109,7 @@ class Attack:
         spoiled = mutations.spoil(self.rng, line, kind, body, how)
         self.relay.say(line, spoiled)
         number = self.relay.ping(line) if spoiled.framed and spoiled.then == "go" else None
-        return self.finish(f"channel {channel}, {spoiled.name}", self.outcome(line, spoiled, number))
+        return self.finish(f"channel {channel}, {spoiled.name}", line, spoiled, number)
 
     def first(self, channel: int, stage: str, count: int) -> str:
         """A spoiled message, or link reply, of a connection that begins."""
@@ -119,16 +126,18 @@ class Attack:
             expect(time.monotonic() < limit, f"channel {channel}: the page does not come as far as {stage} {count}")
             self.look("press")
         line, spoiled, number = self.relay.applied
-        result = self.finish(f"channel {channel}, {stage} {count}, {spoiled.name}", self.outcome(line, spoiled, number))
+        result = self.finish(f"channel {channel}, {stage} {count}, {spoiled.name}", line, spoiled, number)
         if result == "goes on":
             # It may go on without what it has not been told of.
             self.again()
         return result
 
-    def finish(self, name: str, result: str) -> str:
+    def finish(self, name: str, line: Line, spoiled: Spoiled, number: int | None) -> str:
         """Counts a case and gets the page back; a failure names the case."""
-        self.counts[result] += 1
+        result = "is not known"
         try:
+            result = self.outcome(line, spoiled, number)
+            self.counts[result] += 1
             if result != "goes on":
                 self.again()
             said = self.browser.complaints() if result != "goes on" or self.rng.random() < 0.1 else []

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 import websockets
 
 from harness import spice
-from harness.vm import SECONDS, Failed, expect
+from harness.vm import CHECKOUT, SECONDS, Failed
 
+PAGE = CHECKOUT / "spice" / "web" / "page"
 MAIN, DISPLAY, INPUTS, CURSOR, PLAYBACK = 1, 2, 3, 4, 5
 SET_ACK, PING = 3, 4
 CLIENT_ACK_SYNC, CLIENT_ACK, CLIENT_PONG, CLIENT_DISCONNECTING = 1, 2, 3, 6
@@ -110,6 +111,8 @@ class Relay:
         self.target = int(port)
         # Answers to requests that the VM does not get.
         self.instead: dict[str, bytes] = {}
+        # Whether scripts are those of the tree, whatever the VM has.
+        self.tree = False
         # Paths that were asked for, with the status of the answer.
         self.asked: list[tuple[str, int]] = []
         self.rule: Rule | None = None
@@ -215,11 +218,16 @@ class Relay:
     def _fetch(self, path: str, host: str) -> tuple[int, list[tuple[str, str]], bytes]:
         if path in self.instead:
             return 200, [("Content-Type", "application/json"), ("Cache-Control", "no-store")], self.instead[path]
+        file = PAGE / path.lstrip("/")
+        own = self.tree and file.suffix == ".js" and file.is_file()
         connection = http.client.HTTPConnection("127.0.0.1", self.target, timeout=SECONDS)
         try:
-            connection.request("GET", path, headers={"Host": host})
+            # What it says of one script it says of all.
+            connection.request("GET", "/main.js" if own else path, headers={"Host": host})
             answer = connection.getresponse()
             body = answer.read()
+            if own:
+                body = file.read_bytes()
             return answer.status, [(name, value) for name, value in answer.getheaders() if name.lower() not in DROPPED], body
         finally:
             connection.close()

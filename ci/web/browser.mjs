@@ -13,6 +13,7 @@
 //   shown ELEMENT [text]      waits until it is there, and has the text; its whole text
 //   gone ELEMENT              waits until it is not there
 //   value ELEMENT             what is in a field; of a box, whether it is ticked
+//   holds ELEMENT wanted      waits until that is in a field
 //   focus ELEMENT             puts the focus on it
 //   focused                   role, name and tag of what has the focus
 //   blur                      the window loses the focus
@@ -281,6 +282,9 @@ const steps = {
         const element = find(step);
         const kind = await element.getAttribute("type");
         return { value: kind === "checkbox" ? await element.isChecked() : await element.inputValue() };
+    },
+    async holds(step) {
+        await until(() => find(step).inputValue(), (seen) => seen === step.wanted, `the field does not hold ${step.wanted}`);
     },
     async focus(step) {
         await find(step).focus();

@@ -143,3 +143,14 @@ export class Writer {
         return this.buffer.slice(0, this.length);
     }
 }
+
+/**
+ * Text of the server, which is put on the page: laying out one of megabytes takes the browser very long.
+ * @param {Uint8Array} bytes UTF-8
+ * @param {number} most bytes that are taken
+ * @returns {string} with "…" where it is not all
+ */
+export function shortText(bytes, most) {
+    const text = new TextDecoder().decode(bytes.subarray(0, most));
+    return bytes.length > most ? `${text}…` : text;
+}

@@ -3,7 +3,7 @@
 import { Incoming, framed, nextFrame, subMessages } from "../protocol/framing.js";
 import { LINK_HEADER_BYTES, LinkError, linkMessage, parseReply, replySize } from "../protocol/link.js";
 import { CLIENT_COMMON, COMMON, COMMON_CAP, LINK, capWords, hasCap, linkReason } from "../protocol/names.js";
-import { Malformed, Reader, Writer } from "../protocol/reader.js";
+import { Malformed, Reader, Writer, shortText } from "../protocol/reader.js";
 import { encryptTicket } from "../protocol/ticket.js";
 
 /** @typedef {import("../protocol/framing.js").Frame} Frame */
@@ -13,6 +13,8 @@ const COMMON_WORDS = capWords([COMMON_CAP.AUTH_SELECTION, COMMON_CAP.AUTH_SPICE,
 
 /** Most bytes of messages that have come and wait: a server that heeds acknowledgements has far fewer. */
 const WAITING_MAX = 512 << 20;
+/** Most bytes of what the server has to say that are shown. */
+const NOTICE_BYTES = 1000;
 /** What a message that waits needs beside its body. */
 const QUEUED_BYTES = 128;
 
@@ -355,8 +357,8 @@ export class Channel {
         reader.skip(8);
         const severity = reader.u32();
         reader.skip(8);
-        const text = new TextDecoder().decode(reader.take(reader.u32()));
-        this.owner.notify(text, severity);
+        const bytes = reader.take(reader.u32());
+        this.owner.notify(shortText(bytes, NOTICE_BYTES), severity);
     }
 
     /**

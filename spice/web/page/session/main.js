@@ -1,7 +1,7 @@
 // The main channel: the session itself, its channels, the mouse mode, and the way to the agent.
 
 import { MAIN, CLIENT_MAIN, CHANNEL, MAIN_CAP, capWords } from "../protocol/names.js";
-import { Malformed, Reader, Writer } from "../protocol/reader.js";
+import { Malformed, Reader, Writer, shortText } from "../protocol/reader.js";
 import { Agent } from "./agent.js";
 
 /** @typedef {import("./channel.js").Handler} Handler */
@@ -12,6 +12,8 @@ import { Agent } from "./agent.js";
 const SERVER_MODE = 1;
 const CLIENT_MODE = 2;
 
+/** Most bytes of a name that are shown. */
+const NAME_BYTES = 256;
 /** Most bytes of a message; the longest are pings that measure the link, of 256,000 bytes. */
 const MESSAGE_MAX = 1 << 20;
 
@@ -215,7 +217,7 @@ function readChannels(reader) {
 
 /** @param {Reader} reader */
 function readText(reader) {
-    const text = new TextDecoder().decode(reader.take(reader.u32()));
+    const text = shortText(reader.take(reader.u32()), NAME_BYTES);
     const end = text.indexOf("\0");
     return end < 0 ? text : text.slice(0, end);
 }

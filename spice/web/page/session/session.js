@@ -9,6 +9,7 @@ import { Display } from "./display.js";
 import { Figures } from "./figures.js";
 import { Inputs } from "./inputs.js";
 import { Main } from "./main.js";
+import { Outbox } from "./outbox.js";
 import { Playback } from "./playback.js";
 import { Screens } from "./screen.js";
 
@@ -23,6 +24,10 @@ const GOOD = 5000;
 const FIGURES_EVERY = 1000;
 /** A motion that has no answer for so long, in ms, while nothing else comes: the link is broken and nobody says so. */
 const SILENCE = 10_000;
+/** Pixels of a shape of the pointer for each of what it costs to tell the page of it. */
+const SHAPE_PIXELS = 1 << 16;
+/** What it costs the page to have other displays. */
+const LAYOUT_COST = 16;
 /** Most display channels, and with them cursor channels. */
 const DISPLAYS_MAX = 16;
 
@@ -71,13 +76,14 @@ export class Session {
         this.clock = { base: 0, at: 0 };
         this.told = "";
         this.figures = new Figures(platform.now);
+        this.outbox = new Outbox(platform);
         /** @type {() => void} stops what would happen later */
         this.stopRetry = () => {};
         /** Comes back now instead of later. */
         this.retry = () => {};
         this.stopTicking = () => {};
         this.screens = new Screens(
-            platform,
+            { ...platform, post: (message) => this.outbox.post("displays", message, LAYOUT_COST) },
             () => this.displays.values(),
             () => this.figures.frames++,
             (error) => this.fail(error),
@@ -176,6 +182,7 @@ export class Session {
         this.ticket = ticket;
         this.view = options.view ?? false;
         this.screens.clear();
+        this.outbox.clear();
         this.attempts = 0;
         this.figures = new Figures(this.platform.now);
         this.state = "connecting";
@@ -228,7 +235,7 @@ export class Session {
             progressed: () => this.progressed(),
             received: (bytes) => this.figures.receive(bytes),
             measured: (milliseconds) => this.figures.linked(milliseconds),
-            notify: (text, severity) => platform.post({ type: "notify", text, severity }),
+            notify: (text, severity) => this.outbox.post("notify", { type: "notify", text, severity }),
         };
         try {
             this.channels.set(`${handler.type}:${handler.id}`, new Channel(owner, handler));
@@ -341,7 +348,12 @@ export class Session {
     pointer(channel, { visible, x, y, shape, newShape }) {
         const place = this.screens.find(channel, x, y) ?? { display: channel, x, y };
         const message = { type: "cursor", ...place, visible: visible && shape !== null };
-        this.platform.post(newShape && shape !== null ? { ...message, shape } : message);
+        const cost = 1 + (shape === null ? 0 : Math.floor((shape.width * shape.height) / SHAPE_PIXELS));
+        if (newShape && shape !== null) {
+            this.outbox.post(`cursor ${place.display}`, { ...message, shape }, cost);
+        } else {
+            this.outbox.post(`cursor ${place.display}`, message);
+        }
     }
 
     /** Tells what there is to know about the session, if that has changed. */
@@ -353,7 +365,7 @@ export class Session {
         const told = JSON.stringify(message);
         if (told !== this.told) {
             this.told = told;
-            this.platform.post(message);
+            this.outbox.post("session", message);
         }
     }
 
