@@ -34,10 +34,10 @@
 //   pasted [wanted]           the text there; waits until it is that wanted
 //   size width height         of the window
 //   axe                       what axe finds: [{id, impact, help, nodes}]
-//   complaints                what the browser has complained about since it was asked last: errors, what is against the
-//                             policy of the page, requests for elsewhere, dialogs, elements that pages do not make
+//   complaints                what the browser has complained about since it was asked last: errors, what is against
+//                             the policy of the page, requests for elsewhere, dialogs, elements that pages do not make
 //   onward [press]            how far it has come: "login", "connecting", "screen", "cut" or "ended", with its words
-//                             and notices. With `press` presses what leads on from the last two
+//                             and notices. With `press` presses what leads on, but for a screen
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -174,13 +174,14 @@ function standing(/** @type {boolean} */ press) {
     const button = (name) => buttons.find((one) => one.textContent?.trim() === name && one.checkVisibility());
     const card = document.querySelector("main > .card");
     const [again, now] = [button("Connect again"), button("Try now")];
+    const enter = button("Connect");
     const words = (again ?? now)?.closest(".card") ?? card;
     const notices = [...document.querySelectorAll("[role=log] > *")].map((one) => one.textContent ?? "");
-    const state = again ? "ended" : now ? "cut" : button("Connect") ? "login"
+    const state = again ? "ended" : now ? "cut" : enter ? "login"
         : button("Disconnect") ? "screen" : "connecting";
     const seen = { state, words: words?.textContent?.replace(/\s+/g, " ").slice(0, 2000) ?? "", notices };
     if (press) {
-        (again ?? now)?.click();
+        (again ?? now ?? enter)?.click();
     }
     return seen;
 }
@@ -284,7 +285,8 @@ const steps = {
         return { value: kind === "checkbox" ? await element.isChecked() : await element.inputValue() };
     },
     async holds(step) {
-        await until(() => find(step).inputValue(), (seen) => seen === step.wanted, `the field does not hold ${step.wanted}`);
+        const isIt = (/** @type {string} */ seen) => seen === step.wanted;
+        await until(() => find(step).inputValue(), isIt, `the field does not hold ${step.wanted}`);
     },
     async focus(step) {
         await find(step).focus();

@@ -1,5 +1,5 @@
-// What the main thread is told of states that the server can change as fast as it likes: only so much in a while, and of
-// what is more only the latest. A server that says small messages cannot have the page do large things without end.
+// What the main thread is told of states that the server can change as fast as it likes: only so much in a while, and
+// of what is more only the latest. A server that says small messages cannot have the page do large things without end.
 
 /** Milliseconds for which a budget is. */
 const WHILE = 50;
