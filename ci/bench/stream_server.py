@@ -72,7 +72,8 @@ class Player:
         self._frames, self._folders, self._observer = frames, folders, observer
         self.looks = False
         # Of the session that was begun last.
-        self.sent = self.late = 0
+        self.sent = 0
+        self.began = self.until = 0.0
 
     def __enter__(self) -> "Player":
         self._loop = asyncio.new_event_loop()
@@ -146,18 +147,16 @@ class Player:
         # Of surface 0 with number 0, top down, of MJPEG, all over it, without a clip.
         stream = struct.pack("<IIBBQ4I4iB", 0, 0, 1, MJPEG, 0, *sizes, 0, 0, HEIGHT, WIDTH, 0)
         await client.say(STREAM_CREATE, stream)
-        self.sent = self.late = 0
-        began = time.monotonic()
+        self.sent = 0
+        self.began = time.monotonic()
         while not heard.done():
-            due = began + self.sent / RATE
-            now = time.monotonic()
-            if now < due:
-                await asyncio.sleep(due - now)
-            elif now > due + 1 / RATE:
-                self.late += 1
+            left = self.began + self.sent / RATE - time.monotonic()
+            if left > 0:
+                await asyncio.sleep(left)
             data = self._frames[self.sent % FRAMES]
             await client.say(STREAM_DATA, struct.pack("<III", 0, media_time() + LATENCY, len(data)) + data)
             self.sent += 1
+            self.until = time.monotonic()
 
 
 def media_time() -> int:

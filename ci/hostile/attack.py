@@ -97,11 +97,12 @@ class Attack:
     def live(self, before: list[messages.Message], message: messages.Message, how: str | None = None) -> str:
         """A spoiled message amid those of a connection that stands."""
         channel, kind, body = message
-        line = self.relay.line(channel)
-        if line is None:
+        if self.relay.line(channel) is None:
             self.again()
-            line = self.relay.line(channel)
-            expect(line is not None, f"there is no channel {channel}")
+            # Sound is linked behind what there has to be.
+            self.relay.wait(lambda: self.relay.line(channel) is not None, SECONDS)
+        line = self.relay.line(channel)
+        expect(line is not None, f"there is no channel {channel}")
         for other, earlier, its in before:
             said = self.relay.line(other)
             if said is not None:

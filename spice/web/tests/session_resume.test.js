@@ -158,6 +158,21 @@ test("it is tried again in pauses that grow, and begin anew after a good connect
     server.close();
 });
 
+test("after nonsense on a good connection a new session is begun, and on one that is not, none", async () => {
+    const { server, bench, main } = await start(RESUMES);
+    bench.time += 6000;
+    main.send(MAIN.INIT, mainInit({ session: 42 }));
+    assert.match((await bench.posts({ type: "state", state: "reconnecting" })).reason, /second time/);
+    bench.pass(250);
+    const again = await server.channel(CHANNEL.MAIN);
+    assert.equal(again.session, 0);
+    again.send(MAIN.INIT, mainInit({ session: 43 }));
+    await bench.posts({ type: "state", state: "connected" });
+    again.send(MAIN.INIT, mainInit({ session: 43 }));
+    assert.match((await bench.posts({ type: "state", state: "closed" })).reason, /second time/);
+    server.close();
+});
+
 test("who does not want to wait comes back at once, and once only", async () => {
     const { server, bench, main } = await start(RESUMES);
     // There is nothing to come back to yet.

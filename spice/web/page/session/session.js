@@ -415,12 +415,32 @@ export class Session {
         } else if (error instanceof LinkError) {
             this.refused(channel, error);
         } else if (!(error instanceof Closed)) {
-            this.end({ reason: `${name}: ${error.message}` });
+            this.nonsense(`${name}: ${error.message}`);
         } else if (this.state === "connecting") {
             this.end({ reason: error.message });
         } else {
             this.reconnect(`${name}: ${error.message}`);
         }
+    }
+
+    /**
+     * The server has said what it may not. After a good connection it is tried once more, from the beginning: nobody
+     * knows what is still true of what was there. Who says nothing else is left.
+     * @param {string} reason
+     */
+    nonsense(reason) {
+        if (this.isGood()) {
+            this.session = 0;
+            this.resumable = false;
+            this.reconnect(reason);
+        } else {
+            this.end({ reason });
+        }
+    }
+
+    /** Whether there is a connection that has lasted. */
+    isGood() {
+        return this.state === "connected" && this.platform.now() - this.connectedAt >= GOOD;
     }
 
     /**
@@ -487,7 +507,7 @@ export class Session {
 
     /** @param {string} reason why the connection is not there any more */
     reconnect(reason) {
-        if (this.state === "connected" && this.platform.now() - this.connectedAt >= GOOD) {
+        if (this.isGood()) {
             this.attempts = 0;
         }
         this.cut();

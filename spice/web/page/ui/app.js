@@ -21,8 +21,9 @@ const PASTE_AFTER = 250;
 /**
  * Runs the page.
  * @param {Worker} worker with everything that is not the page itself; `worker.js` has the table of messages
+ * @param {Promise<string>} failure what is wrong with it, if there is something
  */
-export function run(worker) {
+export function run(worker, failure) {
     const stage = element("stage", HTMLElement);
     const base = document.baseURI;
     let name = "";
@@ -244,7 +245,7 @@ export function run(worker) {
         files.onMessage(data);
         audio.onMessage(data);
     };
-    worker.onerror = ({ message }) => end(message || "A part of the page cannot be loaded.");
+    void failure.then((message) => end(message || "A part of the page cannot be loaded."));
 
     const sound = buttonOf("sound", () => {
         const on = sound.getAttribute("aria-pressed") !== "true";
