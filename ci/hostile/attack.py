@@ -2,9 +2,11 @@
 
 import collections
 import random
+import struct
 import time
 
 from harness.browser import Browser
+from harness.spice import CHANNEL_NOT_AVAILABLE
 from harness.vm import SECONDS, Failed, expect
 
 from . import messages, mutations
@@ -74,8 +76,9 @@ class Attack:
 
     # Cases.
 
-    def outcome(self, line: Line, spoiled: Spoiled, number: int | None) -> str:
-        """What the page makes of it: it goes on, ends, or waits for more. It must not be without a word."""
+    def outcome(self, line: Line, spoiled: Spoiled, number: int | None, refuses: bool) -> str:
+        """What the page makes of it: it goes on, also without a channel that the server says is not there, ends, or waits
+        for more. It must not be without a word."""
         if number is not None:
             self.relay.wait(lambda: number in line.pongs or not line.is_open, PATIENCE)
             if number in line.pongs:
@@ -85,6 +88,8 @@ class Attack:
         seen = self.look()
         if line.is_open:
             return "waits"
+        if refuses and seen["state"] == "screen":
+            return "goes on without"
         # The worker has ended the channel; the page may not have heard of it yet.
         limit = time.monotonic() + SECONDS
         while seen["state"] == "screen" and not self.is_ready():
@@ -127,17 +132,19 @@ class Attack:
             expect(time.monotonic() < limit, f"channel {channel}: the page does not come as far as {stage} {count}")
             self.look("press")
         line, spoiled, number = self.relay.applied
-        result = self.finish(f"channel {channel}, {stage} {count}, {spoiled.name}", line, spoiled, number)
+        code = spoiled.data[16:20] if stage == "reply" else spoiled.data[:4]
+        refuses = stage != "message" and channel != MAIN and code == struct.pack("<I", CHANNEL_NOT_AVAILABLE)
+        result = self.finish(f"channel {channel}, {stage} {count}, {spoiled.name}", line, spoiled, number, refuses)
         if result == "goes on":
             # It may go on without what it has not been told of.
             self.again()
         return result
 
-    def finish(self, name: str, line: Line, spoiled: Spoiled, number: int | None) -> str:
+    def finish(self, name: str, line: Line, spoiled: Spoiled, number: int | None, refuses: bool = False) -> str:
         """Counts a case and gets the page back; a failure names the case."""
         result = "is not known"
         try:
-            result = self.outcome(line, spoiled, number)
+            result = self.outcome(line, spoiled, number, refuses)
             self.counts[result] += 1
             if result != "goes on":
                 self.again()
