@@ -22,8 +22,8 @@ BOOT_SECONDS = 300.0
 START_SECONDS = 120.0
 RESULTS = CHECKOUT / "target" / "results"
 POLL_SECONDS = 0.2
-# Ports in the nested host: SPICE, control, serial line.
-SPICE, CONTROL, SERIAL = 5900, 5910, 5911
+# Ports in the nested host: SPICE, control, serial line, the page for browsers.
+SPICE, CONTROL, SERIAL, WEB = 5900, 5910, 5911, 5980
 # Runs in the nested host: caraway, the way to its sockets, and what the harness asks for by making files.
 SCRIPT = f"""
 export CARAWAY_RUN_DIR=/tmp/caraway-run
@@ -57,7 +57,11 @@ def free_ports(count: int) -> list[int]:
 
 
 class NestedVm:
-    """`caraway run` with `config` in the nested host, its SPICE port forwarded. To be used with `with`."""
+    """`caraway run` with `config` in the nested host, its SPICE port forwarded. To be used with `with`.
+
+    Of `[spice]` the configuration has what is not about the port. With `[web]`, whatever is in it, the page is at
+    `web_port`.
+    """
 
     def __init__(self, program: Path, config: dict, paused: bool = False) -> None:
         self._config = config
@@ -70,7 +74,7 @@ class NestedVm:
         self._log = self.folder / "serial.log"
         self._output = self.folder / "stdout"
         self._errors = open(self.folder / "stderr", "w+b")
-        self.port, self._control_port, self._serial_port = (str(port) for port in free_ports(3))
+        self.port, self._control_port, self._serial_port, self.web_port = (str(port) for port in free_ports(4))
 
     def __enter__(self) -> "NestedVm":
         self._start()
@@ -98,11 +102,14 @@ class NestedVm:
         self._log.touch()
         config = {"name": "linux", "memory": "512 MiB", **self._config}
         # The listener is reached through the nested host's own address.
-        config["spice"] = {"listen": f"0.0.0.0:{SPICE}", "insecure": True}
+        config["spice"] = {"listen": f"0.0.0.0:{SPICE}", "insecure": True, **config.get("spice", {})}
         config["serial"] = {"log": str(self._log)}
+        forwards = [(self.port, SPICE), (self._control_port, CONTROL), (self._serial_port, SERIAL)]
+        if "web" in config:
+            config["web"] = {"listen": f"0.0.0.0:{WEB}", **config["web"]}
+            forwards.append((self.web_port, WEB))
         path = self.folder / "linux.toml"
         path.write_text(toml(config), encoding="utf-8")
-        forwards = [(self.port, SPICE), (self._control_port, CONTROL), (self._serial_port, SERIAL)]
         command = [
             str(CHECKOUT / "ci" / "nested"), "--timeout", "1200",
             *(word for outside, inside in forwards for word in ("--forward", f"{outside}:{inside}")), "--",

@@ -29,10 +29,13 @@
 //   by x y                    the pointer, so far from where it is
 //   mouse what button         "down" or "up" with "left", "middle" or "right"
 //   wheel y                   turns it
-//   cursor screen [wanted]    what the pointer is over the screen, of the style; waits until that is in it
+//   cursor screen [wanted] [other]  what the pointer is over the screen, of the style; waits until that is in it, or it
+//                             is another one than `other`
 //   lock [wanted]             whether the page has the pointer for itself; waits until it is so
 //   copy text                 puts a text into the clipboard of the browser, as another window does
 //   pasted [wanted]           the text there; waits until it is that wanted
+//   copyPicture path          puts the picture of a PNG file there; the PNG that the browser made of it, in base64
+//   pastedPicture [other]     the PNG there, in base64; waits until it is one, and another one than `other`
 //   size width height         of the window
 //   axe                       what axe finds: [{id, impact, help, nodes}]
 //   complaints                what the browser has complained about since it was asked last: errors, what is against
@@ -231,6 +234,14 @@ async function box(screen) {
 
 const lock = () => page().evaluate(() => document.pointerLockElement !== null);
 const clipboard = () => page().evaluate(() => navigator.clipboard.readText());
+/** The PNG on the clipboard, in base64; null: there is none. */
+const clipboardPicture = () => page().evaluate(async () => {
+    const item = (await navigator.clipboard.read()).find(({ types }) => types.includes("image/png"));
+    const bytes = new Uint8Array(await (await item?.getType("image/png"))?.arrayBuffer() ?? 0);
+    return item === undefined ? null : btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+});
+/** Playwright has every page believe that it has the focus; that it comes back is an event of its own. */
+const comeBack = () => page().evaluate(() => window.dispatchEvent(new Event("focus")));
 
 /** @type {Record<string, (step: any) => Promise<object | void>>} */
 const steps = {
@@ -359,8 +370,9 @@ const steps = {
     },
     async cursor(step) {
         const look = () => find(step).evaluate((element) => getComputedStyle(element).cursor);
-        const isIt = (/** @type {string} */ seen) => step.wanted === undefined || seen.includes(step.wanted);
-        return { cursor: await until(look, isIt, `no ${step.wanted} in the cursor`) };
+        const isIt = (/** @type {string} */ seen) =>
+            step.wanted === undefined ? seen !== step.other : seen.includes(step.wanted);
+        return { cursor: await until(look, isIt, `no ${step.wanted ?? "other shape"} in the cursor`) };
     },
     async lock({ wanted }) {
         const seen = await until(lock, (is) => wanted === undefined || is === wanted, `the lock is not ${wanted}`);
@@ -368,12 +380,24 @@ const steps = {
     },
     async copy({ text }) {
         await page().evaluate((copied) => navigator.clipboard.writeText(copied), text);
-        // Playwright has every page believe that it has the focus; that it comes back is an event of its own.
-        await page().evaluate(() => window.dispatchEvent(new Event("focus")));
+        await comeBack();
     },
     async pasted({ wanted }) {
         const isIt = (/** @type {string} */ text) => wanted === undefined || text === wanted;
         return { text: await until(clipboard, isIt, `the clipboard is not ${JSON.stringify(wanted)}`) };
+    },
+    async copyPicture({ path }) {
+        await page().evaluate(async (encoded) => {
+            const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+            await navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) })]);
+        }, readFileSync(path, "base64"));
+        const png = await clipboardPicture();
+        await comeBack();
+        return { png };
+    },
+    async pastedPicture({ other }) {
+        const isIt = (/** @type {string | null} */ png) => png !== null && png !== other;
+        return { png: await until(clipboardPicture, isIt, "no picture on the clipboard, or the same") };
     },
     async size(size) {
         await page().setViewportSize({ width: size.width, height: size.height });
