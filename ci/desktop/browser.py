@@ -31,6 +31,10 @@ RELEASE = "Control+Alt"
 # The window that fits a screen of 1024x768, whose pixels are pixels of the window then. The toolbar is above it.
 BAR = 46
 WINDOW = (1024, 768 + BAR)
+# Milliseconds. Of keys that come quicker than a guest in the nested host takes them, evdev drops some.
+HOLD = 50
+# As many looks at whether something is so in the guest.
+LOOKS = 200
 # Places in the terminal, which is the image's, and beside it.
 IN_TERMINAL, BESIDE = (200, 200), (900, 700)
 TEXT = "What was copied here: äöü, 10 €, and\na second line."
@@ -91,6 +95,8 @@ class Desktop:
         self._up()
         if not self._is_agent_up:
             self.guest.ask("agent", r"^agent started$")
+            # What it is told before Xorg has its tablet is lost.
+            self._until("grep -q 'XINPUT: Adding extended input device .spice vdagent tablet' /run/Xorg.log")
             self._is_agent_up = True
 
     def _quiet(self) -> None:
@@ -100,8 +106,7 @@ class Desktop:
 
     def _same(self, what: str, *heads: int) -> list[dict]:
         """Waits until the screen is at rest, and each of the page's is what the canvas has; their screenshots."""
-        still = {"device": 0, "still": STILL_MS, "timeout": int(nested.BOOT_SECONDS)}
-        self.scene.qmp.execute("x-caraway-wait", still, seconds=nested.BOOT_SECONDS + 60)
+        self._still()
         shots = [self.scene.shot(head=head) for head in heads or [0]]
         for number, shot in enumerate(shots, 1):
             answer = self.browser.ask("hash", screen=number, wanted=shot["hash"])
@@ -114,18 +119,29 @@ class Desktop:
                 expect(False, f"{what}: screen {number}: {answer['error']} ({page} beside {canvas})")
         return shots
 
+    def _still(self) -> None:
+        """Waits until the screen is at rest."""
+        still = {"device": 0, "still": STILL_MS, "timeout": int(nested.BOOT_SECONDS)}
+        self.scene.qmp.execute("x-caraway-wait", still, seconds=nested.BOOT_SECONDS + 60)
+
     def _until(self, condition: str, then: str = "true") -> None:
         """Waits until something is so in the guest."""
-        self.guest.ask(f"until {condition}; do sleep 0.2; done; {then}; echo 'it is so'", r"^it is so$")
+        # An end to it, so that the guest can be asked other things.
+        loop = f"left={LOOKS}; until {condition} || [ $left = 0 ]; do left=$((left - 1)); sleep 0.2; done"
+        found = self.guest.ask(f"{loop}; {then}; echo looks left: $left", r"^looks left: (\d+)$")
+        expect(found[1] != "0", f"in the guest it is not so: {condition}")
 
     def _pointer_at(self, x: str, y: str) -> None:
         """Waits until the guest's pointer is there, by patterns."""
         self._until(f"xdotool getmouselocation | grep -Eq 'x:({x}) y:({y}) '")
 
+    def _type(self, text: str) -> None:
+        self.browser.step("type", text=text, hold=HOLD)
+
     def _typed(self, word: str) -> None:
         """Has the terminal say a word that is typed there."""
         start = len(self.guest.serial())
-        self.browser.step("type", text=f"echo {word} >/dev/ttyS0\n")
+        self._type(f"echo {word} >/dev/ttyS0\n")
         self.guest.wait_serial(rf"^{word}$", start=start)
 
     def tickets(self) -> None:
@@ -144,7 +160,10 @@ class Desktop:
         """What is typed is in the terminal, and what that scrolls through is shown."""
         self._up()
         self.browser.step("focus", role="application")
-        self.browser.step("type", text="ls -l --color=always /usr/bin; seq 300\n")
+        # The terminal has the keyboard when its window is drawn.
+        self._still()
+        self._type("ls -l --color=always /etc; seq 300\n")
+        self._still()
         self._typed("typed-2000")
         shot = self._same("a terminal full of text")[0]
         colours = len({tuple(pixel) for row in picture.load(shot["file"]).pixels[::4, ::2].tolist() for pixel in row})

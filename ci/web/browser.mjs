@@ -21,7 +21,7 @@
 //   leave                     the page is left for another one
 //   press key [times]         a key, or several together: "Control+Alt+Enter"
 //   down, up key              one of them
-//   type text                 as somebody types
+//   type text [hold]          as somebody types with a US layout, each key held for so many milliseconds
 //   screens count             waits until there are so many; size of each, in pixels of the guest and of the page
 //   hash screen [wanted] [other]  checksum of what it shows, as `ctl screenshot --hash` has it; waits until it is that
 //                             wanted, or another one than `other`
@@ -332,8 +332,19 @@ const steps = {
     async up({ key }) {
         await page().keyboard.up(key);
     },
-    async type({ text }) {
-        await page().keyboard.type(text);
+    async type({ text, hold }) {
+        const { keyboard } = page();
+        for (const letter of text) {
+            // Playwright types these with no Shift key.
+            const isShifted = /[A-Z~!@#$%^&*()_+{}|:"<>?]/.test(letter);
+            if (isShifted) {
+                await keyboard.down("Shift");
+            }
+            await keyboard.type(letter, { delay: hold });
+            if (isShifted) {
+                await keyboard.up("Shift");
+            }
+        }
     },
     async screens({ count }) {
         const all = page().locator("canvas[role]:visible");
