@@ -303,7 +303,9 @@ class Desktop:
         after = self._same("the cable is mended")[0]["hash"]
         expect(after != before, "nothing has changed")
         self.browser.step("focus", role="application")
-        self._typed("; echo back")
+        self._type("\n")
+        self._still()
+        self._typed("back")
         self._same("typed to after the cable was cut")
         # Connections that fail are among them.
         self.browser.complaints()
