@@ -237,8 +237,11 @@ const clipboard = () => page().evaluate(() => navigator.clipboard.readText());
 /** The PNG on the clipboard, in base64; null: there is none. */
 const clipboardPicture = () => page().evaluate(async () => {
     const item = (await navigator.clipboard.read()).find(({ types }) => types.includes("image/png"));
-    const bytes = new Uint8Array(await (await item?.getType("image/png"))?.arrayBuffer() ?? 0);
-    return item === undefined ? null : btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    if (item === undefined) {
+        return null;
+    }
+    const bytes = new Uint8Array(await (await item.getType("image/png")).arrayBuffer());
+    return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 });
 /** Playwright has every page believe that it has the focus; that it comes back is an event of its own. */
 const comeBack = () => page().evaluate(() => window.dispatchEvent(new Event("focus")));
@@ -400,7 +403,8 @@ const steps = {
     async copyPicture({ path }) {
         await page().evaluate(async (encoded) => {
             const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
-            await navigator.clipboard.write([new ClipboardItem({ "image/png": new Blob([bytes], { type: "image/png" }) })]);
+            const png = new Blob([bytes], { type: "image/png" });
+            await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
         }, readFileSync(path, "base64"));
         const png = await clipboardPicture();
         await comeBack();
