@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import random
 import re
 import tempfile
 from collections.abc import Callable
@@ -24,6 +25,7 @@ TICKET = "correct horse"
 FIELD = {"label": "Ticket"}
 CONNECT = {"role": "button", "name": "Connect", "exact": True}
 VIEW = {"role": "button", "name": "View", "exact": True}
+FILES = {"role": "button", "name": "Files", "exact": True}
 ADD = {"role": "button", "name": "Add a screen"}
 SCREEN = 1
 # Gives keyboard and pointer back to the page.
@@ -37,6 +39,7 @@ HOLD = 50
 LOOKS = 200
 # Places in the terminal, which is the image's, and beside it.
 IN_TERMINAL, BESIDE = (200, 200), (900, 700)
+FILE_BYTES = 5 << 20
 TEXT = "What was copied here: äöü, 10 €, and\na second line."
 
 
@@ -285,6 +288,28 @@ class Desktop:
             expect(picture.load(back).same(picture.load(file)), "the browser has another picture")
         self._quiet()
 
+    def files(self) -> str:
+        """Files that are chosen, and dropped on the screen, are the guest's."""
+        self._agent()
+        with tempfile.TemporaryDirectory(prefix="caraway-") as folder:
+            for name, how, element in (
+                ("chosen file.bin", "attach", {"label": "Files for the guest"}),
+                ("dropped: äöü.bin", "drop", {"screen": SCREEN}),
+            ):
+                if how == "attach":
+                    self.browser.step("click", **FILES)
+                file = Path(folder) / name
+                file.write_bytes(random.Random(name).randbytes(FILE_BYTES))
+                self.browser.step(how, **element, path=str(file))
+                self.browser.step("shown", css="#files li:last-child", text=name)
+                self.browser.step("shown", css="#files li:last-child", text="done")
+                seen = self._sum(f"cat '/tmp/files/{name}'")
+                wanted = hashlib.md5(file.read_bytes()).hexdigest()
+                expect(seen == wanted, f"{name} arrived as another: {seen}, not {wanted}")
+        self.browser.step("click", **FILES)
+        self._quiet()
+        return f"{FILE_BYTES >> 20} MiB each"
+
     def _random(self, file: Path, width: int, height: int) -> None:
         pixels = numpy.random.default_rng(width).integers(0, 256, (height, width, 3), numpy.uint8)
         picture.Picture(pixels).save(str(file))
@@ -352,6 +377,7 @@ class Desktop:
                 ("the guest follows the window", self.resize),
                 ("text both ways", self.text),
                 ("pictures both ways", self.image),
+                ("files chosen and dropped", self.files),
                 ("the line is cut and mended", self.reconnects),
                 ("two heads", self.heads),
                 ("every drawing made sense", self.made_sense),

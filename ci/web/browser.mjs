@@ -36,6 +36,8 @@
 //   pasted [wanted]           the text there; waits until it is that wanted
 //   copyPicture path          puts the picture of a PNG file there; the PNG that the browser made of it, in base64
 //   pastedPicture [other]     the PNG there, in base64; waits until it is one, and another one than `other`
+//   attach ELEMENT path       chooses a file, in a field for files
+//   drop screen path          drops a file on it, as from another window
 //   size width height         of the window
 //   axe                       what axe finds: [{id, impact, help, nodes}]
 //   complaints                what the browser has complained about since it was asked last: errors, what is against
@@ -45,6 +47,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { basename } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
@@ -413,6 +416,19 @@ const steps = {
     async pastedPicture({ other }) {
         const isIt = (/** @type {string | null} */ png) => png !== null && png !== other;
         return { png: await until(clipboardPicture, isIt, "no picture on the clipboard, or the same") };
+    },
+    async attach(step) {
+        await find(step).setInputFiles(step.path);
+    },
+    async drop(step) {
+        const file = { name: basename(step.path), encoded: readFileSync(step.path, "base64") };
+        await find(step).evaluate((element, { name, encoded }) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0))], name));
+            for (const what of ["dragenter", "dragover", "drop"]) {
+                element.dispatchEvent(new DragEvent(what, { bubbles: true, cancelable: true, dataTransfer }));
+            }
+        }, file);
     },
     async size(size) {
         await page().setViewportSize({ width: size.width, height: size.height });

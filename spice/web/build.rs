@@ -43,7 +43,8 @@ fn build() -> Result<(), String> {
     let output = PathBuf::from(variable("OUT_DIR")?);
     let mut paths = Vec::new();
     list(&page, &mut paths)?;
-    paths.sort();
+    // By bytes of the names, as they are looked for; paths are sorted by their parts.
+    paths.sort_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
     let mut text = String::from("static FILES: &[File] = &[\n");
     for (number, path) in paths.iter().enumerate() {
         let name = path.strip_prefix(&page).ok().and_then(Path::to_str);

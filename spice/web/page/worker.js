@@ -118,7 +118,14 @@ async function start() {
     const decodeJpeg = jpegDecoder(copies);
     return new Session({
         connect: webSocket,
-        post: (message, transfer = []) => scope.postMessage(message, transfer),
+        post(message, transfer = []) {
+            if (message.type === "displays") {
+                // The canvas of a screen that has gone is not shown again.
+                const there = new Set(message.displays.map((/** @type {{display: number}} */ { display }) => display));
+                [...contexts.keys()].filter((display) => !there.has(display)).forEach((gone) => contexts.delete(gone));
+            }
+            scope.postMessage(message, transfer);
+        },
         now: () => performance.now(),
         later(milliseconds, run) {
             const timer = setTimeout(run, milliseconds);

@@ -152,7 +152,16 @@ test("the guest is given what it asks for of what the page offers, with its own 
     guest.bench.say({ type: "clipboard", what: "data", kind: "text/plain", data: "one\ntwo\r\n" });
     const data = await guest.heard(AGENT.CLIPBOARD);
     assert.equal(new TextDecoder().decode(data.subarray(8)), "one\r\ntwo\r\n");
-    // Back again, in ours.
+    // Back again, in ours; but only what was asked for.
+    guest.say(
+        AGENT.CLIPBOARD,
+        selected((out) => {
+            out.u32(1);
+            out.bytes(Uint8Array.of(65));
+        }),
+    );
+    guest.bench.say({ type: "clipboardRequest", kind: "text/plain" });
+    await guest.heard(AGENT.CLIPBOARD_REQUEST);
     guest.say(
         AGENT.CLIPBOARD,
         selected((out) => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { readCursor } from "../page/protocol/cursor.js";
-import { CHANNEL, CURSOR } from "../page/protocol/names.js";
+import { CHANNEL, CURSOR, DISPLAY, MAIN } from "../page/protocol/names.js";
 import { Malformed, Reader } from "../page/protocol/reader.js";
 import { Bench } from "./session_platform.js";
 import { ScriptedServer, bytes } from "./session_server.js";
@@ -139,6 +139,46 @@ test("the pointer comes, moves, hides and goes", async () => {
     channel.send(CURSOR.TRAIL, new Uint8Array(4));
     channel.send(CURSOR.RESET);
     assert.equal((await bench.posts({ type: "cursor" })).visible, false);
+    server.close();
+});
+
+test("with several screens each has the shape, and one the pointer; in mouse mode client all have it", async () => {
+    const server = await ScriptedServer.listen();
+    const bench = new Bench();
+    bench.connect(server.url);
+    const main = await server.main([
+        [CHANNEL.DISPLAY, 0],
+        [CHANNEL.CURSOR, 0],
+    ]);
+    const display = await server.channel(CHANNEL.DISPLAY);
+    const words = (/** @type {number[]} */ ...values) => bytes((out) => values.forEach((value) => out.u32(value)));
+    display.send(DISPLAY.SURFACE_CREATE, words(0, 80, 40, 32, 1));
+    display.send(DISPLAY.MARK);
+    const heads = words(0, 0, 40, 40, 0, 0, 0, 1, 0, 40, 40, 40, 0, 0);
+    display.send(DISPLAY.MONITORS_CONFIG, Uint8Array.of(2, 0, 2, 0, ...heads));
+    await bench.when(() => bench.posted.some(({ displays }) => displays?.length === 2));
+    const channel = await server.channel(CHANNEL.CURSOR);
+    channel.send(
+        CURSOR.SET,
+        bytes((out) => {
+            [50, 6].forEach((value) => out.u16(value));
+            out.u8(1);
+            out.bytes(cursor(0, 1, 1, RED));
+        }),
+    );
+    const both = [await bench.posts({ type: "cursor" }), await bench.posts({ type: "cursor" })];
+    assert.deepEqual(
+        both.map(({ display: number, visible, x, shape }) => [number, visible, x, shape !== undefined]),
+        [
+            [0, false, 50, true],
+            [1, true, 10, true],
+        ],
+    );
+    main.send(
+        MAIN.MOUSE_MODE,
+        bytes((out) => [3, 2].forEach((value) => out.u16(value))),
+    );
+    assert.deepEqual((await bench.posts({ type: "cursor", visible: true })).display, 0);
     server.close();
 });
 

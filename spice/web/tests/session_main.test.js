@@ -96,6 +96,16 @@ test("the mouse mode that is wished for is asked for as soon as there is that mo
     await bench.posts({ type: "session", mouseMode: "client" });
     bench.say({ type: "mouseMode", mode: "server" });
     assert.equal(new Reader(await main.until(CLIENT_MAIN.MOUSE_MODE_REQUEST)).u16(), 1);
+    modes(3, 1);
+    await bench.posts({ type: "session", mouseMode: "server" });
+    // That others change it is not answered.
+    modes(3, 2);
+    await bench.posts({ type: "session", mouseMode: "client" });
+    main.send(COMMON.PING, new Uint8Array(12));
+    for (let type = 0; type !== CLIENT_COMMON.PONG; ) {
+        ({ type } = await main.message());
+        assert.notEqual(type, CLIENT_MAIN.MOUSE_MODE_REQUEST);
+    }
     server.close();
 });
 

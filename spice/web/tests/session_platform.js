@@ -88,6 +88,10 @@ export class FakeCanvas {
         return surface;
     }
 
+    reset() {
+        this.surfaces.clear();
+    }
+
     /** @param {number} id */
     settled(id) {
         return this.surface(id);

@@ -173,6 +173,25 @@ test("after nonsense on a good connection a new session is begun, and on one tha
     server.close();
 });
 
+test("a server that takes connections and says nothing does not keep anybody", async () => {
+    const { server, bench, main } = await start(RESUMES);
+    main.cut();
+    await retry(bench);
+    // It links, and never begins.
+    await server.channel(CHANNEL.MAIN);
+    bench.pass(10_000);
+    assert.match((await bench.posts({ type: "state", state: "reconnecting" })).reason, /does not answer/);
+    bench.pass(500);
+    await server.channel(CHANNEL.MAIN);
+    // Who does not want to wait any longer has it tried again.
+    bench.time += 2000;
+    bench.say({ type: "retry" });
+    const again = await server.channel(CHANNEL.MAIN);
+    again.send(MAIN.INIT, mainInit({ session: 42 }));
+    await bench.posts({ type: "state", state: "connected" });
+    server.close();
+});
+
 test("who does not want to wait comes back at once, and once only", async () => {
     const { server, bench, main } = await start(RESUMES);
     // There is nothing to come back to yet.

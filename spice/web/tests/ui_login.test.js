@@ -61,6 +61,7 @@ test("machines of the list have their pages in its folders or elsewhere, but not
     assert.equal(pageAddress("https://vm.example.org:5980/", list), "https://vm.example.org:5980/");
     assert.equal(pageAddress("javascript:alert(1)", list), null);
     assert.equal(pageAddress("data:text/html,x", list), null);
+    assert.equal(pageAddress("https://vm.example.org:no/", list), null);
 });
 
 test("a ticket goes into a header whatever characters it has", () => {

@@ -54,6 +54,7 @@ pub(crate) fn web(args: &WebArgs) -> anyhow::Result<u8> {
         SpiceSocket::Unix(bound) => format!("http+unix://{}", bound.path.display()),
     };
     let front = Arc::new(Front {
+        is_shared: matches!(socket, SpiceSocket::Tcp(..)),
         origins: Origins::default(),
         places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
     });
@@ -97,6 +98,8 @@ async fn accept(listener: &Listener, front: &Arc<Front>) -> io::Result<()> {
 
 /// What the connections share.
 struct Front {
+    /// Whether every user of this machine gets here.
+    is_shared: bool,
     /// Pages of this server alone connect.
     origins: Origins,
     places: Arc<Semaphore>,
@@ -187,6 +190,21 @@ impl Front {
         }
     }
 
+    /// Refuses what only the mode of a socket keeps from other users, where they get here.
+    async fn lets(&self, upstream: &Upstream, info: &Info) -> Result<(), Response> {
+        if !self.is_shared || !matches!(upstream, Upstream::Unix(_)) {
+            return Ok(());
+        }
+        let asked = info.clone();
+        match beside(move || is_guarded(&asked)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(not_found(
+                "This VM is on a Unix socket, without a ticket: the list has to be on one as well.",
+            )),
+            Err(error) => Err(bad_gateway(&error)),
+        }
+    }
+
     /// What is behind the path of a VM; `rest` begins with `/`.
     async fn of_vm(&self, request: &Request, name: &str, rest: &str, host: &str) -> Outcome {
         let is_websocket = request.asks_for_websocket();
@@ -204,9 +222,18 @@ impl Front {
             let Some(upstream) = Upstream::of_spice(&info) else {
                 return not_found("This VM shows its screen to nobody here.").into();
             };
+            if let Err(response) = self.lets(&upstream, &info).await {
+                return response.into();
+            }
             return onward(upstream.websocket(request).await);
         }
-        match (rest, request.method(), Upstream::of_page(&info)) {
+        let page_of = Upstream::of_page(&info);
+        if let (Some(upstream), "/power") = (&page_of, rest)
+            && let Err(response) = self.lets(upstream, &info).await
+        {
+            return response.into();
+        }
+        match (rest, request.method(), page_of) {
             ("/vm.json", "GET" | "HEAD", Some(upstream)) => onward(upstream.facts(request).await),
             ("/vm.json", "GET" | "HEAD", None) => match beside(move || facts(&info)).await {
                 Ok(json) => Response::json(json).without_body(request.method() == "HEAD").into(),
@@ -222,6 +249,16 @@ impl Front {
             _ => page(&http::for_page(request, rest, host), SCREEN).into(),
         }
     }
+}
+
+/// Whether a VM asks those who come for a ticket or for who they are.
+fn is_guarded(info: &Info) -> anyhow::Result<bool> {
+    let mut client = Client::connect_within(&info.control, Some(ANSWERS))?;
+    let spice = client.execute("query-spice", &json!({}))?;
+    Ok(spice
+        .get("auth")
+        .and_then(|auth| auth.as_str())
+        .is_some_and(|auth| auth != "none"))
 }
 
 fn onward(connected: io::Result<Onward>) -> Outcome {

@@ -174,11 +174,20 @@ async fn a_connection_takes_many_requests_one_after_the_other_or_all_at_once() {
         get("/"),
         get("/").replace("GET", "HEAD"),
         get("/nothing"),
+        "HEAD / HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n".to_owned(),
+        get("/power").replace("GET", "HEAD"),
         get("/vm.json"),
     ]
     .concat();
     stream.write_all(at_once.as_bytes()).await.unwrap();
-    for (status, has_body) in [(200, true), (200, false), (404, true), (200, true)] {
+    for (status, has_body) in [
+        (200, true),
+        (200, false),
+        (404, true),
+        (403, false),
+        (404, false),
+        (200, true),
+    ] {
         assert_eq!(read(&mut stream, has_body).await.status, status);
     }
     let last = format!("GET / HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n{}", get("/"));

@@ -116,7 +116,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// A client that is gone or does not take the answer.
     pub async fn answer(&mut self, request: &Request, response: &Response) -> Result<(), ServeError> {
         let keeps_alive = self.left > 0 && request.keeps_alive();
-        self.write(response, keeps_alive).await?;
+        // What would follow HEAD's answer would be taken for the beginning of the next one.
+        let body = if request.method() == "HEAD" {
+            &[]
+        } else {
+            response.body()
+        };
+        self.write(response, body, keeps_alive).await?;
         if keeps_alive { Ok(()) } else { self.close().await }
     }
 
@@ -125,13 +131,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// # Errors
     /// As [`Exchange::answer`].
     pub async fn end_with(&mut self, response: &Response) -> Result<(), ServeError> {
-        self.write(response, false).await?;
+        self.write(response, response.body(), false).await?;
         self.close().await
     }
 
-    async fn write(&mut self, response: &Response, keeps_alive: bool) -> Result<(), ServeError> {
+    async fn write(&mut self, response: &Response, body: &[u8], keeps_alive: bool) -> Result<(), ServeError> {
         let mut bytes = response.head(keeps_alive).into_bytes();
-        bytes.extend_from_slice(response.body());
+        bytes.extend_from_slice(body);
         for piece in bytes.chunks(PIECE) {
             let stream = &mut self.stream;
             in_time(PATIENCE, "take an answer", async {

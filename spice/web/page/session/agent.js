@@ -57,6 +57,12 @@ export class Agent {
         /** @type {Uint8Array[]} messages that wait; the first may have been sent in part */
         this.waiting = [];
         this.at = 0;
+        /** How often the guest has been asked for what it has on its clipboard, and has not answered. */
+        this.requested = 0;
+        /** @type {Set<string>} kinds that the guest has asked for, and has not been sent yet */
+        this.answering = new Set();
+        /** @type {Set<string>} those of them whose answer waits to be sent */
+        this.answered = new Set();
         /** Whether the page has something on its clipboard that the guest may ask for. */
         this.offers = false;
         /** @type {{x: number, y: number, width: number, height: number}[] | null} the last layout wished for */
@@ -107,6 +113,9 @@ export class Agent {
         }
         this.assembler.reset();
         this.waiting = [];
+        this.answering.clear();
+        this.answered.clear();
+        this.requested = 0;
         this.at = 0;
         this.connected = false;
         this.caps = null;
@@ -141,6 +150,8 @@ export class Agent {
     flush() {
         while (this.connected && this.tokens > 0) {
             if (this.waiting.length === 0) {
+                this.answered.forEach((kind) => this.answering.delete(kind));
+                this.answered.clear();
                 const more = this.files.take();
                 if (more === null) {
                     return;
@@ -262,7 +273,9 @@ export class Agent {
         const kind = KINDS.get(type);
         if (kind === undefined || !this.offers) {
             this.sendClipboard(CLIPBOARD_TYPE.NONE, new Uint8Array(0));
-        } else {
+        } else if (!this.answering.has(kind)) {
+            // Each answer may be large: there is one at a time, for all who ask meanwhile.
+            this.answering.add(kind);
             this.owner.post({ type: "clipboardRequest", kind });
         }
     }
@@ -270,6 +283,11 @@ export class Agent {
     /** @param {Reader} reader */
     contents(reader) {
         const kind = KINDS.get(reader.u32());
+        // What nobody has asked for could come without end.
+        if (this.requested === 0) {
+            return;
+        }
+        this.requested--;
         if (kind === undefined || reader.left > CLIPBOARD_MAX) {
             this.owner.post({ type: "clipboard", what: "data", kind: kind ?? null, data: null });
             return;
@@ -339,6 +357,7 @@ export class Agent {
     request(kind) {
         const type = [...KINDS].find(([, known]) => known === kind)?.[0];
         if (this.sharesClipboard && type !== undefined) {
+            this.requested++;
             this.sendSelected(AGENT.CLIPBOARD_REQUEST, (out) => out.u32(type));
         }
     }
@@ -352,6 +371,7 @@ export class Agent {
         if (!this.sharesClipboard) {
             return;
         }
+        this.answered.add(kind);
         const type = [...KINDS].find(([, known]) => known === kind)?.[0];
         if (type === undefined || data === null) {
             this.sendClipboard(CLIPBOARD_TYPE.NONE, new Uint8Array(0));

@@ -2,7 +2,7 @@
 
 import { Incoming, framed, nextFrame, subMessages } from "../protocol/framing.js";
 import { LINK_HEADER_BYTES, LinkError, linkMessage, parseReply, replySize } from "../protocol/link.js";
-import { CLIENT_COMMON, COMMON, COMMON_CAP, LINK, capWords, hasCap, linkReason } from "../protocol/names.js";
+import { CHANNEL, CLIENT_COMMON, COMMON, COMMON_CAP, LINK, capWords, hasCap, linkReason } from "../protocol/names.js";
 import { Malformed, Reader, Writer, shortText } from "../protocol/reader.js";
 import { encryptTicket } from "../protocol/ticket.js";
 
@@ -58,6 +58,9 @@ export class Disconnected extends LinkError {}
  *     are not among them, nor unknown ones an error
  */
 
+/** How long a server may take to answer a link, and, on the main channel, until INIT; in ms. */
+const ANSWER_MAX = 10_000;
+
 /** A connection with the server for one channel. */
 export class Channel {
     /**
@@ -89,6 +92,8 @@ export class Channel {
         /** @type {() => void} what comes next in the link stage */
         this.step = () => this.linkHeader();
         this.asked = owner.platform.now();
+        /** Stops what ends it. */
+        this.answered = owner.platform.later(ANSWER_MAX, () => this.fail(new Closed("the server does not answer")));
         this.socket = owner.platform.connect(owner.url);
         this.socket.onbytes = (bytes) => this.receive(bytes);
         this.socket.onclose = (reason) => this.fail(new Closed(reason));
@@ -107,6 +112,7 @@ export class Channel {
     close() {
         if (!this.ended) {
             this.ended = true;
+            this.answered();
             this.queue = [];
             this.socket.onbytes = null;
             this.socket.onclose = null;
@@ -189,6 +195,9 @@ export class Channel {
         }
         this.owner.measured(this.owner.platform.now() - this.asked);
         this.linked = true;
+        if (this.handler.type !== CHANNEL.MAIN) {
+            this.answered();
+        }
         this.step = () => {};
         this.handler.linked(this);
     }

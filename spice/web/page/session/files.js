@@ -43,7 +43,8 @@ export class Files {
         this.owner = owner;
         /** @type {Map<number, Transfer>} in the order of their turns */
         this.transfers = new Map();
-        this.next = 1;
+        /** Of the next one; of a session when it has more than one of these. */
+        this.numbers = { next: 1 };
         /** @type {Uint8Array[]} messages that are ready */
         this.ready = [];
     }
@@ -53,7 +54,7 @@ export class Files {
      * @param {FileLike} file
      */
     add(file) {
-        const id = this.next++;
+        const id = this.numbers.next++;
         const transfer = { id, file, sent: 0, state: /** @type {const} */ ("waiting") };
         this.transfers.set(id, transfer);
         this.tell(transfer, "waiting");
@@ -97,7 +98,7 @@ export class Files {
 
     /** @param {FileLike} file that the guest does not take */
     refuse(file) {
-        const id = this.next++;
+        const id = this.numbers.next++;
         this.tell({ id, file, sent: 0, state: "waiting" }, "failed", TAKES_NONE);
     }
 

@@ -43,7 +43,7 @@ const MESSAGE_MAX = 1 << 20;
 export class Main {
     /**
      * @param {MainOwner} owner
-     * @param {MouseMode} wish for the mouse mode
+     * @param {MouseMode | null} wish for the mouse mode; null: whatever others have
      */
     constructor(owner, wish) {
         this.owner = owner;
@@ -56,6 +56,8 @@ export class Main {
         this.name = "";
         this.uuid = "";
         this.supported = SERVER_MODE;
+        /** Modes there are, as the server has said. */
+        this.told = 0;
         this.mode = SERVER_MODE;
         /** @type {Channel | null} */
         this.channel = null;
@@ -101,7 +103,7 @@ export class Main {
     }
 
     askMouse() {
-        const mode = this.wish === "client" ? CLIENT_MODE : SERVER_MODE;
+        const mode = modeOf(this.wish);
         if (this.begun && this.supported & mode && this.mode !== mode) {
             const out = new Writer();
             out.u16(mode);
@@ -190,10 +192,15 @@ export class Main {
      * @param {number} mode
      */
     mouse(supported, mode) {
+        // Others may wish for another one: each asks when there is its mode, and not when it is changed.
+        const isNew = (supported & ~this.told & modeOf(this.wish)) !== 0;
+        this.told = supported;
         this.supported = supported;
         this.mode = mode;
         this.owner.changed();
-        this.askMouse();
+        if (isNew) {
+            this.askMouse();
+        }
     }
 
     /** @param {number | null} tokens null: those there were */
@@ -205,6 +212,9 @@ export class Main {
         this.agent.start(tokens);
     }
 }
+
+/** @param {MouseMode | null} wish */
+const modeOf = (wish) => (wish === null ? 0 : wish === "client" ? CLIENT_MODE : SERVER_MODE);
 
 /** @param {Reader} reader */
 function readChannels(reader) {

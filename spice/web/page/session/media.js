@@ -12,6 +12,8 @@ const PIXELS_MAX = 64 << 20;
 const PASSED_OVER_MAX = 100;
 /** Frames whose memory is kept for others: one is on a surface while the next one is decoded. */
 const SPARE = 2;
+/** Frames that may wait to be decoded. */
+const QUEUED_MAX = 3;
 /** What is asked of the browser about each codec. */
 const PROBES = Object.freeze([
     { codec: CODEC.H264, format: "avc1.42E01F" },
@@ -198,7 +200,18 @@ export const videoPlayer = (copies) => (onframe, onerror) => {
                 onframe({ width, height, image, read: () => read(image, width, height), close: () => image.close() });
             }
         },
-        error: onerror,
+        error: (error) => {
+            go();
+            onerror(error);
+        },
+    });
+    /** @type {(() => void)[]} */
+    const waiters = [];
+    const go = () => waiters.splice(0).forEach((waiter) => waiter());
+    decoder.addEventListener("dequeue", () => {
+        if (decoder.decodeQueueSize <= QUEUED_MAX) {
+            go();
+        }
     });
     return {
         decode(data, key, codec) {
@@ -210,9 +223,15 @@ export const videoPlayer = (copies) => (onframe, onerror) => {
                 decoder.decode(new EncodedVideoChunk({ type: key ? "key" : "delta", timestamp: time++, data }));
             } catch (error) {
                 onerror(error);
+                return undefined;
             }
+            // Browsers that do not tell when there is room are not waited for.
+            return decoder.decodeQueueSize > QUEUED_MAX && "ondequeue" in decoder
+                ? new Promise((resolve) => void waiters.push(resolve))
+                : undefined;
         },
         close() {
+            go();
             if (decoder.state !== "closed") {
                 decoder.close();
             }

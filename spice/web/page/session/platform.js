@@ -12,7 +12,8 @@
 /**
  * A decoder of video.
  * @typedef {object} VideoPlayer
- * @property {(data: Uint8Array, key: boolean, format: string) => void} decode one frame; `format` as WebCodecs name it
+ * @property {(data: Uint8Array, key: boolean, format: string) => void | Promise<void>} decode one frame; `format` as
+ *     WebCodecs name it. A promise when others wait to be decoded: it ends when there is room for one more
  * @property {() => void} close
  */
 
@@ -44,6 +45,7 @@
  * @property {(id: number) => Rect | null} takeDamage
  * @property {(type: number, body: Uint8Array) => void | Promise<void>} draw
  * @property {DrawFrame} drawFrame
+ * @property {() => void} reset ends all surfaces
  */
 
 /**

@@ -157,6 +157,16 @@ export class Screens {
     }
 
     /**
+     * The screens of a channel; null: it has none.
+     * @param {number} channel
+     * @returns {Screen[] | null}
+     */
+    of(channel) {
+        const found = [...this.screens.values()].filter((screen) => screen.channel.id === channel);
+        return found.length > 0 ? found : null;
+    }
+
+    /**
      * Where a place of a surface is on the screens.
      * @param {number} channel
      * @param {number} x

@@ -15,11 +15,17 @@ import { Screens } from "./screen.js";
 
 /** @typedef {import("./platform.js").Platform} Platform */
 /** @typedef {import("./channel.js").Handler} Handler */
+/** @typedef {{visible: boolean, x: number, y: number, newShape: boolean,
+ *     shape: import("../protocol/cursor.js").Shape | null}} Pointer */
 
 /** Pauses before one tries to come back, in ms: they grow to the last one, which stays. */
 const PAUSES = [250, 500, 1000, 2000, 5000];
 /** A connection that has lasted so long, in ms, was a good one: pauses begin anew. */
 const GOOD = 5000;
+/** Who does not want to wait is waited for so long, in ms, while a link is made. */
+const IMPATIENT = 1000;
+/** Our servers say something every 15 s; in so long, in ms, they are not there any more. */
+const QUIET = 45_000;
 /** Between two looks at the figures, in ms. */
 const FIGURES_EVERY = 1000;
 /** A motion that has no answer for so long, in ms, while nothing else comes: the link is broken and nobody says so. */
@@ -73,6 +79,10 @@ export class Session {
         this.monitors = null;
         this.attempts = 0;
         this.connectedAt = 0;
+        /** @type {Map<number, Pointer>} by the numbers of channels */
+        this.pointers = new Map();
+        /** Files have numbers of their own as long as the page is there. */
+        this.fileNumbers = { next: 1 };
         this.clock = { base: 0, at: 0 };
         this.told = "";
         this.figures = new Figures(platform.now);
@@ -196,6 +206,7 @@ export class Session {
         this.session = 0;
         this.resumable = false;
         this.caches = this.platform.graphics.caches();
+        this.displays.forEach((display) => display.canvas.reset());
         this.displays = new Map();
         this.open();
     }
@@ -213,11 +224,16 @@ export class Session {
                 started: (init) => this.started(init),
                 channels: (channels) => this.listed(channels),
                 mediaTime: (time) => this.setClock(time),
-                changed: () => this.tell(),
+                changed: () => {
+                    this.tell();
+                    this.pointers.forEach((state, channel) => this.pointer(channel, { ...state, newShape: false }));
+                },
             },
-            this.mouseWish,
+            // Who only looks changes nothing.
+            this.view ? null : this.mouseWish,
         );
-        this.main.agent.heads = this.monitors;
+        this.main.agent.heads = this.view ? [] : this.monitors;
+        this.main.agent.files.numbers = this.fileNumbers;
         this.link(this.main);
     }
 
@@ -249,6 +265,8 @@ export class Session {
     started({ session, time }) {
         this.session = session;
         this.resumable = this.channels.get(`${CHANNEL.MAIN}:0`)?.serverHas(MAIN_CAP.RESUME) ?? false;
+        this.channels.get(`${CHANNEL.MAIN}:0`)?.answered();
+        this.stopWaiting();
         this.setClock(time);
         this.connectedAt = this.platform.now();
         this.state = "connected";
@@ -324,7 +342,10 @@ export class Session {
                 platform,
                 caches,
                 mediaTime: () => this.mediaTime(),
-                layout: () => this.screens.layout(),
+                layout: () => {
+                    this.screens.layout();
+                    this.pointers.forEach((state, channel) => this.pointer(channel, { ...state, newShape: true }));
+                },
                 drawn: () => this.screens.request(),
                 frame: (codec, shown) => this.figures.videoFrame(codec, shown),
                 image: (codec) => {
@@ -342,17 +363,28 @@ export class Session {
     /**
      * Shows the pointer of a display.
      * @param {number} channel
-     * @param {{visible: boolean, x: number, y: number, newShape: boolean,
-     *     shape: import("../protocol/cursor.js").Shape | null}} state
+     * @param {Pointer} state
      */
-    pointer(channel, { visible, x, y, shape, newShape }) {
-        const place = this.screens.find(channel, x, y) ?? { display: channel, x, y };
-        const message = { type: "cursor", ...place, visible: visible && shape !== null };
+    pointer(channel, state) {
+        this.pointers.set(channel, state);
+        const { visible, x, y, shape, newShape } = state;
+        const at = this.screens.find(channel, x, y) ?? { display: channel, x, y };
         const cost = 1 + (shape === null ? 0 : Math.floor((shape.width * shape.height) / SHAPE_PIXELS));
-        if (newShape && shape !== null) {
-            this.outbox.post(`cursor ${place.display}`, { ...message, shape }, cost);
-        } else {
-            this.outbox.post(`cursor ${place.display}`, message);
+        // The browser has the pointer over any of the screens, the guest on one.
+        const isAnywhere = this.main?.info().mouseMode === "client";
+        for (const { display, head } of this.screens.of(channel) ?? [{ display: at.display, head: null }]) {
+            const message = {
+                type: "cursor",
+                display,
+                x: head === null ? at.x : x - head.x,
+                y: head === null ? at.y : y - head.y,
+                visible: visible && shape !== null && (isAnywhere || display === at.display),
+            };
+            if (newShape && shape !== null) {
+                this.outbox.post(`cursor ${display}`, { ...message, shape }, cost);
+            } else {
+                this.outbox.post(`cursor ${display}`, message);
+            }
         }
     }
 
@@ -492,6 +524,7 @@ export class Session {
         for (const channel of channels) {
             // Nobody knows what a drawing still changes that is under way.
             if (channel.busy && channel.handler.type === CHANNEL.DISPLAY) {
+                this.displays.get(channel.handler.id)?.cut();
                 this.displays.delete(channel.handler.id);
             }
             channel.close();
@@ -515,8 +548,15 @@ export class Session {
         this.platform.post({ type: "state", state: "reconnecting", reason });
         const pause = PAUSES[Math.min(this.attempts, PAUSES.length - 1)];
         this.attempts++;
+        let tried = -Infinity;
         this.retry = () => {
-            this.stopWaiting();
+            const now = this.platform.now();
+            if (now - tried < IMPATIENT) {
+                return;
+            }
+            tried = now;
+            this.stopRetry();
+            this.cut();
             if (this.resumable) {
                 this.open();
             } else {
@@ -573,6 +613,8 @@ export class Session {
             const since = this.inputs?.waitingSince() ?? null;
             if (since !== null && now() - since > SILENCE && now() - this.figures.received > SILENCE) {
                 this.reconnect("the server does not answer");
+            } else if (this.state === "connected" && this.resumable && now() - this.figures.received > QUIET) {
+                this.reconnect("nothing has come for a long time");
             }
             if (this.screens.visible && this.state === "connected") {
                 this.platform.post(this.figures.take());

@@ -175,9 +175,9 @@ export class Streams {
         const { codec } = stream.spec;
         const place = dest ?? stream.spec.dest;
         if (codec !== CODEC.MJPEG) {
-            this.play(stream, data, place, channel);
+            const queued = this.play(stream, data, place, channel);
             this.count(stream, time, true, channel);
-            return undefined;
+            return queued;
         }
         // Those that are here already are too many to be shown as they come.
         if (isOvertaken(id, sized, channel.waiting())) {
@@ -220,6 +220,7 @@ export class Streams {
      * @param {Uint8Array} data
      * @param {Rect} dest
      * @param {Channel} channel
+     * @returns {void | Promise<void>} as of `decode`
      */
     play(stream, data, dest, channel) {
         const { platform } = this.owner;
@@ -234,12 +235,12 @@ export class Streams {
         };
         if (!platform.videoCodecs.includes(codec)) {
             fail();
-            return;
+            return undefined;
         }
         const { key, format } = frameInfo(codec, data);
         stream.format = format || stream.format;
         if (!stream.started && !(key && stream.format)) {
-            return;
+            return undefined;
         }
         stream.started = true;
         stream.player ??= platform.video((frame) => {
@@ -254,7 +255,7 @@ export class Streams {
             }
         }, fail);
         stream.dest = dest;
-        stream.player.decode(data, key, stream.format);
+        return stream.player.decode(data, key, stream.format);
     }
 
     /**

@@ -179,6 +179,10 @@ export function run(worker, failure) {
             // The guest lets all keys go when the connection ends; the page must not think that they are down.
             keys.release();
             typing.close();
+            // Who is told that there is no connection needs the mouse.
+            if (document.pointerLockElement !== null) {
+                document.exitPointerLock();
+            }
         }
         state = now;
         if (now === "connected") {

@@ -264,6 +264,7 @@ export function attachHeads({ stage, post, act }) {
                 screen.detach();
                 screen.frame.remove();
                 screens.delete(number);
+                cursors.delete(number);
             }
             displays.forEach(show);
             showTabs();

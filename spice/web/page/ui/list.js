@@ -5,6 +5,8 @@ import { pageAddress } from "./login.js";
 
 /** Milliseconds between two looks, while anybody can see the page. */
 const EVERY = 3000;
+/** A server that has not answered in so long, in ms, does not. */
+const ANSWER_MAX = 10_000;
 
 /** @typedef {{name: string, state: string, href: string, screen: boolean}} Machine */
 
@@ -45,7 +47,7 @@ async function look() {
     }
     asking = true;
     try {
-        const answer = await fetch("vms.json", { cache: "no-store" });
+        const answer = await fetch("vms.json", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MAX) });
         if (!answer.ok) {
             throw new Error(`${answer.status} ${answer.statusText}`.trim());
         }

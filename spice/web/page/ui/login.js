@@ -10,6 +10,9 @@ import { element } from "./dom.js";
  * @property {boolean} power whether there is a menu of power
  */
 
+/** A server that has not answered in so long, in ms, does not. */
+const ANSWER_MAX = 10_000;
+
 /**
  * Asks for the facts.
  * @param {string} base address of the page, which may be in any folder
@@ -18,7 +21,7 @@ import { element } from "./dom.js";
  * @throws when there is no answer, or another one
  */
 export async function facts(base, ask = fetch) {
-    const answer = await ask(new URL("vm.json", base), { cache: "no-store" });
+    const answer = await ask(new URL("vm.json", base), { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MAX) });
     if (!answer.ok) {
         throw new Error(`${answer.status} ${answer.statusText}`.trim());
     }
@@ -57,6 +60,9 @@ export function listAddress(base) {
  * @returns {string | null} null: that is no page
  */
 export function pageAddress(href, base) {
+    if (!URL.canParse(href, base)) {
+        return null;
+    }
     const address = new URL(href, base);
     return ["http:", "https:"].includes(address.protocol) ? address.href : null;
 }

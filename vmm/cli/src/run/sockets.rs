@@ -167,7 +167,11 @@ impl SpiceSocket {
     pub(crate) fn uri(&self) -> String {
         match self {
             Self::Tcp(_, address) => format!("spice://{address}"),
-            Self::Unix(bound) => format!("spice+unix://{}", bound.path.display()),
+            // A relative one means nothing to others.
+            Self::Unix(bound) => {
+                let path = std::path::absolute(&bound.path).unwrap_or_else(|_| bound.path.clone());
+                format!("spice+unix://{}", path.display())
+            }
         }
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn address(socket: &SpiceSocket, spice: &Spice) -> String {
     let port = address.port();
     match &spice.tls {
         Some(tls) => match &tls.host {
+            Some(host) if host.parse::<Ipv6Addr>().is_ok() => format!("https://[{host}]:{port}/"),
             Some(host) => format!("https://{host}:{port}/"),
             None => format!("https://{}/", reachable(address)),
         },
