@@ -237,14 +237,21 @@ async function box(screen) {
 
 const lock = () => page().evaluate(() => document.pointerLockElement !== null);
 const clipboard = () => page().evaluate(() => navigator.clipboard.readText());
-/** The PNG on the clipboard, in base64; null: there is none. */
+/** The PNG on the clipboard, in base64; null: there is none, or it changes just now. */
 const clipboardPicture = () => page().evaluate(async () => {
-    const item = (await navigator.clipboard.read()).find(({ types }) => types.includes("image/png"));
-    if (item === undefined) {
-        return null;
+    try {
+        const item = (await navigator.clipboard.read()).find(({ types }) => types.includes("image/png"));
+        if (item === undefined) {
+            return null;
+        }
+        const bytes = new Uint8Array(await (await item.getType("image/png")).arrayBuffer());
+        return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    } catch (error) {
+        if (error instanceof DOMException && error.name === "InvalidStateError") {
+            return null;
+        }
+        throw error;
     }
-    const bytes = new Uint8Array(await (await item.getType("image/png")).arrayBuffer());
-    return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 });
 /** Playwright has every page believe that it has the focus; that it comes back is an event of its own. */
 const comeBack = () => page().evaluate(() => window.dispatchEvent(new Event("focus")));
