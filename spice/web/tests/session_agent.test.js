@@ -144,14 +144,6 @@ test("the guest is given what it asks for of what the page offers, with its own 
     guest.bench.say({ type: "clipboard", what: "offer", types: ["text/plain", "text/html"] });
     const grab = new Reader(await guest.heard(AGENT.CLIPBOARD_GRAB));
     assert.deepEqual([grab.u32(), grab.u32(), grab.left], [0, 1, 0]);
-    // Nobody has asked for that, and nobody is told of it.
-    guest.say(
-        AGENT.CLIPBOARD,
-        selected((out) => {
-            out.u32(1);
-            out.bytes(Uint8Array.of(65));
-        }),
-    );
     guest.say(
         AGENT.CLIPBOARD_REQUEST,
         selected((out) => out.u32(1)),

@@ -57,8 +57,6 @@ export class Agent {
         /** @type {Uint8Array[]} messages that wait; the first may have been sent in part */
         this.waiting = [];
         this.at = 0;
-        /** How often the guest has been asked for what it has on its clipboard, and has not answered. */
-        this.requested = 0;
         /** @type {Set<string>} kinds that the guest has asked for, and has not been sent yet */
         this.answering = new Set();
         /** @type {Set<string>} those of them whose answer waits to be sent */
@@ -115,7 +113,6 @@ export class Agent {
         this.waiting = [];
         this.answering.clear();
         this.answered.clear();
-        this.requested = 0;
         this.at = 0;
         this.connected = false;
         this.caps = null;
@@ -283,11 +280,6 @@ export class Agent {
     /** @param {Reader} reader */
     contents(reader) {
         const kind = KINDS.get(reader.u32());
-        // What nobody has asked for could come without end.
-        if (this.requested === 0) {
-            return;
-        }
-        this.requested--;
         if (kind === undefined || reader.left > CLIPBOARD_MAX) {
             this.owner.post({ type: "clipboard", what: "data", kind: kind ?? null, data: null });
             return;
@@ -357,7 +349,6 @@ export class Agent {
     request(kind) {
         const type = [...KINDS].find(([, known]) => known === kind)?.[0];
         if (this.sharesClipboard && type !== undefined) {
-            this.requested++;
             this.sendSelected(AGENT.CLIPBOARD_REQUEST, (out) => out.u32(type));
         }
     }
