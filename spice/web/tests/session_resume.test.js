@@ -166,6 +166,10 @@ test("after nonsense on a good connection a new session is begun, and on one tha
     bench.pass(250);
     const again = await server.channel(CHANNEL.MAIN);
     assert.equal(again.session, 0);
+    // Who looks again meanwhile sees the last picture; there is nothing to paint.
+    bench.session.screens.show(false);
+    bench.session.screens.show(true);
+    await new Promise((resolve) => void setImmediate(resolve));
     again.send(MAIN.INIT, mainInit({ session: 43 }));
     await bench.posts({ type: "state", state: "connected" });
     again.send(MAIN.INIT, mainInit({ session: 43 }));

@@ -196,9 +196,9 @@ impl Front {
             return Ok(());
         }
         let asked = info.clone();
-        match beside(move || is_guarded(&asked)).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(not_found(
+        match beside(move || auth(&asked)).await {
+            Ok(Some(auth)) if auth != "none" => Ok(()),
+            Ok(_) => Err(not_found(
                 "This VM is on a Unix socket, without a ticket: the list has to be on one as well.",
             )),
             Err(error) => Err(bad_gateway(&error)),
@@ -251,14 +251,11 @@ impl Front {
     }
 }
 
-/// Whether a VM asks those who come for a ticket or for who they are.
-fn is_guarded(info: &Info) -> anyhow::Result<bool> {
+/// What a VM asks of those who come, as query-spice has it: "spice" (a ticket), "sasl" or "none".
+fn auth(info: &Info) -> anyhow::Result<Option<String>> {
     let mut client = Client::connect_within(&info.control, Some(ANSWERS))?;
     let spice = client.execute("query-spice", &json!({}))?;
-    Ok(spice
-        .get("auth")
-        .and_then(|auth| auth.as_str())
-        .is_some_and(|auth| auth != "none"))
+    Ok(spice.get("auth").and_then(|auth| auth.as_str()).map(str::to_owned))
 }
 
 fn onward(connected: io::Result<Onward>) -> Outcome {
@@ -308,13 +305,11 @@ fn entries() -> anyhow::Result<Vec<Entry>> {
 
 /// What a page has to know of a VM that has none of its own.
 fn facts(info: &Info) -> anyhow::Result<String> {
-    let mut client = Client::connect_within(&info.control, Some(ANSWERS))?;
-    let spice = client.execute("query-spice", &json!({}))?;
-    let auth = spice.get("auth").and_then(|auth| auth.as_str());
+    let auth = auth(info)?;
     let facts = json!({
         "name": info.name,
-        "ticket": auth == Some("spice"),
-        "users": auth == Some("sasl"),
+        "ticket": auth.as_deref() == Some("spice"),
+        "users": auth.as_deref() == Some("sasl"),
         "tls": false,
         "power": false,
     });

@@ -100,6 +100,13 @@ export class Display {
         this.resumes = true;
     }
 
+    /** Nothing that is here counts any more. */
+    drop() {
+        this.canvas.reset();
+        // A screen that still shows one is not painted from it.
+        this.surfaces.clear();
+    }
+
     /**
      * @param {number} type
      * @param {Uint8Array} body

@@ -134,9 +134,8 @@ export function frameDecoder(copies) {
  */
 export function jpegDecoder(copies) {
     // The pixels are kept, and their memory is not used again.
-    const bitmaps = frameDecoder(false);
-    const decode = (/** @type {Uint8Array} */ bytes) =>
-        copies ? decodeToPixels(bytes, new Pixels()) : bitmaps(bytes);
+    /** @type {import("./platform.js").Platform["decodeFrame"]} */
+    const decode = copies ? (bytes) => decodeToPixels(bytes, new Pixels()) : frameDecoder(false);
     return async (bytes) => {
         const { width, height, read, close } = await decode(bytes);
         try {

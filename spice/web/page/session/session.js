@@ -206,8 +206,9 @@ export class Session {
         this.session = 0;
         this.resumable = false;
         this.caches = this.platform.graphics.caches();
-        this.displays.forEach((display) => display.canvas.reset());
+        this.displays.forEach((display) => display.drop());
         this.displays = new Map();
+        this.pointers.clear();
         this.open();
     }
 
@@ -232,7 +233,7 @@ export class Session {
             // Who only looks changes nothing.
             this.view ? null : this.mouseWish,
         );
-        this.main.agent.heads = this.view ? [] : this.monitors;
+        this.main.agent.heads = this.view ? null : this.monitors;
         this.main.agent.files.numbers = this.fileNumbers;
         this.link(this.main);
     }
