@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * One QXL device, and what the parts of the driver have for each other.
+ *
+ * The device is not trusted: what it writes is looked at once, in a copy, before it is used, and what is ours in
+ * memory that it shares is kept here and never read back.
+ */
+#ifndef QXL_H
+#define QXL_H
+
+#include <drm/drm_connector.h>
+#include <drm/drm_crtc.h>
+#include <drm/drm_device.h>
+#include <drm/drm_encoder.h>
+#include <drm/drm_fourcc.h>
+#include <drm/drm_plane.h>
+#include <drm/drm_print.h>
+#include <drm/drm_rect.h>
+#include <linux/bitmap.h>
+#include <linux/completion.h>
+#include <linux/interrupt.h>
+#include <linux/iosys-map.h>
+#include <linux/mutex.h>
+#include <linux/ratelimit.h>
+#include <linux/version.h>
+#include <linux/workqueue.h>
+#if __has_include(<linux/unaligned.h>)
+#include <linux/unaligned.h>
+#else
+#include <asm/unaligned.h>
+#endif
+
+#include "qxl_abi.h"
+
+/* Of a mode of one head, each way. */
+#define QXL_MODE_MAX		8192
+#define QXL_CURSOR_MAX		64
+#define QXL_REGION_RECTS	16
+
+/* Commands that the device has at one time. Those of the cursor have places of their own, of one size. */
+#define QXL_CURSOR_SLOTS	64
+#define QXL_DRAW_SLOTS		192
+#define QXL_SLOTS		(QXL_CURSOR_SLOTS + QXL_DRAW_SLOTS)
+#define QXL_CURSOR_PAGES	5
+/* Of the memory for commands; a device that offers more has the rest for itself. */
+#define QXL_ARENA_PAGES_MAX	(64u << 20 >> 12)
+#define QXL_ARENA_PAGES_MIN	(4u << 20 >> 12)
+
+/* What the ROM says, after it was checked. */
+struct qxl_limits {
+	/* Of the picture of all heads. */
+	u32 primary_bytes;
+	u32 header_offset;
+	u32 arena_offset;
+	u32 arena_pages;
+	u8 slot;
+	u8 generation_bits;
+	u8 id_bits;
+};
+
+/* The producer's end of a ring of commands. */
+struct qxl_producer {
+	struct qxl_command_ring *ring;
+	u8 port;
+	u32 prod;
+};
+
+struct qxl_slot {
+	u32 first;
+	u32 pages;
+	bool is_sent;
+};
+
+/* Memory for commands: number 0 is the page of the monitors config, then come places for the cursor, then pictures. */
+struct qxl_arena {
+	u8 *memory;
+	u32 pages;
+	unsigned long *busy;
+	struct qxl_slot slots[QXL_SLOTS];
+	u32 release_cons;
+	/* The device has been asked to give back what it can. */
+	bool has_asked;
+};
+
+/* Rectangles that together are at least what was added, and at most the smallest one around it. */
+struct qxl_region {
+	u32 count;
+	struct drm_rect rects[QXL_REGION_RECTS];
+};
+
+struct qxl_head_layout {
+	u32 x;
+	u32 width;
+	u32 height;
+};
+
+/* The heads side by side in the one picture that the device shows. Heads that are off have no size. */
+struct qxl_layout {
+	u32 width;
+	u32 height;
+	struct qxl_head_layout heads[QXL_HEADS_MAX];
+};
+
+/* The framebuffer that a head shows: kept and mapped, since parts of it may be sent long after the commit. */
+struct qxl_source {
+	struct drm_framebuffer *fb;
+	struct iosys_map map[DRM_FORMAT_MAX_PLANES];
+	struct iosys_map data[DRM_FORMAT_MAX_PLANES];
+	/* What of it is at the head's left upper corner, and how much of it the head shows. */
+	s32 x;
+	s32 y;
+	u32 width;
+	u32 height;
+};
+
+struct qxl_pointer {
+	bool is_visible;
+	s32 x;
+	s32 y;
+	s32 hot_x;
+	s32 hot_y;
+	u32 width;
+	u32 height;
+	/* QXL_CURSOR_MAX lines of QXL_CURSOR_MAX pixels at most, without gaps. */
+	u32 *pixels;
+};
+
+struct qxl_head {
+	unsigned int index;
+	struct drm_plane primary;
+	struct drm_plane cursor;
+	struct drm_crtc crtc;
+	struct drm_encoder encoder;
+	struct drm_connector connector;
+
+	/* Under the device's lock. */
+	struct qxl_source source;
+	struct qxl_region damage;
+	struct qxl_pointer pointer;
+
+	/* What the client would like, under the lock of the mode configuration. */
+	bool is_wanted;
+	u32 wanted_x;
+	u32 wanted_y;
+	u32 wanted_width;
+	u32 wanted_height;
+};
+
+struct qxl {
+	struct drm_device drm;
+	void __iomem *io;
+	const struct qxl_rom *rom;
+	u8 *ram_bar;
+	struct qxl_ram *ram;
+	u64 ram_bar_start;
+	struct qxl_limits limits;
+
+	/* Of the slot that is the RAM BAR up to the header. */
+	u64 slot_address;
+	struct completion io_done;
+	struct workqueue_struct *works;
+	struct work_struct progress;
+	struct work_struct hotplug;
+	struct work_struct recover;
+	struct ratelimit_state recoveries;
+
+	/* Held while the device is used: rings, memory for commands, ports but that of the interrupt. */
+	struct mutex lock;
+	/* It has been started, and not stopped since. */
+	bool is_running;
+	/* It did what it must not, or nothing; it is left alone until it was reset. */
+	bool has_failed;
+	bool has_primary;
+	struct qxl_producer commands;
+	struct qxl_producer cursor_commands;
+	struct qxl_arena arena;
+	struct qxl_layout layout;
+	/* Whose changes are sent first. */
+	unsigned int first_head;
+
+	/* The head whose pointer the device shows or is to show; what of it the device has not been told. */
+	unsigned int pointer_head;
+	bool is_pointer_shown;
+	bool is_shape_stale;
+	bool is_position_stale;
+
+	struct drm_property *hotplug_mode_update;
+	unsigned int heads_count;
+	struct qxl_head heads[QXL_HEADS_MAX];
+};
+
+#define to_qxl(device) container_of(device, struct qxl, drm)
+
+/* Memory shared with the device. */
+static inline u32 ram_read(const __le32 *field)
+{
+	return le32_to_cpu(READ_ONCE(*field));
+}
+
+static inline void ram_write(__le32 *field, u32 value)
+{
+	WRITE_ONCE(*field, cpu_to_le32(value));
+}
+
+static inline struct qxl_rect qxl_rect_of(const struct drm_rect *rect, s32 x, s32 y)
+{
+	return (struct qxl_rect){
+		.top = cpu_to_le32(rect->y1 + y),
+		.left = cpu_to_le32(rect->x1 + x),
+		.bottom = cpu_to_le32(rect->y2 + y),
+		.right = cpu_to_le32(rect->x2 + x),
+	};
+}
+
+/* qxl_device.c */
+int qxl_device_map(struct qxl *qxl);
+int qxl_device_start(struct qxl *qxl);
+void qxl_device_stop(struct qxl *qxl);
+irqreturn_t qxl_device_interrupt(int irq, void *data);
+int qxl_device_run(struct qxl *qxl, u8 port, u8 value);
+void qxl_device_write(struct qxl *qxl, u8 port);
+void qxl_device_fail(struct qxl *qxl, const char *why);
+bool qxl_device_is_usable(struct qxl *qxl);
+
+/* qxl_rom.c */
+int qxl_rom_check(struct qxl *qxl, u64 ram_bytes);
+bool qxl_rom_client_monitors(struct qxl *qxl, struct qxl_client_monitors *monitors);
+
+/* qxl_ring.c */
+void qxl_ring_init(struct qxl *qxl);
+bool qxl_ring_has_room(struct qxl *qxl, struct qxl_producer *producer);
+void qxl_ring_push(struct qxl *qxl, struct qxl_producer *producer, u32 type, u64 address);
+
+/* qxl_arena.c */
+int qxl_arena_init(struct qxl *qxl);
+void qxl_arena_reset(struct qxl *qxl);
+int qxl_arena_take_cursor(struct qxl *qxl);
+int qxl_arena_take_draw(struct qxl *qxl, u32 bytes);
+void *qxl_arena_memory(struct qxl *qxl, int slot);
+u64 qxl_arena_address(struct qxl *qxl, int slot);
+void qxl_arena_send(struct qxl *qxl, int slot);
+bool qxl_arena_collect(struct qxl *qxl);
+void qxl_arena_ask(struct qxl *qxl);
+u32 qxl_arena_tile_bytes(struct qxl *qxl);
+
+/* qxl_region.c */
+void qxl_region_add(struct qxl_region *region, const struct drm_rect *rect);
+void qxl_region_clip(struct qxl_region *region, const struct drm_rect *bounds);
+
+/* qxl_draw.c */
+void qxl_draw_flush(struct qxl *qxl);
+void qxl_draw_damage_all(struct qxl *qxl);
+
+/* qxl_kms.c */
+int qxl_kms_init(struct qxl *qxl);
+
+/* qxl_layout.c */
+int qxl_layout_check(struct qxl *qxl, struct drm_atomic_state *state);
+void qxl_layout_commit(struct qxl *qxl, struct drm_atomic_state *state);
+void qxl_layout_program(struct qxl *qxl);
+
+/* qxl_plane.c */
+int qxl_plane_init(struct qxl *qxl, struct qxl_head *head);
+void qxl_plane_forget(struct qxl *qxl, struct qxl_head *head);
+
+/* qxl_cursor.c */
+int qxl_cursor_init(struct qxl *qxl, struct qxl_head *head);
+void qxl_cursor_flush(struct qxl *qxl);
+
+/* qxl_monitors.c */
+int qxl_monitors_init(struct qxl *qxl, struct qxl_head *head);
+int qxl_monitors_create_properties(struct qxl *qxl);
+bool qxl_monitors_read(struct qxl *qxl);
+
+#endif

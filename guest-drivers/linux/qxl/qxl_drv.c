@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Display driver for QXL. Framebuffers are memory of the system; what changes in them is sent to the device as
+ * pictures, see qxl_draw.c.
+ *
+ * Nothing of the driver waits for the device but a change of the layout, and that not for longer than some seconds.
+ */
+#include <drm/drm_atomic_helper.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_fb_helper.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem_shmem_helper.h>
+#include <drm/drm_managed.h>
+#include <drm/drm_modeset_helper.h>
+#include <drm/drm_probe_helper.h>
+#include <linux/aperture.h>
+#include <linux/interrupt.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/pm.h>
+#if __has_include(<drm/drm_fbdev_shmem.h>)
+#include <drm/drm_fbdev_shmem.h>
+#endif
+
+#include "qxl.h"
+
+/* Resets of a device that misbehaves. */
+#define QXL_RECOVERIES		3
+#define QXL_RECOVERIES_TIME	(60 * HZ)
+
+static unsigned int heads = QXL_HEADS_MAX;
+module_param(heads, uint, 0444);
+MODULE_PARM_DESC(heads, "monitors that one device can have, 1 to 16 (16)");
+
+/* There is room in a ring, or commands were released. */
+static void qxl_progress(struct work_struct *work)
+{
+	struct qxl *qxl = container_of(work, struct qxl, progress);
+	int index;
+
+	if (!drm_dev_enter(&qxl->drm, &index))
+		return;
+	mutex_lock(&qxl->lock);
+	qxl_arena_collect(qxl);
+	qxl_cursor_flush(qxl);
+	qxl_draw_flush(qxl);
+	mutex_unlock(&qxl->lock);
+	drm_dev_exit(index);
+}
+
+static void qxl_hotplug(struct work_struct *work)
+{
+	struct qxl *qxl = container_of(work, struct qxl, hotplug);
+	bool is_any;
+	int index;
+
+	if (!drm_dev_enter(&qxl->drm, &index))
+		return;
+	is_any = qxl_monitors_read(qxl);
+	drm_dev_exit(index);
+	if (is_any)
+		drm_kms_helper_hotplug_event(&qxl->drm);
+}
+
+/* The device did what it must not: it is reset, and shows again what it is to show. */
+static void qxl_recover(struct work_struct *work)
+{
+	struct qxl *qxl = container_of(work, struct qxl, recover);
+	int index;
+
+	if (!drm_dev_enter(&qxl->drm, &index))
+		return;
+	mutex_lock(&qxl->lock);
+	if (qxl->is_running && !__ratelimit(&qxl->recoveries)) {
+		drm_err(&qxl->drm, "%u resets did not help, the device is given up\n", QXL_RECOVERIES);
+		qxl_device_stop(qxl);
+	} else if (qxl->is_running && !qxl_device_start(qxl)) {
+		qxl_layout_program(qxl);
+		qxl_cursor_flush(qxl);
+		qxl_draw_flush(qxl);
+	}
+	mutex_unlock(&qxl->lock);
+	drm_dev_exit(index);
+}
+
+static void qxl_free_works(struct drm_device *drm, void *works)
+{
+	destroy_workqueue(works);
+}
+
+DEFINE_DRM_GEM_FOPS(qxl_file_operations);
+
+static const struct drm_driver qxl_driver = {
+	.driver_features = DRIVER_MODESET | DRIVER_GEM | DRIVER_ATOMIC
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+			   | DRIVER_CURSOR_HOTSPOT
+#endif
+	,
+	.name = "caraway_qxl",
+	.desc = "QXL display",
+	.date = "20260101",
+	.major = 1,
+	.fops = &qxl_file_operations,
+	DRM_GEM_SHMEM_DRIVER_OPS,
+};
+
+/* Software only: nothing of it needs the device. */
+static int qxl_init_software(struct qxl *qxl)
+{
+	int error;
+
+	qxl->heads_count = clamp(heads, 1u, (unsigned int)QXL_HEADS_MAX);
+	init_completion(&qxl->io_done);
+	INIT_WORK(&qxl->progress, qxl_progress);
+	INIT_WORK(&qxl->hotplug, qxl_hotplug);
+	INIT_WORK(&qxl->recover, qxl_recover);
+	ratelimit_state_init(&qxl->recoveries, QXL_RECOVERIES_TIME, QXL_RECOVERIES);
+	ratelimit_set_flags(&qxl->recoveries, RATELIMIT_MSG_ON_RELEASE);
+	error = drmm_mutex_init(&qxl->drm, &qxl->lock);
+	if (error)
+		return error;
+	qxl->works = alloc_workqueue("caraway_qxl", WQ_HIGHPRI | WQ_UNBOUND, 0);
+	if (!qxl->works)
+		return -ENOMEM;
+	return drmm_add_action_or_reset(&qxl->drm, qxl_free_works, qxl->works);
+}
+
+/* Whether it runs or not: afterwards it is quiet, and so is the driver. */
+static void qxl_quiesce(struct qxl *qxl)
+{
+	mutex_lock(&qxl->lock);
+	qxl_device_stop(qxl);
+	mutex_unlock(&qxl->lock);
+	cancel_work_sync(&qxl->progress);
+	cancel_work_sync(&qxl->hotplug);
+	cancel_work_sync(&qxl->recover);
+}
+
+static int qxl_start(struct qxl *qxl)
+{
+	int error;
+
+	mutex_lock(&qxl->lock);
+	error = qxl_device_start(qxl);
+	mutex_unlock(&qxl->lock);
+	return error;
+}
+
+static void qxl_setup_fbdev(struct drm_device *drm)
+{
+#if __has_include(<drm/drm_fbdev_shmem.h>)
+	drm_fbdev_shmem_setup(drm, 32);
+#else
+	drm_fbdev_generic_setup(drm, 32);
+#endif
+}
+
+static int qxl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct qxl *qxl;
+	int error;
+
+	error = aperture_remove_conflicting_pci_devices(pdev, KBUILD_MODNAME);
+	if (error)
+		return error;
+	qxl = devm_drm_dev_alloc(&pdev->dev, &qxl_driver, struct qxl, drm);
+	if (IS_ERR(qxl))
+		return PTR_ERR(qxl);
+	pci_set_drvdata(pdev, qxl);
+
+	error = pcim_enable_device(pdev);
+	if (!error)
+		error = qxl_init_software(qxl);
+	if (!error)
+		error = qxl_device_map(qxl);
+	if (!error)
+		error = qxl_arena_init(qxl);
+	if (!error)
+		error = request_irq(pdev->irq, qxl_device_interrupt, IRQF_SHARED, KBUILD_MODNAME, qxl);
+	if (error)
+		return error;
+
+	error = qxl_start(qxl);
+	if (!error)
+		error = qxl_kms_init(qxl);
+	if (!error) {
+		/* There may be a client already. */
+		qxl_monitors_read(qxl);
+		error = drm_dev_register(&qxl->drm, 0);
+	}
+	if (error) {
+		qxl_quiesce(qxl);
+		free_irq(pdev->irq, qxl);
+		return error;
+	}
+	qxl_setup_fbdev(&qxl->drm);
+	return 0;
+}
+
+static void qxl_remove(struct pci_dev *pdev)
+{
+	struct qxl *qxl = pci_get_drvdata(pdev);
+
+	/* Who has it open keeps the structures, but not the device. */
+	drm_dev_unplug(&qxl->drm);
+	qxl_quiesce(qxl);
+	free_irq(pdev->irq, qxl);
+	drm_atomic_helper_shutdown(&qxl->drm);
+}
+
+static void qxl_shutdown(struct pci_dev *pdev)
+{
+	struct qxl *qxl = pci_get_drvdata(pdev);
+
+	drm_atomic_helper_shutdown(&qxl->drm);
+}
+
+/* Framebuffers are memory of the system, so there is nothing of the device to keep. */
+static int qxl_suspend(struct device *dev)
+{
+	struct qxl *qxl = dev_get_drvdata(dev);
+	int error = drm_mode_config_helper_suspend(&qxl->drm);
+
+	if (!error)
+		qxl_quiesce(qxl);
+	return error;
+}
+
+static int qxl_resume(struct device *dev)
+{
+	struct qxl *qxl = dev_get_drvdata(dev);
+	int error = qxl_start(qxl);
+
+	/* Without the device as well: what is set is to be what was set. */
+	drm_mode_config_helper_resume(&qxl->drm);
+	if (!error)
+		queue_work(qxl->works, &qxl->hotplug);
+	return error;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(qxl_pm, qxl_suspend, qxl_resume);
+
+static const struct pci_device_id qxl_devices[] = {
+	{ PCI_DEVICE(QXL_VENDOR_ID, QXL_DEVICE_ID), PCI_CLASS_DISPLAY_VGA << 8, 0xffff00 },
+	{ PCI_DEVICE(QXL_VENDOR_ID, QXL_DEVICE_ID), PCI_CLASS_DISPLAY_OTHER << 8, 0xffff00 },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, qxl_devices);
+
+static struct pci_driver qxl_pci_driver = {
+	.name = KBUILD_MODNAME,
+	.id_table = qxl_devices,
+	.probe = qxl_probe,
+	.remove = qxl_remove,
+	.shutdown = qxl_shutdown,
+	.driver.pm = pm_sleep_ptr(&qxl_pm),
+};
+module_pci_driver(qxl_pci_driver);
+
+MODULE_DESCRIPTION("QXL display");
+MODULE_LICENSE("Dual MIT/GPL");

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* The mode configuration: one CRTC with two planes, one encoder and one connector for each head. */
+#include <drm/drm_atomic.h>
+#include <drm/drm_atomic_helper.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_gem_framebuffer_helper.h>
+#include <drm/drm_probe_helper.h>
+
+#include "qxl.h"
+
+static struct qxl_head *qxl_head_of(struct drm_crtc *crtc)
+{
+	return container_of(crtc, struct qxl_head, crtc);
+}
+
+static enum drm_mode_status qxl_crtc_mode_valid(struct drm_crtc *crtc, const struct drm_display_mode *mode)
+{
+	u64 bytes = (u64)mode->hdisplay * mode->vdisplay * sizeof(u32);
+
+	return bytes > to_qxl(crtc->dev)->limits.primary_bytes ? MODE_MEM : MODE_OK;
+}
+
+static int qxl_crtc_check(struct drm_crtc *crtc, struct drm_atomic_state *state)
+{
+	struct drm_crtc_state *crtc_state = drm_atomic_get_new_crtc_state(state, crtc);
+
+	/* What a head shows without a framebuffer would be what was there before. */
+	if (crtc_state->enable && !(crtc_state->plane_mask & drm_plane_mask(crtc->primary)))
+		return -EINVAL;
+	return 0;
+}
+
+/* Turning heads on and off is a matter of the layout. One that is off keeps no framebuffer. */
+static void qxl_crtc_disable(struct drm_crtc *crtc, struct drm_atomic_state *state)
+{
+	qxl_plane_forget(to_qxl(crtc->dev), qxl_head_of(crtc));
+}
+
+static const struct drm_crtc_helper_funcs qxl_crtc_helper_funcs = {
+	.mode_valid = qxl_crtc_mode_valid,
+	.atomic_check = qxl_crtc_check,
+	.atomic_disable = qxl_crtc_disable,
+};
+
+static const struct drm_crtc_funcs qxl_crtc_funcs = {
+	.reset = drm_atomic_helper_crtc_reset,
+	.destroy = drm_crtc_cleanup,
+	.set_config = drm_atomic_helper_set_config,
+	.page_flip = drm_atomic_helper_page_flip,
+	.atomic_duplicate_state = drm_atomic_helper_crtc_duplicate_state,
+	.atomic_destroy_state = drm_atomic_helper_crtc_destroy_state,
+};
+
+static const struct drm_encoder_funcs qxl_encoder_funcs = {
+	.destroy = drm_encoder_cleanup,
+};
+
+static int qxl_kms_check(struct drm_device *drm, struct drm_atomic_state *state)
+{
+	int error = drm_atomic_helper_check(drm, state);
+
+	return error ?: qxl_layout_check(to_qxl(drm), state);
+}
+
+static void qxl_kms_commit_tail(struct drm_atomic_state *state)
+{
+	struct drm_device *drm = state->dev;
+	struct qxl *qxl = to_qxl(drm);
+	int index;
+
+	drm_atomic_helper_commit_modeset_disables(drm, state);
+	qxl_layout_commit(qxl, state);
+	drm_atomic_helper_commit_planes(drm, state, DRM_PLANE_COMMIT_ACTIVE_ONLY);
+	drm_atomic_helper_commit_modeset_enables(drm, state);
+
+	if (drm_dev_enter(drm, &index)) {
+		mutex_lock(&qxl->lock);
+		/* It may have kept some back without being asked; a commit is the time to ask again. */
+		qxl->arena.has_asked = false;
+		qxl_cursor_flush(qxl);
+		qxl_draw_flush(qxl);
+		mutex_unlock(&qxl->lock);
+		drm_dev_exit(index);
+	}
+	drm_atomic_helper_fake_vblank(state);
+	drm_atomic_helper_commit_hw_done(state);
+	drm_atomic_helper_cleanup_planes(drm, state);
+}
+
+static const struct drm_mode_config_funcs qxl_mode_config_funcs = {
+	.fb_create = drm_gem_fb_create_with_dirty,
+	.atomic_check = qxl_kms_check,
+	.atomic_commit = drm_atomic_helper_commit,
+};
+
+static const struct drm_mode_config_helper_funcs qxl_mode_config_helper_funcs = {
+	.atomic_commit_tail = qxl_kms_commit_tail,
+};
+
+static int qxl_kms_init_head(struct qxl *qxl, struct qxl_head *head)
+{
+	int error;
+
+	error = qxl_plane_init(qxl, head);
+	if (!error)
+		error = qxl_cursor_init(qxl, head);
+	if (!error)
+		error = drm_crtc_init_with_planes(&qxl->drm, &head->crtc, &head->primary, &head->cursor,
+						  &qxl_crtc_funcs, NULL);
+	if (error)
+		return error;
+	drm_crtc_helper_add(&head->crtc, &qxl_crtc_helper_funcs);
+	error = drm_encoder_init(&qxl->drm, &head->encoder, &qxl_encoder_funcs, DRM_MODE_ENCODER_VIRTUAL, NULL);
+	if (error)
+		return error;
+	head->encoder.possible_crtcs = drm_crtc_mask(&head->crtc);
+	return qxl_monitors_init(qxl, head);
+}
+
+int qxl_kms_init(struct qxl *qxl)
+{
+	struct drm_mode_config *config = &qxl->drm.mode_config;
+	unsigned int i;
+	int error;
+
+	error = drmm_mode_config_init(&qxl->drm);
+	if (error)
+		return error;
+	config->funcs = &qxl_mode_config_funcs;
+	config->helper_private = &qxl_mode_config_helper_funcs;
+	config->max_width = QXL_MODE_MAX;
+	config->max_height = QXL_MODE_MAX;
+	config->cursor_width = QXL_CURSOR_MAX;
+	config->cursor_height = QXL_CURSOR_MAX;
+	config->preferred_depth = 24;
+	config->prefer_shadow = 0;
+
+	error = qxl_monitors_create_properties(qxl);
+	for (i = 0; i < qxl->heads_count && !error; i++) {
+		qxl->heads[i].index = i;
+		error = qxl_kms_init_head(qxl, &qxl->heads[i]);
+	}
+	if (error)
+		return error;
+	drm_mode_config_reset(&qxl->drm);
+	return 0;
+}

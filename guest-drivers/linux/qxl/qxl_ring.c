@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* The rings of commands: we produce, the device consumes. */
+#include <asm/barrier.h>
+
+#include "qxl.h"
+
+void qxl_ring_init(struct qxl *qxl)
+{
+	qxl->commands = (struct qxl_producer){ .ring = &qxl->ram->cmd_ring, .port = QXL_PORT_NOTIFY_CMD };
+	qxl->cursor_commands = (struct qxl_producer){ .ring = &qxl->ram->cursor_ring, .port = QXL_PORT_NOTIFY_CURSOR };
+}
+
+static u32 qxl_ring_room(struct qxl *qxl, struct qxl_producer *producer)
+{
+	u32 used = producer->prod - ram_read(&producer->ring->ring.cons);
+
+	if (used > QXL_COMMANDS) {
+		qxl_device_fail(qxl, "a ring has more commands than places");
+		return 0;
+	}
+	return QXL_COMMANDS - used;
+}
+
+/* Whether a command can be pushed. When not, the device tells when one can. */
+bool qxl_ring_has_room(struct qxl *qxl, struct qxl_producer *producer)
+{
+	if (qxl_ring_room(qxl, producer))
+		return true;
+	ram_write(&producer->ring->ring.notify_on_cons, producer->prod - QXL_COMMANDS + 1);
+	/* The device writes its counter and then reads the mark: here it is the other way round. */
+	virt_mb();
+	return qxl_ring_room(qxl, producer) > 0;
+}
+
+void qxl_ring_push(struct qxl *qxl, struct qxl_producer *producer, u32 type, u64 address)
+{
+	struct qxl_command *item = &producer->ring->items[producer->prod % QXL_COMMANDS];
+
+	lockdep_assert_held(&qxl->lock);
+	/* The place was given back before it is written. */
+	virt_mb();
+	put_unaligned_le64(address, &item->data);
+	ram_write(&item->type, type);
+	ram_write(&item->padding, 0);
+	virt_wmb();
+	ram_write(&producer->ring->ring.prod, ++producer->prod);
+	virt_mb();
+	if (ram_read(&producer->ring->ring.notify_on_prod) == producer->prod)
+		qxl_device_write(qxl, producer->port);
+}
