@@ -245,6 +245,7 @@ u32 qxl_arena_tile_bytes(struct qxl *qxl);
 
 /* qxl_region.c */
 void qxl_region_add(struct qxl_region *region, const struct drm_rect *rect);
+void qxl_region_drop(struct qxl_region *region, u32 index);
 void qxl_region_clip(struct qxl_region *region, const struct drm_rect *bounds);
 
 /* qxl_draw.c */
@@ -255,6 +256,7 @@ void qxl_draw_damage_all(struct qxl *qxl);
 int qxl_kms_init(struct qxl *qxl);
 
 /* qxl_layout.c */
+int qxl_layout_complete(struct qxl *qxl, struct drm_atomic_state *state);
 int qxl_layout_check(struct qxl *qxl, struct drm_atomic_state *state);
 void qxl_layout_commit(struct qxl *qxl, struct drm_atomic_state *state);
 void qxl_layout_program(struct qxl *qxl);

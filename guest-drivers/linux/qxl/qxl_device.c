@@ -82,6 +82,18 @@ static void qxl_device_set_mask(struct qxl *qxl, u32 mask)
 	qxl_device_write(qxl, QXL_PORT_UPDATE_IRQ);
 }
 
+/* It is memory of the host: cached, as the other side has it; and so without another mapping that is not. */
+static void *qxl_device_map_memory(struct pci_dev *pdev, int bar)
+{
+	resource_size_t start = pci_resource_start(pdev, bar), bytes = pci_resource_len(pdev, bar);
+
+	if (!devm_request_mem_region(&pdev->dev, start, bytes, KBUILD_MODNAME)) {
+		dev_err(&pdev->dev, "BAR %d is used by another driver\n", bar);
+		return ERR_PTR(-EBUSY);
+	}
+	return devm_memremap(&pdev->dev, start, bytes, MEMREMAP_WB);
+}
+
 int qxl_device_map(struct qxl *qxl)
 {
 	struct pci_dev *pdev = to_pci_dev(qxl->drm.dev);
@@ -100,20 +112,19 @@ int qxl_device_map(struct qxl *qxl)
 			(u64)pci_resource_len(pdev, QXL_ROM_BAR), (u64)pci_resource_len(pdev, QXL_IO_BAR));
 		return -ENODEV;
 	}
-	error = pcim_iomap_regions(pdev, BIT(QXL_RAM_BAR) | BIT(QXL_ROM_BAR) | BIT(QXL_IO_BAR), KBUILD_MODNAME);
+	error = pcim_iomap_regions(pdev, BIT(QXL_IO_BAR), KBUILD_MODNAME);
 	if (error)
 		return error;
 	qxl->io = pcim_iomap_table(pdev)[QXL_IO_BAR];
 
-	/* They are memory of the host: cached, as the other side has it. */
-	mapped = devm_memremap(&pdev->dev, pci_resource_start(pdev, QXL_ROM_BAR), sizeof(struct qxl_rom), MEMREMAP_WB);
+	mapped = qxl_device_map_memory(pdev, QXL_ROM_BAR);
 	if (IS_ERR(mapped))
 		return PTR_ERR(mapped);
 	qxl->rom = mapped;
 	error = qxl_rom_check(qxl, ram_bytes);
 	if (error)
 		return error;
-	mapped = devm_memremap(&pdev->dev, pci_resource_start(pdev, QXL_RAM_BAR), ram_bytes, MEMREMAP_WB);
+	mapped = qxl_device_map_memory(pdev, QXL_RAM_BAR);
 	if (IS_ERR(mapped))
 		return PTR_ERR(mapped);
 	qxl->ram_bar = mapped;

@@ -123,11 +123,9 @@ static bool qxl_draw_head(struct qxl *qxl, struct qxl_head *head)
 	if (drm_gem_fb_begin_cpu_access(head->source.fb, DMA_FROM_DEVICE))
 		return true;
 	while (damage->count && is_room) {
-		struct drm_rect *rect = &damage->rects[damage->count - 1];
-
-		is_room = qxl_draw_tile(qxl, head, rect);
-		if (!drm_rect_visible(rect))
-			damage->count--;
+		is_room = qxl_draw_tile(qxl, head, &damage->rects[0]);
+		if (!drm_rect_visible(&damage->rects[0]))
+			qxl_region_drop(damage, 0);
 	}
 	drm_gem_fb_end_cpu_access(head->source.fb, DMA_FROM_DEVICE);
 	return is_room;

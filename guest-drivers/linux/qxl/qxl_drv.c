@@ -14,6 +14,7 @@
 #include <drm/drm_modeset_helper.h>
 #include <drm/drm_probe_helper.h>
 #include <linux/aperture.h>
+#include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -169,6 +170,9 @@ static int qxl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	pci_set_drvdata(pdev, qxl);
 
 	error = pcim_enable_device(pdev);
+	/* It reads no memory but its own; what other devices export need not be moved for it. */
+	if (!error)
+		error = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
 	if (!error)
 		error = qxl_init_software(qxl);
 	if (!error)
@@ -180,13 +184,20 @@ static int qxl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (error)
 		return error;
 
+	error = qxl_kms_init(qxl);
+	if (error) {
+		free_irq(pdev->irq, qxl);
+		return error;
+	}
+	/* There may be a client already. Some devices forget it with the reset, others learn of one meanwhile. */
+	qxl_monitors_read(qxl);
 	error = qxl_start(qxl);
-	if (!error)
-		error = qxl_kms_init(qxl);
 	if (!error) {
-		/* There may be a client already. */
 		qxl_monitors_read(qxl);
+		drm_kms_helper_poll_init(&qxl->drm);
 		error = drm_dev_register(&qxl->drm, 0);
+		if (error)
+			drm_kms_helper_poll_fini(&qxl->drm);
 	}
 	if (error) {
 		qxl_quiesce(qxl);
@@ -203,6 +214,7 @@ static void qxl_remove(struct pci_dev *pdev)
 
 	/* Who has it open keeps the structures, but not the device. */
 	drm_dev_unplug(&qxl->drm);
+	drm_kms_helper_poll_fini(&qxl->drm);
 	qxl_quiesce(qxl);
 	free_irq(pdev->irq, qxl);
 	drm_atomic_helper_shutdown(&qxl->drm);

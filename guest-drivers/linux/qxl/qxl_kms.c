@@ -57,8 +57,14 @@ static const struct drm_encoder_funcs qxl_encoder_funcs = {
 
 static int qxl_kms_check(struct drm_device *drm, struct drm_atomic_state *state)
 {
-	int error = drm_atomic_helper_check(drm, state);
+	int error;
 
+	/* Which heads there are is known only after the first look; those that join are to be looked at as well. */
+	error = drm_atomic_helper_check_modeset(drm, state);
+	if (!error)
+		error = qxl_layout_complete(to_qxl(drm), state);
+	if (!error)
+		error = drm_atomic_helper_check(drm, state);
 	return error ?: qxl_layout_check(to_qxl(drm), state);
 }
 
@@ -133,7 +139,6 @@ int qxl_kms_init(struct qxl *qxl)
 	config->cursor_width = QXL_CURSOR_MAX;
 	config->cursor_height = QXL_CURSOR_MAX;
 	config->preferred_depth = 24;
-	config->prefer_shadow = 0;
 
 	error = qxl_monitors_create_properties(qxl);
 	for (i = 0; i < qxl->heads_count && !error; i++) {

@@ -44,9 +44,9 @@ static void qxl_layout_of(struct qxl *qxl, struct drm_atomic_state *state, struc
 	}
 }
 
-int qxl_layout_check(struct qxl *qxl, struct drm_atomic_state *state)
+/* Adds the state of all heads if that of one changes the layout. */
+int qxl_layout_complete(struct qxl *qxl, struct drm_atomic_state *state)
 {
-	struct qxl_layout layout;
 	unsigned int i;
 
 	if (!qxl_layout_is_changed(state))
@@ -57,6 +57,15 @@ int qxl_layout_check(struct qxl *qxl, struct drm_atomic_state *state)
 		if (IS_ERR(crtc_state))
 			return PTR_ERR(crtc_state);
 	}
+	return 0;
+}
+
+int qxl_layout_check(struct qxl *qxl, struct drm_atomic_state *state)
+{
+	struct qxl_layout layout;
+
+	if (!qxl_layout_is_changed(state))
+		return 0;
 	qxl_layout_of(qxl, state, &layout);
 	if ((u64)layout.width * layout.height * sizeof(u32) > qxl->limits.primary_bytes) {
 		drm_dbg_kms(&qxl->drm, "all heads together are %ux%u, the device has %u bytes for them\n",

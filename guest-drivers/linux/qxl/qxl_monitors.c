@@ -43,7 +43,7 @@ bool qxl_monitors_read(struct qxl *qxl)
 {
 	struct qxl_client_monitors *monitors = kmalloc(sizeof(*monitors), GFP_KERNEL);
 	unsigned int count, i;
-	bool is_any;
+	bool is_any, is_one = false;
 
 	if (!monitors)
 		return false;
@@ -57,7 +57,11 @@ bool qxl_monitors_read(struct qxl *qxl)
 			head->is_wanted = i < count && qxl_monitors_take(head, &monitors->heads[i]);
 			if (!head->is_wanted)
 				head->wanted_width = 0;
+			is_one |= head->is_wanted;
 		}
+		/* A system without any monitor is of use to nobody. */
+		if (!is_one)
+			qxl->heads[0].is_wanted = true;
 		mutex_unlock(&qxl->drm.mode_config.mutex);
 	}
 	kfree(monitors);

@@ -15,6 +15,14 @@ static void qxl_rect_join(struct drm_rect *rect, const struct drm_rect *other)
 	rect->y2 = max(rect->y2, other->y2);
 }
 
+void qxl_region_drop(struct qxl_region *region, u32 index)
+{
+	region->count--;
+	memmove(&region->rects[index], &region->rects[index + 1],
+		(region->count - index) * sizeof(region->rects[0]));
+}
+
+/* What is added comes last, so that what has waited longest is sent first. */
 void qxl_region_add(struct qxl_region *region, const struct drm_rect *rect)
 {
 	u32 i = 0;
@@ -25,7 +33,7 @@ void qxl_region_add(struct qxl_region *region, const struct drm_rect *rect)
 		if (qxl_rect_has(&region->rects[i], rect))
 			return;
 		if (qxl_rect_has(rect, &region->rects[i]))
-			region->rects[i] = region->rects[--region->count];
+			qxl_region_drop(region, i);
 		else
 			i++;
 	}
@@ -47,6 +55,6 @@ void qxl_region_clip(struct qxl_region *region, const struct drm_rect *bounds)
 		if (drm_rect_intersect(&region->rects[i], bounds))
 			i++;
 		else
-			region->rects[i] = region->rects[--region->count];
+			qxl_region_drop(region, i);
 	}
 }
