@@ -267,6 +267,7 @@ void qxl_plane_forget(struct qxl *qxl, struct qxl_head *head);
 
 /* qxl_cursor.c */
 int qxl_cursor_init(struct qxl *qxl, struct qxl_head *head);
+void qxl_cursor_forget(struct qxl *qxl, struct qxl_head *head);
 void qxl_cursor_flush(struct qxl *qxl);
 
 /* qxl_monitors.c */

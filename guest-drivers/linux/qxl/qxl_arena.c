@@ -120,12 +120,18 @@ bool qxl_arena_collect(struct qxl *qxl)
 	struct qxl_release_ring *ring = &qxl->ram->release_ring;
 	struct qxl_arena *arena = &qxl->arena;
 	bool is_any = false;
+	u32 rounds = 0;
 
 	lockdep_assert_held(&qxl->lock);
 	while (qxl_device_is_usable(qxl)) {
 		u32 waiting = ram_read(&ring->ring.prod) - arena->release_cons;
 		u64 id;
 
+		/* No more can be released than were sent, and for each the ring can be found empty once. */
+		if (rounds++ > 2 * QXL_SLOTS) {
+			qxl_device_fail(qxl, "the counter of the release ring runs to and fro");
+			break;
+		}
 		if (waiting > QXL_RELEASES) {
 			qxl_device_fail(qxl, "the release ring has more items than places");
 			break;

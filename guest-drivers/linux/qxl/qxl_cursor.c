@@ -10,6 +10,7 @@
 #include <drm/drm_fourcc.h>
 #include <drm/drm_framebuffer.h>
 #include <drm/drm_gem_atomic_helper.h>
+#include <drm/drm_gem_framebuffer_helper.h>
 #include <drm/drm_managed.h>
 
 #include "qxl.h"
@@ -44,12 +45,15 @@ static void qxl_cursor_copy(struct qxl_pointer *pointer, const struct drm_plane_
 	size_t line = pointer->width * sizeof(u32);
 	u32 y;
 
+	if (drm_gem_fb_begin_cpu_access(state->fb, DMA_FROM_DEVICE))
+		return;
 	for (y = 0; y < pointer->height; y++) {
 		size_t offset = ((state->src_y >> 16) + y) * (size_t)state->fb->pitches[0] +
 				(state->src_x >> 16) * sizeof(u32);
 
 		iosys_map_memcpy_from((u8 *)pointer->pixels + y * line, from, offset, line);
 	}
+	drm_gem_fb_end_cpu_access(state->fb, DMA_FROM_DEVICE);
 }
 
 static int qxl_cursor_check(struct drm_plane *plane, struct drm_atomic_state *state)
@@ -86,6 +90,15 @@ static bool qxl_cursor_points_at(const struct qxl *qxl, const struct qxl_head *h
 	return head->pointer.is_visible && x >= 0 && x < layout->width && y >= 0 && y < layout->height;
 }
 
+/* Whether what is to be shown differs, and not only where. */
+static bool qxl_cursor_is_reshaped(const struct drm_plane_state *old, const struct drm_plane_state *new,
+				   const struct drm_crtc_state *crtc_state)
+{
+	/* What was set while the head was off has not come here. */
+	return drm_atomic_crtc_needs_modeset(crtc_state) || new->fb != old->fb || new->src_x != old->src_x ||
+	       new->src_y != old->src_y || new->crtc_w != old->crtc_w || new->crtc_h != old->crtc_h;
+}
+
 static void qxl_cursor_update(struct drm_plane *plane, struct drm_atomic_state *state)
 {
 	struct drm_plane_state *plane_state = drm_atomic_get_new_plane_state(state, plane);
@@ -94,34 +107,34 @@ static void qxl_cursor_update(struct drm_plane *plane, struct drm_atomic_state *
 	struct qxl_pointer *pointer = &head->pointer;
 	struct qxl *qxl = to_qxl(plane->dev);
 	struct drm_crtc_state *crtc_state = drm_atomic_get_new_crtc_state(state, plane_state->crtc);
-	bool is_new_shape;
+	bool is_reshaped = qxl_cursor_is_reshaped(old_state, plane_state, crtc_state);
+	s32 hot_x, hot_y;
 
 	mutex_lock(&qxl->lock);
-	/* What was set while the head was off did not come here. */
-	is_new_shape = drm_atomic_crtc_needs_modeset(crtc_state) || plane_state->fb != old_state->fb || plane_state->src_x != old_state->src_x ||
-		       plane_state->src_y != old_state->src_y || plane_state->crtc_w != old_state->crtc_w ||
-		       plane_state->crtc_h != old_state->crtc_h;
+	hot_x = pointer->hot_x;
+	hot_y = pointer->hot_y;
 	pointer->is_visible = true;
 	pointer->x = plane_state->crtc_x;
 	pointer->y = plane_state->crtc_y;
 	pointer->width = plane_state->crtc_w;
 	pointer->height = plane_state->crtc_h;
 	qxl_cursor_hot_spot(plane_state, pointer);
-	if (is_new_shape)
+	if (is_reshaped)
 		qxl_cursor_copy(pointer, plane_state);
+	/* The place that is pointed at belongs to the shape. */
+	is_reshaped |= pointer->hot_x != hot_x || pointer->hot_y != hot_y;
 	if (qxl_cursor_points_at(qxl, head) || !qxl_cursor_points_at(qxl, &qxl->heads[qxl->pointer_head]))
 		qxl_cursor_choose(qxl, head->index);
 	if (qxl->pointer_head == head->index) {
-		qxl->is_shape_stale |= is_new_shape;
+		qxl->is_shape_stale |= is_reshaped;
 		qxl->is_position_stale = true;
 	}
 	mutex_unlock(&qxl->lock);
 }
 
-static void qxl_cursor_disable(struct drm_plane *plane, struct drm_atomic_state *state)
+/* The head has no pointer any more; if another one is pointed at, its pointer is shown. */
+void qxl_cursor_forget(struct qxl *qxl, struct qxl_head *head)
 {
-	struct qxl_head *head = container_of(plane, struct qxl_head, cursor);
-	struct qxl *qxl = to_qxl(plane->dev);
 	unsigned int i;
 
 	mutex_lock(&qxl->lock);
@@ -130,6 +143,11 @@ static void qxl_cursor_disable(struct drm_plane *plane, struct drm_atomic_state 
 		if (qxl_cursor_points_at(qxl, &qxl->heads[i]))
 			qxl_cursor_choose(qxl, i);
 	mutex_unlock(&qxl->lock);
+}
+
+static void qxl_cursor_disable(struct drm_plane *plane, struct drm_atomic_state *state)
+{
+	qxl_cursor_forget(to_qxl(plane->dev), container_of(plane, struct qxl_head, cursor));
 }
 
 /* The place that is pointed at, in the picture of all heads. */

@@ -32,6 +32,8 @@ void qxl_device_fail(struct qxl *qxl, const char *why)
 	if (!qxl_device_is_usable(qxl))
 		return;
 	WRITE_ONCE(qxl->has_failed, true);
+	/* Who waits for a port does so in vain. */
+	complete(&qxl->io_done);
 	drm_err(&qxl->drm, "%s, the device is reset\n", why);
 	queue_work(qxl->works, &qxl->recover);
 }
@@ -40,12 +42,12 @@ void qxl_device_fail(struct qxl *qxl, const char *why)
 int qxl_device_run(struct qxl *qxl, u8 port, u8 value)
 {
 	lockdep_assert_held(&qxl->lock);
+	reinit_completion(&qxl->io_done);
 	if (!qxl_device_is_usable(qxl))
 		return -EIO;
-	reinit_completion(&qxl->io_done);
 	iowrite8(value, qxl->io + port);
 	if (wait_for_completion_timeout(&qxl->io_done, QXL_PORT_TIMEOUT))
-		return 0;
+		return qxl_device_is_usable(qxl) ? 0 : -EIO;
 	drm_err(&qxl->drm, "port %u was written and nothing came\n", port);
 	qxl_device_fail(qxl, "a port does not answer");
 	return -ETIMEDOUT;

@@ -30,10 +30,14 @@ static int qxl_crtc_check(struct drm_crtc *crtc, struct drm_atomic_state *state)
 	return 0;
 }
 
-/* Turning heads on and off is a matter of the layout. One that is off keeps no framebuffer. */
+/*
+ * Turning heads on and off is a matter of the layout. One that is off keeps nothing of its planes, which are not
+ * always turned off on their own; when it is turned on they are all set again.
+ */
 static void qxl_crtc_disable(struct drm_crtc *crtc, struct drm_atomic_state *state)
 {
 	qxl_plane_forget(to_qxl(crtc->dev), qxl_head_of(crtc));
+	qxl_cursor_forget(to_qxl(crtc->dev), qxl_head_of(crtc));
 }
 
 static const struct drm_crtc_helper_funcs qxl_crtc_helper_funcs = {
