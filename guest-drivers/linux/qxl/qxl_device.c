@@ -12,7 +12,8 @@
 
 #include "qxl.h"
 
-#define QXL_INTERRUPTS	(QXL_INT_DISPLAY | QXL_INT_CURSOR | QXL_INT_IO_CMD | QXL_INT_ERROR | QXL_INT_CLIENT_MONITORS)
+#define QXL_INTERRUPTS	(QXL_INT_DISPLAY | QXL_INT_CURSOR | QXL_INT_IO_CMD | QXL_INT_ERROR | \
+			 QXL_INT_CLIENT_MONITORS)
 /* A port that takes longer than this will not be done any more. */
 #define QXL_PORT_TIMEOUT	(5 * HZ)
 
@@ -89,10 +90,9 @@ static void *qxl_device_map_memory(struct pci_dev *pdev, int bar)
 {
 	resource_size_t start = pci_resource_start(pdev, bar), bytes = pci_resource_len(pdev, bar);
 
-	if (!devm_request_mem_region(&pdev->dev, start, bytes, KBUILD_MODNAME)) {
-		dev_err(&pdev->dev, "BAR %d is used by another driver\n", bar);
-		return ERR_PTR(-EBUSY);
-	}
+	/* A framebuffer that the firmware has set up may still be registered in it, without a driver. */
+	if (!devm_request_mem_region(&pdev->dev, start, bytes, KBUILD_MODNAME))
+		dev_warn(&pdev->dev, "BAR %d is registered by another driver\n", bar);
 	return devm_memremap(&pdev->dev, start, bytes, MEMREMAP_WB);
 }
 
