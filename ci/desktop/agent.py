@@ -1,7 +1,9 @@
 """Debian's spice-vdagent on the desktop, and spice-gtk."""
 
+import contextlib
 import hashlib
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy
@@ -17,41 +19,88 @@ from .scene import Scene
 UTF8_TEXT, IMAGE_PNG = 1, 2
 # Capabilities: mouse, monitors, clipboard by demand with selections.
 MOUSE_STATE, MONITORS_CONFIG, BY_DEMAND, SELECTION = 0, 1, 5, 6
+CYCLES = 20
 # Selections: clipboard, primary.
 CLIPBOARD, PRIMARY = 0, 1
+# Our driver of the other way to the host.
+VDIPORT = nested.CHECKOUT / "guest-drivers" / "linux" / "vdiport"
+BIND = "/sys/bus/pci/drivers/vdiport"
 TEXT = "What was copied here: äöü, 10 €, and\na second line."
 
 
 class Agent:
     """One session with the agent."""
 
-    def __init__(self, program: Path, file_mib: int) -> None:
+    def __init__(self, program: Path, file_mib: int, kernel: str | None = None) -> None:
         self._program = program
         self._file_mib = file_mib
+        self._kernel = kernel
 
     def session(self) -> str:
         """Clipboard both ways, a file, the window's size, the pointer."""
-        image = nested.image("desktop")
+        with self._desktop("agent") as scene:
+            # The server stands in for the agent until there is one.
+            self._client.step("agent", can=[MONITORS_CONFIG], seconds=nested.BOOT_SECONDS)
+            self._sized(1152, 720)
+            scene.guest.ask("agent", r"^agent started$")
+            return self._all()
+
+    def vdiport(self) -> str:
+        """The same by the VDIPort and our driver, which is loaded, unloaded and taken away from the agent."""
+        with self._desktop("agent-vdiport", "--module", str(VDIPORT)) as scene:
+            guest = scene.guest
+            load = "insmod /run/modules/vdiport.ko"
+            guest.ask(f"for i in $(seq {CYCLES}); do {load}; rmmod vdiport; done; {load}; echo loaded $?", r"^loaded 0$")
+            self._agent_on_vdiport()
+            # One opener, and no unloading under it.
+            guest.ask("head -c 1 /dev/vdiport0 2>&1; echo asked", r"Device or resource busy[^$]*^asked$")
+            guest.ask("rmmod vdiport 2>&1; echo asked", r"in use[^$]*^asked$")
+            said = self._all()
+            # The device goes and comes back while the agent has it.
+            device = guest.ask(f"basename {BIND}/0000:*", r"^(0000:\S+)$")[1]
+            guest.ask(f"echo {device} >{BIND}/unbind; echo gone", r"^gone$")
+            self._client.step("agent", can=[MONITORS_CONFIG], seconds=nested.BOOT_SECONDS)
+            guest.ask("pkill spice-vdagent; while pgrep spice-vdagentd; do sleep 0.1; done; echo ended", r"^ended$")
+            guest.ask(f"echo {device} >{BIND}/bind; echo back", r"^back$")
+            self._agent_on_vdiport()
+            self._text()
+            guest.ask("dmesg -l err,warn | grep -i -A20 vdiport; echo looked", r"^looked$")
+            return said
+
+    @contextlib.contextmanager
+    def _desktop(self, name: str, *options: str) -> Iterator[Scene]:
+        """The desktop is up, and a client is there."""
+        image = nested.image("desktop", *options, *(["--kernel", self._kernel] if self._kernel else []))
         config = {
             "boot": boot_of(image),
             "disk": [{"path": image["disk"], "readonly": True}],
         }
-        with Scene("agent", self._program, config) as scene:
+        with Scene(name, self._program, config) as scene:
             self._scene = scene
             scene.guest.wait_serial(READY)
             scene.guest.ask("desktop modesetting &", r"^desktop \S+ up after")
-            client = self._client = scene.attached("client")
-            # The server stands in for the agent until there is one.
-            client.step("agent", can=[MONITORS_CONFIG], seconds=nested.BOOT_SECONDS)
-            self._sized(1152, 720)
-            scene.guest.ask("agent", r"^agent started$")
-            client.step("agent", can=[MOUSE_STATE, BY_DEMAND, SELECTION], seconds=nested.BOOT_SECONDS)
-            self._text()
-            self._image()
-            took = self._file()
-            self._size()
-            self._pointer()
-            return f"{self._file_mib} MiB sent in {took:.1f} s"
+            self._client = scene.attached("client")
+            yield scene
+
+    def _agent_on_vdiport(self) -> None:
+        daemon = "spice-vdagentd -X -u /dev/uinput -s /dev/vdiport0"
+        self._scene.guest.ask(
+            f"mkdir -p /run/spice-vdagentd /tmp/files; {daemon}; "
+            "until [ -S /run/spice-vdagentd/spice-vdagent-sock ]; do sleep 0.2; done; "
+            "spice-vdagent -x -o 0 -f /tmp/files >/run/vdagent.out 2>&1 & echo agent started",
+            r"^agent started$",
+        )
+
+    def _all(self) -> str:
+        """What there is to do with an agent."""
+        can = [MOUSE_STATE, BY_DEMAND, SELECTION]
+        self._client.step("agent", can=can, seconds=nested.BOOT_SECONDS)
+        self._text()
+        self._image()
+        took = self._file()
+        self._size()
+        self._pointer()
+        return f"{self._file_mib} MiB sent in {took:.1f} s"
 
     def _sum(self, command: str) -> str:
         """The checksum of what a command prints in the guest."""
