@@ -22,9 +22,8 @@
 #include <linux/iosys-map.h>
 #include <linux/mutex.h>
 #include <linux/ratelimit.h>
-#include <linux/version.h>
 #include <linux/workqueue.h>
-#if __has_include(<linux/unaligned.h>)
+#ifdef QXL_HAS_LINUX_UNALIGNED
 #include <linux/unaligned.h>
 #else
 #include <asm/unaligned.h>

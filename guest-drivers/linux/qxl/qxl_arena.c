@@ -6,13 +6,14 @@
  */
 #include <asm/barrier.h>
 #include <drm/drm_managed.h>
+#include <linux/sizes.h>
 
 #include "qxl.h"
 
 #define QXL_CURSOR_FIRST	1
 #define QXL_DRAW_FIRST		(QXL_CURSOR_FIRST + QXL_CURSOR_SLOTS * QXL_CURSOR_PAGES)
 /* Of a picture: large ones are cheaper for the device, small ones let a large update begin before all of it fits. */
-#define QXL_TILE_BYTES		(1u << 20)
+#define QXL_TILE_BYTES		((u32)SZ_1M)
 
 int qxl_arena_init(struct qxl *qxl)
 {
@@ -144,9 +145,10 @@ bool qxl_arena_collect(struct qxl *qxl)
 				break;
 			continue;
 		}
-		/* The item is read after the counter that says it is there, and given back after it was read. */
+		/* The item is read after the counter that says it is there. */
 		virt_rmb();
 		id = get_unaligned_le64(&ring->items[arena->release_cons % QXL_RELEASES]);
+		/* And given back after it was read. */
 		virt_mb();
 		ram_write(&ring->ring.cons, ++arena->release_cons);
 		if (!qxl_arena_release(qxl, id))

@@ -28,7 +28,7 @@ static_assert(sizeof(struct qxl_cursor_memory) <= QXL_CURSOR_PAGES * QXL_PAGE_BY
 
 static void qxl_cursor_hot_spot(const struct drm_plane_state *state, struct qxl_pointer *pointer)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#ifdef QXL_HAS_HOTSPOT
 	pointer->hot_x = state->hotspot_x;
 	pointer->hot_y = state->hotspot_y;
 #else

@@ -19,7 +19,7 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
-#if __has_include(<drm/drm_fbdev_shmem.h>)
+#ifdef QXL_HAS_FBDEV_SHMEM
 #include <drm/drm_fbdev_shmem.h>
 #endif
 
@@ -93,7 +93,7 @@ DEFINE_DRM_GEM_FOPS(qxl_file_operations);
 
 static const struct drm_driver qxl_driver = {
 	.driver_features = DRIVER_MODESET | DRIVER_GEM | DRIVER_ATOMIC
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#ifdef QXL_HAS_HOTSPOT
 			   | DRIVER_CURSOR_HOTSPOT
 #endif
 	,
@@ -149,7 +149,7 @@ static int qxl_start(struct qxl *qxl)
 
 static void qxl_setup_fbdev(struct drm_device *drm)
 {
-#if __has_include(<drm/drm_fbdev_shmem.h>)
+#ifdef QXL_HAS_FBDEV_SHMEM
 	drm_fbdev_shmem_setup(drm, 32);
 #else
 	drm_fbdev_generic_setup(drm, 32);

@@ -42,8 +42,10 @@ void qxl_ring_push(struct qxl *qxl, struct qxl_producer *producer, u32 type, u64
 	put_unaligned_le64(address, &item->data);
 	ram_write(&item->type, type);
 	ram_write(&item->padding, 0);
+	/* The counter says that the command is there. */
 	virt_wmb();
 	ram_write(&producer->ring->ring.prod, ++producer->prod);
+	/* The device writes the mark and then reads the counter: here it is the other way round. */
 	virt_mb();
 	if (ram_read(&producer->ring->ring.notify_on_prod) == producer->prod)
 		qxl_device_write(qxl, producer->port);

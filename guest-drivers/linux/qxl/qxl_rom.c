@@ -45,15 +45,16 @@ int qxl_rom_check(struct qxl *qxl, u64 ram_bytes)
 		return -ENODEV;
 	}
 	if (limits->arena_pages < QXL_ARENA_PAGES_MIN) {
-		drm_err(&qxl->drm, "%u pages for commands, not at least %u\n", limits->arena_pages, QXL_ARENA_PAGES_MIN);
+		drm_err(&qxl->drm, "%u pages for commands, not at least %u\n", limits->arena_pages,
+			QXL_ARENA_PAGES_MIN);
 		return -ENODEV;
 	}
 	limits->arena_pages = min(limits->arena_pages, QXL_ARENA_PAGES_MAX);
 	/* What is left of an address for the offset must reach all of the BAR. */
 	if (!limits->id_bits || limits->id_bits > 16 || limits->generation_bits > 16 || limits->slot > rom.slots_end ||
 	    limits->slot >> limits->id_bits) {
-		drm_err(&qxl->drm, "slots %u to %u, %u bits of an id, %u of a generation\n", limits->slot, rom.slots_end,
-			limits->id_bits, limits->generation_bits);
+		drm_err(&qxl->drm, "slots %u to %u, %u bits of an id, %u of a generation\n", limits->slot,
+			rom.slots_end, limits->id_bits, limits->generation_bits);
 		return -ENODEV;
 	}
 	return 0;
@@ -67,6 +68,7 @@ bool qxl_rom_client_monitors(struct qxl *qxl, struct qxl_client_monitors *monito
 	for (i = 0; i < QXL_READS; i++) {
 		u32 sum = ram_read(&qxl->rom->client_monitors_crc);
 
+		/* The sum is read before the block, which is written before it. */
 		virt_rmb();
 		memcpy(monitors, &qxl->rom->client_monitors, sizeof(*monitors));
 		if (crc32_le(0, (const u8 *)monitors, sizeof(*monitors)) == sum)

@@ -125,7 +125,9 @@ static irqreturn_t vdiport_interrupt(int irq, void *data)
 {
 	struct vdiport *port = data;
 
-	if (!(READ_ONCE(port->ram->int_pending) & cpu_to_le32(VDIPORT_INTERRUPT)) || !READ_ONCE(port->ram->int_mask))
+	u32 pending = le32_to_cpu((__force __le32)READ_ONCE(port->ram->int_pending));
+
+	if (!(pending & VDIPORT_INTERRUPT) || !READ_ONCE(port->ram->int_mask))
 		return IRQ_NONE;
 	xchg(&port->ram->int_pending, 0);
 	iowrite32(0, port->io + VDIPORT_UPDATE_IRQ);
@@ -151,7 +153,7 @@ static u32 vdiport_readable(struct vdiport *port, bool *notify)
 			return 0;
 		}
 		/* The packet is read after the counter that says it is there. */
-		smp_rmb();
+		virt_rmb();
 		gen = ram_read(&packet->gen);
 		if (gen == port->generation)
 			return waiting;
@@ -162,7 +164,8 @@ static u32 vdiport_readable(struct vdiport *port, bool *notify)
 		}
 		ram_write(&ring->cons, ++port->out_cons);
 		port->out_offset = 0;
-		smp_mb();
+		/* The device writes the mark and then reads the counter: here it is the other way round. */
+		virt_mb();
 		*notify |= ram_read(&ring->notify_on_cons) == port->out_cons;
 	}
 	return 0;
@@ -174,7 +177,8 @@ static bool vdiport_await_packet(struct vdiport *port)
 	struct vdiport_ring *ring = &port->ram->output;
 
 	ram_write(&ring->notify_on_prod, port->out_cons + 1);
-	smp_mb();
+	/* The device writes its counter and then reads the mark: here it is the other way round. */
+	virt_mb();
 	return ram_read(&ring->prod) != port->out_cons;
 }
 
@@ -196,7 +200,8 @@ static bool vdiport_await_room(struct vdiport *port)
 	struct vdiport_ring *ring = &port->ram->input;
 
 	ram_write(&ring->notify_on_cons, port->in_prod - VDIPORT_ITEMS + 1);
-	smp_mb();
+	/* The device writes its counter and then reads the mark: here it is the other way round. */
+	virt_mb();
 	return vdiport_room(port) > 0;
 }
 
@@ -236,10 +241,11 @@ static ssize_t vdiport_take(struct vdiport *port, char __user *buffer, size_t co
 		port->out_offset += part;
 		if (port->out_offset == size) {
 			port->out_offset = 0;
-			/* The place is given back after it was read, and the mark is read after that. */
-			smp_mb();
+			/* The place is given back after it was read. */
+			virt_mb();
 			ram_write(&ring->cons, ++port->out_cons);
-			smp_mb();
+			/* And the mark is read after that. */
+			virt_mb();
 			notify |= ram_read(&ring->notify_on_cons) == port->out_cons;
 		}
 	}
@@ -297,16 +303,18 @@ static ssize_t vdiport_put(struct vdiport *port, const char __user *buffer, size
 		u32 part = min_t(size_t, VDIPORT_PACKET_BYTES, count - done);
 
 		/* The place has been given back before it is written. */
-		smp_mb();
+		virt_mb();
 		if (copy_from_user(packet->data, buffer + done, part)) {
 			done = done ?: -EFAULT;
 			break;
 		}
 		ram_write(&packet->gen, port->generation);
 		ram_write(&packet->size, part);
-		smp_wmb();
+		/* The counter says that the packet is there. */
+		virt_wmb();
 		ram_write(&ring->prod, ++port->in_prod);
-		smp_mb();
+		/* The device writes the mark and then reads the counter: here it is the other way round. */
+		virt_mb();
 		notify |= ram_read(&ring->notify_on_prod) == port->in_prod;
 		done += part;
 	}
