@@ -52,10 +52,11 @@ class Agent:
             load = "insmod /run/modules/vdiport.ko"
             guest.ask(f"for i in $(seq {CYCLES}); do {load}; rmmod vdiport; done; {load}; echo loaded $?", r"^loaded 0$")
             self._agent_on_vdiport()
+            # The daemon opens it for the first agent of a session.
+            said = self._all()
             # One opener, and no unloading under it.
             guest.ask("head -c 1 /dev/vdiport0 2>&1; echo asked", r"Device or resource busy[^$]*^asked$")
             guest.ask("rmmod vdiport 2>&1; echo asked", r"in use[^$]*^asked$")
-            said = self._all()
             # The device goes and comes back while the agent has it.
             device = guest.ask(f"basename {BIND}/0000:*", r"^(0000:\S+)$")[1]
             guest.ask(f"echo {device} >{BIND}/unbind; echo gone", r"^gone$")
@@ -63,6 +64,7 @@ class Agent:
             guest.ask("pkill spice-vdagent; while pgrep spice-vdagentd; do sleep 0.1; done; echo ended", r"^ended$")
             guest.ask(f"echo {device} >{BIND}/bind; echo back", r"^back$")
             self._agent_on_vdiport()
+            self._client.step("agent", can=[MOUSE_STATE, BY_DEMAND, SELECTION], seconds=nested.BOOT_SECONDS)
             self._text()
             guest.ask("dmesg -l err,warn | grep -i -A20 vdiport; echo looked", r"^looked$")
             return said

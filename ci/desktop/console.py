@@ -1,6 +1,7 @@
-"""The framebuffer console of qxl.ko: clients at all times, the driver loaded again, a reboot, two devices."""
+"""The framebuffer console of qxl.ko and of our driver: clients at all times, the driver loaded again, a reboot, two devices."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import nested
@@ -24,13 +25,28 @@ def boot_of(image: dict[str, str], *words: str) -> dict:
     return {"kernel": image["vmlinuz"], "initramfs": image["initramfs"], "cmdline": cmdline}
 
 
+@dataclass(frozen=True)
+class Driver:
+    """A display driver for QXL: its module, what images/build needs to have it loaded, and how it leaves the device."""
+
+    module: str
+    options: tuple[str, ...] = ()
+    is_blank_without: bool = False
+
+
+KERNELS = Driver("qxl", is_blank_without=True)
+OURS = Driver("caraway_qxl", ("--instead", f"qxl={nested.CHECKOUT / 'guest-drivers' / 'linux' / 'qxl'}"))
+
+
 class Console:
     """Checks of the console image with one of Debian's kernels."""
 
-    def __init__(self, program: Path, kernel: str | None = None) -> None:
+    def __init__(self, program: Path, kernel: str | None = None, driver: Driver = KERNELS) -> None:
         self._program = program
-        self._image = nested.image("console", "--module", str(LEAKED_IRQ), *(["--kernel", kernel] if kernel else []))
-        self._label = kernel or "console"
+        options = [*driver.options, *(["--kernel", kernel] if kernel else [])]
+        self._image = nested.image("console", "--module", str(LEAKED_IRQ), *options)
+        self._driver = driver
+        self._label = " ".join([*([driver.module] if driver is not KERNELS else []), kernel or "console"])
 
     def _scene(self, name: str, paused: bool = False, **config) -> Scene:
         return Scene(f"{self._label}-{name}", self._program, {"boot": boot_of(self._image), **config}, paused)
@@ -71,23 +87,28 @@ class Console:
             return scene.finish()
 
     def _reload(self, scene: Scene) -> None:
-        irq = scene.guest.ask("grep qxl /proc/interrupts; echo listed", r"^ *(\d+):.* qxl\nlisted$")[1]
+        module = self._driver.module
+        irq = scene.guest.ask("grep qxl /proc/interrupts; echo listed", rf"^ *(\d+):.* {module}\nlisted$")[1]
         # Only a driver nobody uses can be unloaded: the console is given up first.
+        leak = self._driver is KERNELS
         scene.amid(
             "unloading",
-            "rmmod qxl && rmmod free_leaked_irq && echo unloaded",
+            f"rmmod {module} && {'rmmod free_leaked_irq && ' if leak else ''}echo unloaded",
             r"^unloaded$",
-            first="for c in /sys/class/vtconsole/*; do grep -q 'frame buffer' $c/name && echo 0 >$c/bind; done;"
-            f" insmod /modules/free_leaked_irq.ko irq={irq}",
+            first="for c in /sys/class/vtconsole/*; do grep -q 'frame buffer' $c/name && echo 0 >$c/bind; done"
+            + (f"; insmod /modules/free_leaked_irq.ko irq={irq}" if leak else ""),
         )
         left = scene.guest.ask("grep qxl /proc/interrupts; echo listed", r"^((?:.*qxl\n)*)listed$")[1]
         expect(not left, f"a handler is left behind: {left}")
-        scene.blank("without a driver")
+        if self._driver.is_blank_without:
+            scene.blank("without a driver")
+        else:
+            scene.same("without a driver")
         scene.amid(
             "loading",
             "echo 0 >/sys/class/graphics/fbcon/cursor_blink; printf '\\033cloaded again\\n' >/dev/tty1; echo loaded",
             r"^loaded$",
-            first="insmod /modules/qxl.ko",
+            first=f"insmod /modules/{module}.ko",
         )
 
     def devices(self) -> str:

@@ -4,11 +4,15 @@ import lzma
 import re
 import struct
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from . import cache, packages
 
+# No module is replaced.
+NOTHING: Mapping[str, tuple[str, bytes]] = MappingProxyType({})
 # Offsets in the bzImage setup header (Documentation/arch/x86/boot.rst of the kernel).
 SETUP_SECTORS = 0x1F1
 PAYLOAD_OFFSET = 0x248
@@ -79,19 +83,26 @@ def module_image(path: Path) -> bytes:
     return lzma.decompress(data) if path.suffix == ".xz" else data
 
 
-def load_order(kernel: Kernel, wanted: list[str]) -> list[tuple[str, bytes]]:
-    """Names and images of the `wanted` modules and all they depend on, in an order `insmod` accepts."""
+def load_order(
+    kernel: Kernel, wanted: list[str], instead: Mapping[str, tuple[str, bytes]] = NOTHING
+) -> list[tuple[str, bytes]]:
+    """Names and images of the `wanted` modules and all they depend on, in an order `insmod` accepts.
+
+    `instead` of a module by its name another one is taken, by its name and image.
+    """
     files = {module_name(path): path for path in kernel.modules.rglob("*.ko*")}
     builtin = {module_name(Path(line)) for line in (kernel.modules / "modules.builtin").read_text().split()}
     order: dict[str, bytes] = {}
 
     def visit(name: str, needed_by: str) -> None:
         name = name.replace("-", "_")
+        name, image = instead.get(name, (name, b""))
         if name in order or name in builtin:
             return
-        if name not in files:
-            raise KernelError(f"{kernel.name} has no module {name} (needed by {needed_by})")
-        image = module_image(files[name])
+        if not image:
+            if name not in files:
+                raise KernelError(f"{kernel.name} has no module {name} (needed by {needed_by})")
+            image = module_image(files[name])
         depends = re.search(rb"\0depends=([^\0]*)\0", image)
         for other in depends.group(1).decode().split(",") if depends else []:
             if other:

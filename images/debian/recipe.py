@@ -1,14 +1,17 @@
 """Recipes: what an image is made of, read from a TOML file and built into the cache."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from . import cache, initramfs, kernel, modules, rootfs
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 KEYS = {"description", "kernel", "init", "modules", "cmdline", "root"}
+# No module is replaced.
+NOTHING: Mapping[str, Path] = MappingProxyType({})
 ROOT_KEYS = {"suite", "variant", "packages", "setup", "leave_out", "spare_mib"}
 
 
@@ -49,29 +52,43 @@ def read(name: str) -> Recipe:
     return Recipe(name, table["kernel"], init, table["modules"], table["cmdline"], root)
 
 
-def build(recipe: Recipe, other_kernel: str | None = None, extra: Sequence[Path] = ()) -> dict[str, str]:
+def build(
+    recipe: Recipe, other_kernel: str | None = None, extra: Sequence[Path] = (), instead: Mapping[str, Path] = NOTHING
+) -> dict[str, str]:
     """Builds what the recipe describes, or finds it built, and returns what to boot: paths and the command line.
 
     `other_kernel` is a metapackage to take in place of the recipe's. `extra` are folders with the source of modules that
-    lie in the initramfs beside the recipe's, and that nobody loads unasked.
+    lie in the initramfs beside the recipe's, and that nobody loads unasked; `instead` of a module of the recipe's the one
+    whose source is in the folder is loaded.
     """
     linux = kernel.load(other_kernel or recipe.kernel)
     result = {"vmlinuz": str(linux.vmlinuz), "vmlinux": str(linux.vmlinux), "cmdline": recipe.cmdline}
-    result["initramfs"] = str(initramfs_of(linux, recipe.init, recipe.modules, extra))
+    result["initramfs"] = str(initramfs_of(linux, recipe.init, recipe.modules, extra, instead))
     if recipe.root is not None:
         result["disk"] = str(_disk(recipe.root))
     return result
 
 
-def initramfs_of(linux: kernel.Kernel, init: str, wanted: list[str], extra: Sequence[Path] = ()) -> Path:
+def initramfs_of(
+    linux: kernel.Kernel,
+    init: str,
+    wanted: list[str],
+    extra: Sequence[Path] = (),
+    instead: Mapping[str, Path] = NOTHING,
+) -> Path:
     """The initramfs of a kernel, an init script and modules, built once for each combination."""
+    unknown = sorted(set(instead) - set(wanted))
+    if unknown:
+        raise RecipeError(f"no module {unknown[0]!r} to replace; there are: {', '.join(wanted)}")
     assembler = Path(initramfs.__file__).read_bytes()
     built = [modules.build(linux, source) for source in extra]
+    ours = {name: modules.build(linux, source) for name, source in instead.items()}
     parts = [part for module in built for part in module]
+    parts += [part for name, module in sorted(ours.items()) for part in (name, *module)]
     name = cache.digest(linux.name, init, *wanted, *parts, initramfs.BUSYBOX.read_bytes(), assembler)
 
     def fill(folder: Path) -> None:
-        loaded = kernel.load_order(linux, wanted)
+        loaded = kernel.load_order(linux, wanted, ours)
         (folder / "initramfs").write_bytes(initramfs.assemble(init.encode(), loaded, built))
 
     return cache.entry("initramfs", name, fill) / "initramfs"
