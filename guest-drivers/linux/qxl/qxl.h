@@ -34,7 +34,12 @@
 /* Of a mode of one head, each way. */
 #define QXL_MODE_MAX		8192
 #define QXL_CURSOR_MAX		64
-#define QXL_REGION_RECTS	16
+/* What changes is looked at in tiles of a head. */
+#define QXL_TILE_WIDTH		64
+#define QXL_TILE_HEIGHT		16
+#define QXL_TILE_COLUMNS	(QXL_MODE_MAX / QXL_TILE_WIDTH)
+#define QXL_TILE_ROWS		(QXL_MODE_MAX / QXL_TILE_HEIGHT)
+#define QXL_GAMMA_SIZE		256
 
 /* Commands that the device has at one time. Those of the cursor have places of their own, of one size. */
 #define QXL_CURSOR_SLOTS	64
@@ -77,15 +82,59 @@ struct qxl_arena {
 	unsigned long *busy;
 	struct qxl_slot slots[QXL_SLOTS];
 	u32 release_cons;
+	/* There was no memory for something, so the device is to tell when it releases some. */
+	bool is_short;
 	/* The device has been asked to give back what it can. */
 	bool has_asked;
 };
 
-/* Rectangles that together are at least what was added, and at most the smallest one around it. */
-struct qxl_region {
-	u32 count;
-	struct drm_rect rects[QXL_REGION_RECTS];
+/* Which tiles are marked; only rows from `first` to `end` have any. */
+struct qxl_tiles {
+	u32 first;
+	u32 end;
+	unsigned long rows[QXL_TILE_ROWS][BITS_TO_LONGS(QXL_TILE_COLUMNS)];
 };
+
+/* What the device shows when it has done all it was told, in the layout's lines. */
+struct qxl_shadow {
+	u32 *pixels;
+	size_t bytes;
+};
+
+/* The colours of a head, corrected; none are when they would stay as they are. */
+struct qxl_gamma {
+	bool is_any;
+	u8 red[QXL_GAMMA_SIZE];
+	u8 green[QXL_GAMMA_SIZE];
+	u8 blue[QXL_GAMMA_SIZE];
+};
+
+/* How what is on a head moved last, and how often nothing was found since. */
+struct qxl_motion {
+	s32 dx;
+	s32 dy;
+	u32 failures;
+	u32 pause;
+};
+
+/* What was done since the driver was bound. */
+struct qxl_counters {
+	u64 pictures;
+	u64 picture_bytes;
+	/* Of the pictures: those that were sent before, as the device was told. */
+	u64 pictures_again;
+	u64 fills;
+	u64 copies;
+	u64 cursors;
+	u64 tiles_seen;
+	u64 tiles_same;
+	u64 waits_ring;
+	u64 waits_memory;
+	u64 resets;
+};
+
+struct qxl_cache;
+struct qxl_search;
 
 struct qxl_head_layout {
 	u32 x;
@@ -134,7 +183,10 @@ struct qxl_head {
 
 	/* Under the device's lock. */
 	struct qxl_source source;
-	struct qxl_region damage;
+	/* Tiles that may differ from what the device shows. */
+	struct qxl_tiles *damage;
+	struct qxl_gamma gamma;
+	struct qxl_motion motion;
 	struct qxl_pointer pointer;
 
 	/* What the client would like, under the lock of the mode configuration. */
@@ -174,8 +226,17 @@ struct qxl {
 	struct qxl_producer cursor_commands;
 	struct qxl_arena arena;
 	struct qxl_layout layout;
+	struct qxl_shadow shadow;
+	/* For one head at a time: tiles that do differ, a line of pixels, and the search for motion. */
+	struct qxl_tiles *changed;
+	u32 *line;
+	struct qxl_search *search;
+	struct qxl_cache *cache;
 	/* Whose changes are sent first. */
 	unsigned int first_head;
+	struct qxl_counters counters;
+	/* Wraps around. */
+	atomic_t interrupts;
 
 	/* The head whose pointer the device shows or is to show; what of it the device has not been told. */
 	unsigned int pointer_head;
@@ -240,16 +301,47 @@ u64 qxl_arena_address(struct qxl *qxl, int slot);
 void qxl_arena_send(struct qxl *qxl, int slot);
 bool qxl_arena_collect(struct qxl *qxl);
 void qxl_arena_ask(struct qxl *qxl);
-u32 qxl_arena_tile_bytes(struct qxl *qxl);
+u32 qxl_arena_picture_bytes(struct qxl *qxl);
 
-/* qxl_region.c */
-void qxl_region_add(struct qxl_region *region, const struct drm_rect *rect);
-void qxl_region_drop(struct qxl_region *region, u32 index);
-void qxl_region_clip(struct qxl_region *region, const struct drm_rect *bounds);
+/* qxl_pixels.c */
+void qxl_shadow_reset(struct qxl *qxl);
+void qxl_shadow_free(struct qxl *qxl);
+u32 *qxl_shadow_at(struct qxl *qxl, const struct qxl_head *head, s32 x, s32 y);
+const u32 *qxl_source_at(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, u32 count);
+bool qxl_pixels_differ(const u32 *some, const u32 *others, u32 count);
+u32 qxl_pixels_same(const u32 *some, const u32 *others, u32 count);
+u32 qxl_pixels_same_last(const u32 *some, const u32 *others, u32 count);
+bool qxl_pixels_are(const u32 *pixels, u32 count, u32 colour);
+void qxl_pixels_copy(u32 *to, u32 *also, const u32 *from, u32 count);
+
+/* qxl_tiles.c */
+void qxl_tiles_mark(struct qxl_tiles *tiles, const struct drm_rect *rect);
+void qxl_tiles_clear(struct qxl_tiles *tiles);
+void qxl_tiles_clip(struct qxl_tiles *tiles, u32 width, u32 height);
+u32 qxl_tiles_count(const struct qxl_tiles *tiles);
+void qxl_tiles_simplify(struct qxl_tiles *tiles, u32 most);
+bool qxl_tiles_take(struct qxl_tiles *tiles, struct drm_rect *rect);
+
+/* qxl_motion.c */
+bool qxl_motion_find(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height, struct drm_rect *rect,
+		     s32 *dx, s32 *dy);
+size_t qxl_motion_bytes(void);
+
+/* qxl_cache.c */
+int qxl_cache_init(struct qxl *qxl);
+u32 qxl_cache_number(struct qxl *qxl, const struct qxl_head *head, const struct drm_rect *rect, const void *pixels);
+
+/* qxl_command.c */
+u32 qxl_command_lines(struct qxl *qxl, u32 width);
+bool qxl_command_picture(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect);
+bool qxl_command_fill(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, u32 colour);
+bool qxl_command_copy(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, s32 dx, s32 dy);
 
 /* qxl_draw.c */
+int qxl_draw_init(struct qxl *qxl);
 void qxl_draw_flush(struct qxl *qxl);
-void qxl_draw_damage_all(struct qxl *qxl);
+void qxl_draw_damage(struct qxl *qxl, struct qxl_head *head);
+void qxl_draw_restart(struct qxl *qxl);
 
 /* qxl_kms.c */
 int qxl_kms_init(struct qxl *qxl);
@@ -273,5 +365,8 @@ void qxl_cursor_flush(struct qxl *qxl);
 int qxl_monitors_init(struct qxl *qxl, struct qxl_head *head);
 int qxl_monitors_create_properties(struct qxl *qxl);
 bool qxl_monitors_read(struct qxl *qxl);
+
+/* qxl_debugfs.c */
+void qxl_debugfs_init(struct drm_minor *minor);
 
 #endif

@@ -194,8 +194,29 @@ struct qxl_copy {
 	struct qxl_mask mask;
 } __packed;
 
+#define QXL_BRUSH_SOLID		1
+
+struct qxl_brush {
+	__le32 type;
+	__le32 colour;
+	u8 padding[12];
+} __packed;
+
+struct qxl_fill {
+	struct qxl_brush brush;
+	__le16 rop;
+	struct qxl_mask mask;
+} __packed;
+
+/* Of the same surface. */
+struct qxl_copy_bits {
+	struct qxl_point source;
+} __packed;
+
 #define QXL_EFFECT_OPAQUE	1
+#define QXL_DRAW_FILL		1
 #define QXL_DRAW_COPY		3
+#define QXL_DRAW_COPY_BITS	4
 
 struct qxl_drawable {
 	/* Ours until the command is done with; then the number of the next one that is. */
@@ -211,12 +232,17 @@ struct qxl_drawable {
 	__le32 surfaces_dest[3];
 	struct qxl_rect surfaces_rects[3];
 	union {
+		struct qxl_fill fill;
 		struct qxl_copy copy;
+		struct qxl_copy_bits copy_bits;
 		u8 bytes[68];
 	} u;
 } __packed;
 
 #define QXL_IMAGE_BITMAP	0
+/* The client may keep it: the same id is the same pixels. Of an id, the lower half is a group; 0 is the driver's. */
+#define QXL_IMAGE_CACHE		1
+#define QXL_IMAGE_ID_SHIFT	32
 #define QXL_BITMAP_32BIT	8
 #define QXL_BITMAP_TOP_DOWN	4
 
@@ -279,6 +305,7 @@ static_assert(sizeof(struct qxl_surface_create) == 40);
 static_assert(offsetof(struct qxl_ram, create_surface) == 0x14ac);
 static_assert(sizeof(struct qxl_ram) == 5348);
 static_assert(sizeof(struct qxl_monitor) == 28);
+static_assert(sizeof(struct qxl_fill) == 39);
 static_assert(sizeof(struct qxl_copy) == 44);
 static_assert(offsetof(struct qxl_drawable, u) == 0x7b);
 static_assert(sizeof(struct qxl_drawable) == 191);

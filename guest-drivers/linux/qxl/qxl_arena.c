@@ -12,8 +12,8 @@
 
 #define QXL_CURSOR_FIRST	1
 #define QXL_DRAW_FIRST		(QXL_CURSOR_FIRST + QXL_CURSOR_SLOTS * QXL_CURSOR_PAGES)
-/* Of a picture: large ones are cheaper for the device, small ones let a large update begin before all of it fits. */
-#define QXL_TILE_BYTES		((u32)SZ_1M)
+/* Of a picture: one for a whole screen lets the device find video, but several are to fit. */
+#define QXL_PICTURE_BYTES	((u32)SZ_16M)
 
 int qxl_arena_init(struct qxl *qxl)
 {
@@ -37,6 +37,7 @@ void qxl_arena_reset(struct qxl *qxl)
 	for (i = 0; i < QXL_CURSOR_SLOTS; i++)
 		arena->slots[i].first = QXL_CURSOR_FIRST + i * QXL_CURSOR_PAGES;
 	arena->release_cons = 0;
+	arena->is_short = false;
 	arena->has_asked = false;
 }
 
@@ -138,6 +139,9 @@ bool qxl_arena_collect(struct qxl *qxl)
 			break;
 		}
 		if (!waiting) {
+			/* An interrupt for each release would be for nothing as long as there is memory. */
+			if (!arena->is_short)
+				break;
 			ram_write(&ring->ring.notify_on_prod, arena->release_cons + 1);
 			/* The device writes its counter and then reads the mark: here it is the other way round. */
 			virt_mb();
@@ -168,7 +172,8 @@ void qxl_arena_ask(struct qxl *qxl)
 	qxl_device_write(qxl, QXL_PORT_NOTIFY_OOM);
 }
 
-u32 qxl_arena_tile_bytes(struct qxl *qxl)
+/* The most of a picture with its command. */
+u32 qxl_arena_picture_bytes(struct qxl *qxl)
 {
-	return min(QXL_TILE_BYTES, (qxl->arena.pages - QXL_DRAW_FIRST) / 4 * QXL_PAGE_BYTES);
+	return min(QXL_PICTURE_BYTES, (qxl->arena.pages - QXL_DRAW_FIRST) / 4 * QXL_PAGE_BYTES);
 }

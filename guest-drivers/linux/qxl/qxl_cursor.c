@@ -200,11 +200,15 @@ void qxl_cursor_flush(struct qxl *qxl)
 	if (!qxl_ring_has_room(qxl, &qxl->cursor_commands))
 		return;
 	slot = qxl_arena_take_cursor(qxl);
-	if (slot < 0 && qxl_arena_collect(qxl))
-		slot = qxl_arena_take_cursor(qxl);
 	if (slot < 0) {
-		qxl_arena_ask(qxl);
-		return;
+		qxl->arena.is_short = true;
+		if (qxl_arena_collect(qxl))
+			slot = qxl_arena_take_cursor(qxl);
+		if (slot < 0) {
+			qxl_arena_ask(qxl);
+			return;
+		}
+		qxl->arena.is_short = false;
 	}
 
 	memory = qxl_arena_memory(qxl, slot);
@@ -227,6 +231,7 @@ void qxl_cursor_flush(struct qxl *qxl)
 	memcpy(&memory->command, &command, sizeof(command));
 	qxl_arena_send(qxl, slot);
 	qxl_ring_push(qxl, &qxl->cursor_commands, QXL_COMMAND_CURSOR, address);
+	qxl->counters.cursors++;
 }
 
 static const struct drm_plane_helper_funcs qxl_cursor_helper_funcs = {

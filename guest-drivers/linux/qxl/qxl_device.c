@@ -61,6 +61,7 @@ irqreturn_t qxl_device_interrupt(int irq, void *data)
 
 	if (!pending)
 		return IRQ_NONE;
+	atomic_inc(&qxl->interrupts);
 	/* The level is what the fields say when this is written; what comes from here on is another interrupt. */
 	qxl_device_write(qxl, QXL_PORT_UPDATE_IRQ);
 	if (pending & QXL_INT_IO_CMD)

@@ -1,108 +1,162 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * What has changed goes to the device as pictures that it copies to the screen, a piece at a time. When the ring or
- * the memory is full the rest stays in the region of its head, where what changes meanwhile joins it, until the
- * interrupt that says there is room: nobody waits, and a slow client sees fewer pictures and not later ones.
+ * What has changed on the heads goes to the device: tiles that are no different from what it shows are left out, what is
+ * on the screen elsewhere is copied there, the rest is fills and pictures. When the ring or the memory is full the rest
+ * stays marked, where what changes meanwhile joins it, until the interrupt that says there is room: nobody waits, and a
+ * slow client sees fewer pictures and not later ones.
  */
 #include <drm/drm_framebuffer.h>
 #include <drm/drm_gem_framebuffer_helper.h>
+#include <drm/drm_managed.h>
 
 #include "qxl.h"
 
-struct qxl_tile {
-	struct qxl_drawable drawable;
-	u8 padding;
-	struct qxl_image image;
-	struct qxl_chunk chunk;
-} __packed;
+/* Stretches of tiles that are sent on their own; when there are more, all that is around them is sent as one. */
+#define QXL_STRETCHES		64
 
-static_assert(sizeof(struct qxl_tile) % sizeof(u32) == 0);
-
-/* The command of a picture that is at `rect` of the screen, and whose memory is at `address` of the device. */
-static void qxl_draw_describe(struct qxl_tile *tile, const struct drm_rect *rect, s32 x, u64 address, u32 mm_time)
+/* Whether a tile, of which so much is on the screen, differs from what the device shows. */
+static bool qxl_draw_differs(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, u32 width, s32 end)
 {
-	u32 width = drm_rect_width(rect), height = drm_rect_height(rect);
-	const struct drm_rect whole = DRM_RECT_INIT(0, 0, width, height);
-	unsigned int i;
-
-	*tile = (struct qxl_tile){
-		.drawable = {
-			.effect = QXL_EFFECT_OPAQUE,
-			.type = QXL_DRAW_COPY,
-			.bbox = qxl_rect_of(rect, x, 0),
-			.clip.type = cpu_to_le32(QXL_CLIP_NONE),
-			.mm_time = cpu_to_le32(mm_time),
-			.u.copy = {
-				.src_bitmap = cpu_to_le64(address + offsetof(struct qxl_tile, image)),
-				.src_area = qxl_rect_of(&whole, 0, 0),
-				.rop = cpu_to_le16(QXL_ROP_PUT),
-				.scale_mode = QXL_SCALE_NEAREST,
-			},
-		},
-		.image = {
-			.type = QXL_IMAGE_BITMAP,
-			.width = cpu_to_le32(width),
-			.height = cpu_to_le32(height),
-			.bitmap_format = QXL_BITMAP_32BIT,
-			.bitmap_flags = QXL_BITMAP_TOP_DOWN,
-			.bitmap_width = cpu_to_le32(width),
-			.bitmap_height = cpu_to_le32(height),
-			.bitmap_stride = cpu_to_le32(width * sizeof(u32)),
-			.bitmap_data = cpu_to_le64(address + offsetof(struct qxl_tile, chunk)),
-		},
-		.chunk.data_size = cpu_to_le32(width * height * sizeof(u32)),
-	};
-	for (i = 0; i < ARRAY_SIZE(tile->drawable.surfaces_dest); i++)
-		tile->drawable.surfaces_dest[i] = cpu_to_le32(-1);
+	for (; y < end; y++)
+		if (qxl_pixels_differ(qxl_source_at(qxl, head, x, y, width), qxl_shadow_at(qxl, head, x, y), width))
+			return true;
+	return false;
 }
 
-/* A slot for so many bytes, after what is done with was collected and, at last, asked for. */
-static int qxl_draw_take(struct qxl *qxl, u32 bytes)
+/* Leaves marked what differs, and has all of it in `changed`. */
+static void qxl_draw_compare(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
 {
-	int slot = qxl_arena_take_draw(qxl, bytes);
+	struct qxl_tiles *damage = head->damage, *changed = qxl->changed;
+	u32 row, column;
 
-	if (slot < 0 && qxl_arena_collect(qxl))
-		slot = qxl_arena_take_draw(qxl, bytes);
-	if (slot < 0)
-		qxl_arena_ask(qxl);
-	return slot;
-}
+	qxl_tiles_clear(changed);
+	qxl_tiles_clip(damage, width, height);
+	for (row = damage->first; row < damage->end; row++) {
+		s32 y = row * QXL_TILE_HEIGHT, end = min(y + QXL_TILE_HEIGHT, (s32)height);
 
-/* Sends as many of the upper lines of `rect` as are one picture, and takes them off; whether there was room. */
-static bool qxl_draw_tile(struct qxl *qxl, struct qxl_head *head, struct drm_rect *rect)
-{
-	struct qxl_source *source = &head->source;
-	u32 line = drm_rect_width(rect) * sizeof(u32);
-	u32 lines = max_t(u32, 1, (qxl_arena_tile_bytes(qxl) - sizeof(struct qxl_tile)) / line);
-	struct drm_rect part = *rect;
-	struct qxl_tile tile;
-	u64 address;
-	u8 *memory;
-	s32 y;
-	int slot;
+		for_each_set_bit(column, damage->rows[row], QXL_TILE_COLUMNS) {
+			s32 x = column * QXL_TILE_WIDTH;
+			u32 part = min_t(u32, QXL_TILE_WIDTH, width - x);
 
-	part.y2 = min_t(s32, part.y2, part.y1 + lines);
-	if (!qxl_ring_has_room(qxl, &qxl->commands))
-		return false;
-	slot = qxl_draw_take(qxl, sizeof(tile) + line * drm_rect_height(&part));
-	if (slot < 0)
-		return false;
-
-	address = qxl_arena_address(qxl, slot);
-	memory = qxl_arena_memory(qxl, slot);
-	qxl_draw_describe(&tile, &part, qxl->layout.heads[head->index].x, address, ram_read(&qxl->rom->mm_clock));
-	memcpy(memory, &tile, sizeof(tile));
-	memory += sizeof(tile);
-	for (y = part.y1; y < part.y2; y++) {
-		size_t from = (size_t)(y + source->y) * source->fb->pitches[0] +
-			      (size_t)(part.x1 + source->x) * sizeof(u32);
-
-		iosys_map_memcpy_from(memory, &source->data[0], from, line);
-		memory += line;
+			qxl->counters.tiles_seen++;
+			if (qxl->shadow.pixels && !qxl_draw_differs(qxl, head, x, y, part, end)) {
+				qxl->counters.tiles_same++;
+				__clear_bit(column, damage->rows[row]);
+			}
+		}
 	}
-	qxl_arena_send(qxl, slot);
-	qxl_ring_push(qxl, &qxl->commands, QXL_COMMAND_DRAW, address);
-	rect->y1 = part.y2;
+	qxl_tiles_clip(damage, width, height);
+	*changed = *damage;
+}
+
+/* Takes off lines and columns at the edges that are no different. */
+static void qxl_draw_trim(struct qxl *qxl, struct qxl_head *head, struct drm_rect *rect)
+{
+	u32 left, right;
+	s32 y;
+
+	if (!qxl->shadow.pixels)
+		return;
+	while (drm_rect_height(rect) > 0 &&
+	       !qxl_draw_differs(qxl, head, rect->x1, rect->y1, drm_rect_width(rect), rect->y1 + 1))
+		rect->y1++;
+	while (drm_rect_height(rect) > 0 &&
+	       !qxl_draw_differs(qxl, head, rect->x1, rect->y2 - 1, drm_rect_width(rect), rect->y2))
+		rect->y2--;
+	left = drm_rect_width(rect);
+	right = left;
+	for (y = rect->y1; y < rect->y2 && (left || right); y++) {
+		u32 width = drm_rect_width(rect);
+		const u32 *now = qxl_source_at(qxl, head, rect->x1, y, width);
+		const u32 *shown = qxl_shadow_at(qxl, head, rect->x1, y);
+
+		left = min(left, qxl_pixels_same(now, shown, min(left, width)));
+		right = min(right, qxl_pixels_same_last(now + width - right, shown + width - right, right));
+	}
+	rect->x1 += left;
+	/* Nothing is left of it when a program has just drawn what was there before. */
+	rect->x2 = max(rect->x1, rect->x2 - (s32)right);
+}
+
+/* Whether all of a rectangle is one colour, and which. */
+static bool qxl_draw_is_uniform(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, u32 *colour)
+{
+	u32 width = drm_rect_width(rect);
+	s32 y;
+
+	*colour = READ_ONCE(*qxl_source_at(qxl, head, rect->x1, rect->y1, width));
+	for (y = rect->y1; y < rect->y2; y++)
+		if (!qxl_pixels_are(qxl_source_at(qxl, head, rect->x1, y, width), width, *colour))
+			return false;
+	return true;
+}
+
+/* Sends a rectangle; whether there was room for all of it. */
+static bool qxl_draw_rect(struct qxl *qxl, struct qxl_head *head, struct drm_rect rect)
+{
+	u32 colour, lines;
+
+	qxl_draw_trim(qxl, head, &rect);
+	if (!drm_rect_visible(&rect))
+		return true;
+	if (qxl_draw_is_uniform(qxl, head, &rect, &colour))
+		return qxl_command_fill(qxl, head, &rect, colour);
+	lines = qxl_command_lines(qxl, drm_rect_width(&rect));
+	while (drm_rect_visible(&rect)) {
+		struct drm_rect part = rect;
+
+		part.y2 = min_t(s32, rect.y2, rect.y1 + lines);
+		if (!qxl_command_picture(qxl, head, &part))
+			return false;
+		rect.y1 = part.y2;
+	}
+	return true;
+}
+
+/* Copies what has moved; whether there was room. What differs then is marked. */
+static bool qxl_draw_motion(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
+{
+	struct drm_rect rect;
+	s32 dx, dy;
+
+	if (!qxl->shadow.pixels || !qxl_motion_find(qxl, head, width, height, &rect, &dx, &dy))
+		return true;
+	if (!qxl_command_copy(qxl, head, &rect, dx, dy))
+		return false;
+	qxl_tiles_mark(head->damage, &rect);
+	qxl_draw_compare(qxl, head, width, height);
+	return true;
+}
+
+/* Sends what has changed of a head, which is on the screen in this size; whether there was room for all of it. */
+static bool qxl_draw_changed(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
+{
+	const struct drm_rect screen = DRM_RECT_INIT(0, 0, width, height);
+	struct drm_rect rect;
+
+	qxl_draw_compare(qxl, head, width, height);
+	if (!qxl_draw_motion(qxl, head, width, height))
+		return false;
+	qxl_tiles_simplify(qxl->changed, QXL_STRETCHES);
+	while (qxl_tiles_take(qxl->changed, &rect)) {
+		drm_rect_intersect(&rect, &screen);
+		/* What was sent is no different when it is looked at again. */
+		if (!qxl_draw_rect(qxl, head, rect))
+			return false;
+	}
+	qxl_tiles_clear(head->damage);
+	return true;
+}
+
+/* A head without a framebuffer. */
+static bool qxl_draw_black(struct qxl *qxl, struct qxl_head *head)
+{
+	struct qxl_head_layout *layout = &qxl->layout.heads[head->index];
+	const struct drm_rect all = DRM_RECT_INIT(0, 0, layout->width, layout->height);
+
+	if (drm_rect_visible(&all) && !qxl_command_fill(qxl, head, &all, 0))
+		return false;
+	qxl_tiles_clear(head->damage);
 	return true;
 }
 
@@ -110,25 +164,23 @@ static bool qxl_draw_tile(struct qxl *qxl, struct qxl_head *head, struct drm_rec
 static bool qxl_draw_head(struct qxl *qxl, struct qxl_head *head)
 {
 	struct qxl_head_layout *layout = &qxl->layout.heads[head->index];
-	struct qxl_region *damage = &head->damage;
-	bool is_room = true;
 	/* While a mode is being set the framebuffer may still be that of the mode before. */
-	const struct drm_rect shown = DRM_RECT_INIT(0, 0, min(layout->width, head->source.width),
-						    min(layout->height, head->source.height));
+	u32 width = min(layout->width, head->source.width);
+	u32 height = min(layout->height, head->source.height);
+	bool is_done;
 
-	qxl_region_clip(damage, &shown);
-	if (!damage->count || !head->source.fb)
+	if (!head->damage->end)
+		return true;
+	if (!head->source.fb)
+		return qxl_draw_black(qxl, head);
+	if (!width || !height)
 		return true;
 	/* A buffer of another device may have to be made readable. It is tried again with the next change. */
 	if (drm_gem_fb_begin_cpu_access(head->source.fb, DMA_FROM_DEVICE))
 		return true;
-	while (damage->count && is_room) {
-		is_room = qxl_draw_tile(qxl, head, &damage->rects[0]);
-		if (!drm_rect_visible(&damage->rects[0]))
-			qxl_region_drop(damage, 0);
-	}
+	is_done = qxl_draw_changed(qxl, head, width, height);
 	drm_gem_fb_end_cpu_access(head->source.fb, DMA_FROM_DEVICE);
-	return is_room;
+	return is_done;
 }
 
 /* Sends what there is room for. Heads take turns in being first, so that none is left behind. */
@@ -149,17 +201,46 @@ void qxl_draw_flush(struct qxl *qxl)
 	}
 }
 
-/* The device shows nothing of what it was sent. */
-void qxl_draw_damage_all(struct qxl *qxl)
+/* All of a head is to be looked at. */
+void qxl_draw_damage(struct qxl *qxl, struct qxl_head *head)
+{
+	struct qxl_head_layout *layout = &qxl->layout.heads[head->index];
+	const struct drm_rect all = DRM_RECT_INIT(0, 0, layout->width, layout->height);
+
+	qxl_tiles_mark(head->damage, &all);
+}
+
+/* The device shows the layout, and all of it is black. */
+void qxl_draw_restart(struct qxl *qxl)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&qxl->lock);
+	qxl_shadow_reset(qxl);
 	for (i = 0; i < qxl->heads_count; i++) {
-		struct qxl_head_layout *layout = &qxl->layout.heads[i];
-		const struct drm_rect all = DRM_RECT_INIT(0, 0, layout->width, layout->height);
-
-		qxl->heads[i].damage.count = 0;
-		qxl_region_add(&qxl->heads[i].damage, &all);
+		qxl_tiles_clear(qxl->heads[i].damage);
+		qxl_draw_damage(qxl, &qxl->heads[i]);
 	}
+}
+
+static void qxl_draw_free(struct drm_device *drm, void *unused)
+{
+	qxl_shadow_free(to_qxl(drm));
+}
+
+int qxl_draw_init(struct qxl *qxl)
+{
+	unsigned int i;
+
+	for (i = 0; i < qxl->heads_count; i++) {
+		qxl->heads[i].damage = drmm_kzalloc(&qxl->drm, sizeof(*qxl->heads[i].damage), GFP_KERNEL);
+		if (!qxl->heads[i].damage)
+			return -ENOMEM;
+	}
+	qxl->changed = drmm_kzalloc(&qxl->drm, sizeof(*qxl->changed), GFP_KERNEL);
+	qxl->line = drmm_kcalloc(&qxl->drm, QXL_MODE_MAX, sizeof(*qxl->line), GFP_KERNEL);
+	qxl->search = drmm_kzalloc(&qxl->drm, qxl_motion_bytes(), GFP_KERNEL);
+	if (!qxl->changed || !qxl->line || !qxl->search)
+		return -ENOMEM;
+	return drmm_add_action_or_reset(&qxl->drm, qxl_draw_free, NULL) ?: qxl_cache_init(qxl);
 }

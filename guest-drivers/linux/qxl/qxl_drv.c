@@ -76,6 +76,7 @@ static void qxl_recover(struct work_struct *work)
 		drm_err(&qxl->drm, "%u resets did not help, the device is given up\n", QXL_RECOVERIES);
 		qxl_device_stop(qxl);
 	} else if (qxl->is_running && !qxl_device_start(qxl)) {
+		qxl->counters.resets++;
 		qxl_layout_program(qxl);
 		qxl_cursor_flush(qxl);
 		qxl_draw_flush(qxl);
@@ -102,6 +103,9 @@ static const struct drm_driver qxl_driver = {
 	.date = "20260101",
 	.major = 1,
 	.fops = &qxl_file_operations,
+#ifdef CONFIG_DEBUG_FS
+	.debugfs_init = qxl_debugfs_init,
+#endif
 	DRM_GEM_SHMEM_DRIVER_OPS,
 };
 
@@ -179,6 +183,8 @@ static int qxl_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		error = qxl_device_map(qxl);
 	if (!error)
 		error = qxl_arena_init(qxl);
+	if (!error)
+		error = qxl_draw_init(qxl);
 	if (!error)
 		error = request_irq(pdev->irq, qxl_device_interrupt, IRQF_SHARED, KBUILD_MODNAME, qxl);
 	if (error)

@@ -2,6 +2,7 @@
 /* The mode configuration: one CRTC with two planes, one encoder and one connector for each head. */
 #include <drm/drm_atomic.h>
 #include <drm/drm_atomic_helper.h>
+#include <drm/drm_color_mgmt.h>
 #include <drm/drm_drv.h>
 #include <drm/drm_gem_framebuffer_helper.h>
 #include <drm/drm_probe_helper.h>
@@ -27,7 +28,47 @@ static int qxl_crtc_check(struct drm_crtc *crtc, struct drm_atomic_state *state)
 	/* What a head shows without a framebuffer would be what was there before. */
 	if (crtc_state->enable && !(crtc_state->plane_mask & drm_plane_mask(crtc->primary)))
 		return -EINVAL;
+	if (crtc_state->gamma_lut && drm_color_lut_size(crtc_state->gamma_lut) != QXL_GAMMA_SIZE)
+		return -EINVAL;
 	return 0;
+}
+
+/* The table of a head; without one all colours stay. */
+static void qxl_crtc_gamma(const struct drm_property_blob *blob, struct qxl_gamma *gamma)
+{
+	const struct drm_color_lut *lut = blob ? blob->data : NULL;
+	u32 i;
+
+	memset(gamma, 0, sizeof(*gamma));
+	for (i = 0; lut && i < QXL_GAMMA_SIZE; i++) {
+		gamma->red[i] = drm_color_lut_extract(lut[i].red, 8);
+		gamma->green[i] = drm_color_lut_extract(lut[i].green, 8);
+		gamma->blue[i] = drm_color_lut_extract(lut[i].blue, 8);
+		gamma->is_any |= gamma->red[i] != i || gamma->green[i] != i || gamma->blue[i] != i;
+	}
+}
+
+/* After the planes of a head that is on. */
+static void qxl_crtc_flush(struct drm_crtc *crtc, struct drm_atomic_state *state)
+{
+	struct drm_crtc_state *crtc_state = drm_atomic_get_new_crtc_state(state, crtc);
+	struct qxl_head *head = qxl_head_of(crtc);
+	struct qxl *qxl = to_qxl(crtc->dev);
+	struct qxl_gamma *gamma;
+
+	if (!crtc_state->color_mgmt_changed && !drm_atomic_crtc_needs_modeset(crtc_state))
+		return;
+	gamma = kmalloc(sizeof(*gamma), GFP_KERNEL);
+	if (!gamma)
+		return;
+	qxl_crtc_gamma(crtc_state->gamma_lut, gamma);
+	mutex_lock(&qxl->lock);
+	if (memcmp(gamma, &head->gamma, sizeof(*gamma)) && (gamma->is_any || head->gamma.is_any)) {
+		head->gamma = *gamma;
+		qxl_draw_damage(qxl, head);
+	}
+	mutex_unlock(&qxl->lock);
+	kfree(gamma);
 }
 
 /*
@@ -43,6 +84,7 @@ static void qxl_crtc_disable(struct drm_crtc *crtc, struct drm_atomic_state *sta
 static const struct drm_crtc_helper_funcs qxl_crtc_helper_funcs = {
 	.mode_valid = qxl_crtc_mode_valid,
 	.atomic_check = qxl_crtc_check,
+	.atomic_flush = qxl_crtc_flush,
 	.atomic_disable = qxl_crtc_disable,
 };
 
@@ -117,8 +159,11 @@ static int qxl_kms_init_head(struct qxl *qxl, struct qxl_head *head)
 	if (!error)
 		error = drm_crtc_init_with_planes(&qxl->drm, &head->crtc, &head->primary, &head->cursor,
 						  &qxl_crtc_funcs, NULL);
+	if (!error)
+		error = drm_mode_crtc_set_gamma_size(&head->crtc, QXL_GAMMA_SIZE);
 	if (error)
 		return error;
+	drm_crtc_enable_color_mgmt(&head->crtc, 0, false, QXL_GAMMA_SIZE);
 	drm_crtc_helper_add(&head->crtc, &qxl_crtc_helper_funcs);
 	error = drm_encoder_init(&qxl->drm, &head->encoder, &qxl_encoder_funcs, DRM_MODE_ENCODER_VIRTUAL, NULL);
 	if (error)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * The device shows one picture, and is told which parts of it are monitors. The heads are side by side in it, so it
- * is made anew when the mode of any head changes; hence such a commit has the state of all of them.
+ * is made anew when the mode of any head changes; hence such a commit has the state of all of them. A head that sleeps
+ * stays there and is black, and so does the picture when there is no head at all: clients keep their windows.
  *
  * It is at the beginning of the RAM BAR, where there is room for the largest that the device takes. Only the device
  * writes it, so the other BARs with memory are not needed.
@@ -35,7 +36,7 @@ static void qxl_layout_of(struct qxl *qxl, struct drm_atomic_state *state, struc
 		struct qxl_head_layout *head = &layout->heads[i];
 
 		head->x = layout->width;
-		if (!crtc_state || !crtc_state->active)
+		if (!crtc_state || !crtc_state->enable)
 			continue;
 		head->width = crtc_state->mode.hdisplay;
 		head->height = crtc_state->mode.vdisplay;
@@ -75,7 +76,7 @@ int qxl_layout_check(struct qxl *qxl, struct drm_atomic_state *state)
 	return 0;
 }
 
-/* The heads that are on; one that is off is told only when another one after it is on. */
+/* The heads there are; one that is off is told only when another one after it is on. */
 static int qxl_layout_tell(struct qxl *qxl)
 {
 	struct qxl_monitors_config config = { .max_allowed = cpu_to_le16(qxl->heads_count) };
@@ -135,7 +136,7 @@ void qxl_layout_program(struct qxl *qxl)
 	if (!qxl->layout.width)
 		return;
 	if (!qxl_layout_create_primary(qxl) && !qxl_layout_tell(qxl))
-		qxl_draw_damage_all(qxl);
+		qxl_draw_restart(qxl);
 }
 
 /* In a commit, between what turns heads off and what shows framebuffers. */
@@ -148,8 +149,9 @@ void qxl_layout_commit(struct qxl *qxl, struct drm_atomic_state *state)
 		return;
 	qxl_layout_of(qxl, state, &layout);
 	mutex_lock(&qxl->lock);
-	if (memcmp(&layout, &qxl->layout, sizeof(layout)) || !qxl->has_primary) {
-		qxl->layout = layout;
+	if ((layout.width && memcmp(&layout, &qxl->layout, sizeof(layout))) || !qxl->has_primary) {
+		if (layout.width)
+			qxl->layout = layout;
 		if (drm_dev_enter(&qxl->drm, &index)) {
 			qxl_layout_program(qxl);
 			drm_dev_exit(index);

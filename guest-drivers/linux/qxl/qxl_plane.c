@@ -20,7 +20,7 @@ static void qxl_source_release(struct qxl_source *source)
 	drm_framebuffer_put(source->fb);
 }
 
-/* The head shows `source` from now on, which may be none. What it showed is released outside of the lock. */
+/* The head shows `source` from now on, which may be none: then it is black. What it showed is released outside of the lock. */
 static void qxl_plane_show(struct qxl *qxl, struct qxl_head *head, const struct qxl_source *source)
 {
 	struct qxl_source before;
@@ -28,6 +28,8 @@ static void qxl_plane_show(struct qxl *qxl, struct qxl_head *head, const struct 
 	mutex_lock(&qxl->lock);
 	before = head->source;
 	head->source = *source;
+	if (!source->fb)
+		qxl_draw_damage(qxl, head);
 	mutex_unlock(&qxl->lock);
 	qxl_source_release(&before);
 }
@@ -82,7 +84,7 @@ static void qxl_plane_update(struct drm_plane *plane, struct drm_atomic_state *s
 	drm_atomic_helper_damage_iter_init(&iter, old_state, plane_state);
 	drm_atomic_for_each_plane_damage(&iter, &clip) {
 		drm_rect_translate(&clip, -source.x, -source.y);
-		qxl_region_add(&head->damage, &clip);
+		qxl_tiles_mark(head->damage, &clip);
 	}
 	mutex_unlock(&qxl->lock);
 }

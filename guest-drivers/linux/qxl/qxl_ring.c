@@ -26,7 +26,8 @@ bool qxl_ring_has_room(struct qxl *qxl, struct qxl_producer *producer)
 {
 	if (qxl_ring_room(qxl, producer))
 		return true;
-	ram_write(&producer->ring->ring.notify_on_cons, producer->prod - QXL_COMMANDS + 1);
+	/* Not for the first place: there is more to come than one command. */
+	ram_write(&producer->ring->ring.notify_on_cons, producer->prod - QXL_COMMANDS / 2);
 	/* The device writes its counter and then reads the mark: here it is the other way round. */
 	virt_mb();
 	return qxl_ring_room(qxl, producer) > 0;

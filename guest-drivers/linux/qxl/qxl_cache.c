@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Pictures that were sent before, so that a client that has kept one needs not be sent it again. A picture is known by
+ * a keyed hash of 128 bits, and the device by a number of 32 bits that always means the same pixels: what has the hash
+ * of a picture is compared with it, pixel by pixel, before it gets its number.
+ *
+ * A picture is kept, and has a number, from the second time on, since most are never seen again. What changes all the
+ * time, like video, is not looked at.
+ */
+#include <drm/drm_managed.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/random.h>
+#include <linux/xxhash.h>
+
+#include "qxl.h"
+
+#define QXL_CACHE_SETS		64
+#define QXL_CACHE_WAYS		8
+/* Of pixels that are kept, in all. */
+#define QXL_CACHE_BYTES		(16u << 20)
+/* Of one picture: smaller ones cost less than they are remembered for, larger ones would be all there is. */
+#define QXL_CACHE_LEAST		4096
+#define QXL_CACHE_MOST		(4u << 20)
+/* The places that were drawn last, and how soon one that is drawn again changes all the time. */
+#define QXL_CACHE_PLACES	8
+#define QXL_CACHE_REST		(HZ / 2)
+
+struct qxl_known {
+	/* Of its last use; 0: nothing is known here. */
+	u64 used;
+	u64 hash[2];
+	u32 width;
+	u32 height;
+	/* With the pixels. */
+	u32 number;
+	void *pixels;
+};
+
+struct qxl_place {
+	unsigned long when;
+	unsigned int head;
+	struct drm_rect rect;
+};
+
+struct qxl_cache {
+	u64 seeds[2];
+	u64 uses;
+	/* The last one that was given; when they have all been given there are no more. */
+	u32 number;
+	size_t bytes;
+	struct qxl_known known[QXL_CACHE_SETS][QXL_CACHE_WAYS];
+	struct qxl_place places[QXL_CACHE_PLACES];
+	u32 next_place;
+};
+
+static size_t qxl_known_bytes(const struct qxl_known *known)
+{
+	return (size_t)known->width * known->height * sizeof(u32);
+}
+
+static void qxl_known_forget(struct qxl_cache *cache, struct qxl_known *known)
+{
+	if (known->pixels)
+		cache->bytes -= qxl_known_bytes(known);
+	kvfree(known->pixels);
+	*known = (struct qxl_known){};
+}
+
+/* Notes that a place is drawn; whether it was drawn a moment ago as well. */
+static bool qxl_cache_is_busy(struct qxl_cache *cache, unsigned int head, const struct drm_rect *rect)
+{
+	struct qxl_place *place;
+	bool is_busy;
+	u32 i;
+
+	for (i = 0; i < QXL_CACHE_PLACES; i++) {
+		place = &cache->places[i];
+		if (place->head != head || !drm_rect_equals(&place->rect, rect))
+			continue;
+		is_busy = time_before(jiffies, place->when + QXL_CACHE_REST);
+		place->when = jiffies;
+		return is_busy;
+	}
+	place = &cache->places[cache->next_place++ % QXL_CACHE_PLACES];
+	*place = (struct qxl_place){ .when = jiffies, .head = head, .rect = *rect };
+	return false;
+}
+
+/* Makes room for the pixels of one picture more. */
+static void qxl_cache_shrink(struct qxl_cache *cache, size_t bytes)
+{
+	while (cache->bytes && cache->bytes + bytes > QXL_CACHE_BYTES) {
+		struct qxl_known *oldest = NULL;
+		u32 i;
+
+		for (i = 0; i < QXL_CACHE_SETS * QXL_CACHE_WAYS; i++) {
+			struct qxl_known *known = &cache->known[i / QXL_CACHE_WAYS][i % QXL_CACHE_WAYS];
+
+			if (known->pixels && (!oldest || known->used < oldest->used))
+				oldest = known;
+		}
+		/* There is one, since there are bytes. */
+		if (WARN_ON_ONCE(!oldest))
+			return;
+		qxl_known_forget(cache, oldest);
+	}
+}
+
+/* It is seen for the second time. */
+static u32 qxl_cache_keep(struct qxl_cache *cache, struct qxl_known *known, const void *pixels)
+{
+	size_t bytes = qxl_known_bytes(known);
+
+	if (cache->number == U32_MAX)
+		return 0;
+	qxl_cache_shrink(cache, bytes);
+	known->pixels = kvmalloc(bytes, GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY);
+	if (!known->pixels)
+		return 0;
+	memcpy(known->pixels, pixels, bytes);
+	cache->bytes += bytes;
+	known->number = ++cache->number;
+	return known->number;
+}
+
+/* The number of a picture that is drawn at `rect` of a head, or 0 for one without. */
+u32 qxl_cache_number(struct qxl *qxl, const struct qxl_head *head, const struct drm_rect *rect, const void *pixels)
+{
+	struct qxl_cache *cache = qxl->cache;
+	u32 width = drm_rect_width(rect), height = drm_rect_height(rect);
+	size_t bytes = (size_t)width * height * sizeof(u32);
+	struct qxl_known *set, *known, *oldest;
+	u64 hash[2];
+	u32 i;
+
+	if (bytes < QXL_CACHE_LEAST || bytes > QXL_CACHE_MOST || qxl_cache_is_busy(cache, head->index, rect))
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(hash); i++)
+		hash[i] = xxh64(pixels, bytes, cache->seeds[i]);
+	set = cache->known[hash[0] % QXL_CACHE_SETS];
+	oldest = set;
+	for (known = set; known < set + QXL_CACHE_WAYS; known++) {
+		if (known->used < oldest->used)
+			oldest = known;
+		if (!known->used || memcmp(known->hash, hash, sizeof(hash)) || known->width != width ||
+		    known->height != height)
+			continue;
+		known->used = ++cache->uses;
+		if (!known->pixels)
+			return qxl_cache_keep(cache, known, pixels);
+		if (memcmp(known->pixels, pixels, bytes))
+			return 0;
+		qxl->counters.pictures_again++;
+		return known->number;
+	}
+	qxl_known_forget(cache, oldest);
+	*oldest = (struct qxl_known){
+		.used = ++cache->uses,
+		.hash = { hash[0], hash[1] },
+		.width = width,
+		.height = height,
+	};
+	return 0;
+}
+
+static void qxl_cache_free(struct drm_device *drm, void *memory)
+{
+	struct qxl_cache *cache = memory;
+	u32 i;
+
+	for (i = 0; i < QXL_CACHE_SETS * QXL_CACHE_WAYS; i++)
+		kvfree(cache->known[i / QXL_CACHE_WAYS][i % QXL_CACHE_WAYS].pixels);
+	kvfree(cache);
+}
+
+int qxl_cache_init(struct qxl *qxl)
+{
+	struct qxl_cache *cache = kvzalloc(sizeof(*cache), GFP_KERNEL);
+
+	if (!cache)
+		return -ENOMEM;
+	get_random_bytes(cache->seeds, sizeof(cache->seeds));
+	/* Others have given numbers before: another system, or this driver when it was bound the last time. */
+	cache->number = get_random_u32() / 2;
+	qxl->cache = cache;
+	return drmm_add_action_or_reset(&qxl->drm, qxl_cache_free, cache);
+}
