@@ -29,9 +29,12 @@
 #define QXL_RECOVERIES		3
 #define QXL_RECOVERIES_TIME	(60 * HZ)
 
-static unsigned int heads = QXL_HEADS_MAX;
+/* What devices have by default, and what programs expect: some have no room for as many as there can be. */
+#define QXL_HEADS		4
+
+static unsigned int heads = QXL_HEADS;
 module_param(heads, uint, 0444);
-MODULE_PARM_DESC(heads, "monitors that one device can have, 1 to 16 (16)");
+MODULE_PARM_DESC(heads, "monitors that one device can have, 1 to 16 (4)");
 
 /* There is room in a ring, or commands were released. */
 static void qxl_progress(struct work_struct *work)
@@ -90,6 +93,14 @@ static void qxl_free_works(struct drm_device *drm, void *works)
 	destroy_workqueue(works);
 }
 
+/* All formats have so many bits a pixel. */
+static int qxl_dumb_create(struct drm_file *file, struct drm_device *drm, struct drm_mode_create_dumb *args)
+{
+	if (args->bpp != 32)
+		return -EINVAL;
+	return drm_gem_shmem_dumb_create(file, drm, args);
+}
+
 DEFINE_DRM_GEM_FOPS(qxl_file_operations);
 
 static const struct drm_driver qxl_driver = {
@@ -106,7 +117,14 @@ static const struct drm_driver qxl_driver = {
 #ifdef CONFIG_DEBUG_FS
 	.debugfs_init = qxl_debugfs_init,
 #endif
-	DRM_GEM_SHMEM_DRIVER_OPS,
+	/* As DRM_GEM_SHMEM_DRIVER_OPS, but for the last one. */
+#ifdef QXL_HAS_PRIME_HANDLES
+	.prime_handle_to_fd = drm_gem_prime_handle_to_fd,
+	.prime_fd_to_handle = drm_gem_prime_fd_to_handle,
+	.gem_prime_mmap = drm_gem_prime_mmap,
+#endif
+	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table,
+	.dumb_create = qxl_dumb_create,
 };
 
 /* Software only: nothing of it needs the device. */

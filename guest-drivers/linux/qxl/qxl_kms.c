@@ -9,6 +9,9 @@
 
 #include "qxl.h"
 
+/* In kHz: that of the largest mode at 60 Hz, and some more. */
+#define QXL_CLOCK_MAX		5000000
+
 static struct qxl_head *qxl_head_of(struct drm_crtc *crtc)
 {
 	return container_of(crtc, struct qxl_head, crtc);
@@ -18,6 +21,8 @@ static enum drm_mode_status qxl_crtc_mode_valid(struct drm_crtc *crtc, const str
 {
 	u64 bytes = (u64)mode->hdisplay * mode->vdisplay * sizeof(u32);
 
+	if (mode->clock > QXL_CLOCK_MAX)
+		return MODE_CLOCK_HIGH;
 	return bytes > to_qxl(crtc->dev)->limits.primary_bytes ? MODE_MEM : MODE_OK;
 }
 
@@ -41,9 +46,10 @@ static void qxl_crtc_gamma(const struct drm_property_blob *blob, struct qxl_gamm
 
 	memset(gamma, 0, sizeof(*gamma));
 	for (i = 0; lut && i < QXL_GAMMA_SIZE; i++) {
-		gamma->red[i] = drm_color_lut_extract(lut[i].red, 8);
-		gamma->green[i] = drm_color_lut_extract(lut[i].green, 8);
-		gamma->blue[i] = drm_color_lut_extract(lut[i].blue, 8);
+		/* Not rounded: programs have both 257 and 256 times the colour for one that stays. */
+		gamma->red[i] = lut[i].red >> 8;
+		gamma->green[i] = lut[i].green >> 8;
+		gamma->blue[i] = lut[i].blue >> 8;
 		gamma->is_any |= gamma->red[i] != i || gamma->green[i] != i || gamma->blue[i] != i;
 	}
 }
@@ -139,8 +145,21 @@ static void qxl_kms_commit_tail(struct drm_atomic_state *state)
 	drm_atomic_helper_cleanup_planes(drm, state);
 }
 
+/* The kernel looks at the format alone. */
+static struct drm_framebuffer *qxl_kms_create_framebuffer(struct drm_device *drm, struct drm_file *file,
+							  const struct drm_mode_fb_cmd2 *command)
+{
+	if (command->flags & DRM_MODE_FB_MODIFIERS &&
+	    !drm_any_plane_has_format(drm, command->pixel_format, command->modifier[0])) {
+		drm_dbg_kms(drm, "no plane has format %p4cc with modifier %#llx\n", &command->pixel_format,
+			    command->modifier[0]);
+		return ERR_PTR(-EINVAL);
+	}
+	return drm_gem_fb_create_with_dirty(drm, file, command);
+}
+
 static const struct drm_mode_config_funcs qxl_mode_config_funcs = {
-	.fb_create = drm_gem_fb_create_with_dirty,
+	.fb_create = qxl_kms_create_framebuffer,
 	.atomic_check = qxl_kms_check,
 	.atomic_commit = drm_atomic_helper_commit,
 };

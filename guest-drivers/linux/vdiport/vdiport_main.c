@@ -343,6 +343,9 @@ static ssize_t vdiport_write(struct file *file, const char __user *buffer, size_
 		} else {
 			part = vdiport_put(port, buffer + done, count - done);
 			is_room = part >= 0 && done + part < count && vdiport_await_room(port);
+			/* Either may have found that the connection has ended: nobody wakes who sleeps then. */
+			if (!part && vdiport_is_hung(port))
+				part = -EPIPE;
 		}
 		up_read(&port->alive);
 		mutex_unlock(&port->write_lock);
