@@ -131,9 +131,10 @@ class Steps:
         """Waits until the server shows nothing at all on this display."""
         self._client.wait_until(lambda: not self._client.has_picture(), seconds, "display without a picture")
 
-    def do_monitors(self, count: int, seconds: float = SECONDS) -> dict:
-        """Waits until the server has told of `count` monitors on this display."""
-        self._client.wait_until(lambda: len(self._client.monitors()) == count, seconds, f"{count} monitors")
+    def do_monitors(self, count: int | None = None, seconds: float = SECONDS) -> dict:
+        """Waits until the server has told of `count` monitors on this display, if any is given; what it has told."""
+        if count is not None:
+            self._client.wait_until(lambda: len(self._client.monitors()) == count, seconds, f"{count} monitors")
         return {"monitors": self._client.monitors()}
 
     def do_prefer_video(self, codecs: list[int]) -> None:

@@ -49,6 +49,8 @@
 /* Of the memory for commands; a device that offers more has the rest for itself. */
 #define QXL_ARENA_PAGES_MAX	(64u << 20 >> 12)
 #define QXL_ARENA_PAGES_MIN	(4u << 20 >> 12)
+/* Of 640x480, the smallest mode there is. */
+#define QXL_PRIMARY_BYTES_MIN	(640 * 480 * 4)
 
 /* What the ROM says, after it was checked. */
 struct qxl_limits {
@@ -213,6 +215,7 @@ struct qxl {
 	struct work_struct progress;
 	struct work_struct hotplug;
 	struct work_struct recover;
+	struct delayed_work watch;
 	struct ratelimit_state recoveries;
 
 	/* Held while the device is used: rings, memory for commands, ports but that of the interrupt. */
@@ -232,6 +235,11 @@ struct qxl {
 	u32 *line;
 	struct qxl_search *search;
 	struct qxl_cache *cache;
+	/* There was no room for something; commands taken and released so far, at the last look, and looks in vain. */
+	bool is_kept_back;
+	u64 moves;
+	u64 watch_moves;
+	u32 watch_rounds;
 	/* Whose changes are sent first. */
 	unsigned int first_head;
 	struct qxl_counters counters;
@@ -339,7 +347,8 @@ bool qxl_command_copy(struct qxl *qxl, struct qxl_head *head, const struct drm_r
 
 /* qxl_draw.c */
 int qxl_draw_init(struct qxl *qxl);
-void qxl_draw_flush(struct qxl *qxl);
+void qxl_draw_all(struct qxl *qxl);
+void qxl_draw_watch(struct qxl *qxl);
 void qxl_draw_damage(struct qxl *qxl, struct qxl_head *head);
 void qxl_draw_restart(struct qxl *qxl);
 

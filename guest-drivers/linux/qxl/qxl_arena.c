@@ -110,6 +110,7 @@ static bool qxl_arena_release(struct qxl *qxl, u64 id)
 		slot = &arena->slots[id - 1];
 		id = get_unaligned_le64(arena->memory + (size_t)slot->first * QXL_PAGE_BYTES);
 		slot->is_sent = false;
+		qxl->moves++;
 		if (slot->pages)
 			bitmap_clear(arena->busy, slot->first, slot->pages);
 	}

@@ -197,14 +197,17 @@ void qxl_cursor_flush(struct qxl *qxl)
 		return;
 	if (is_shown == qxl->is_pointer_shown && !(is_shown && (qxl->is_shape_stale || qxl->is_position_stale)))
 		return;
-	if (!qxl_ring_has_room(qxl, &qxl->cursor_commands))
+	if (!qxl_ring_has_room(qxl, &qxl->cursor_commands)) {
+		qxl->is_kept_back = true;
 		return;
+	}
 	slot = qxl_arena_take_cursor(qxl);
 	if (slot < 0) {
 		qxl->arena.is_short = true;
 		if (qxl_arena_collect(qxl))
 			slot = qxl_arena_take_cursor(qxl);
 		if (slot < 0) {
+			qxl->is_kept_back = true;
 			qxl_arena_ask(qxl);
 			return;
 		}

@@ -49,7 +49,6 @@ int qxl_device_run(struct qxl *qxl, u8 port, u8 value)
 	iowrite8(value, qxl->io + port);
 	if (wait_for_completion_timeout(&qxl->io_done, QXL_PORT_TIMEOUT))
 		return qxl_device_is_usable(qxl) ? 0 : -EIO;
-	drm_err(&qxl->drm, "port %u was written and nothing came\n", port);
 	qxl_device_fail(qxl, "a port does not answer");
 	return -ETIMEDOUT;
 }

@@ -11,6 +11,12 @@
 
 #include "qxl.h"
 
+/*
+ * Between two looks at a device that there was no room in, and how many of them in vain are too many. Some devices wait
+ * for a client that does not read, until they give it up.
+ */
+#define QXL_WATCH_TIME		(5 * HZ)
+#define QXL_WATCH_ROUNDS	12
 /* Stretches of tiles that are sent on their own; when there are more, all that is around them is sent as one. */
 #define QXL_STRETCHES		64
 
@@ -184,7 +190,7 @@ static bool qxl_draw_head(struct qxl *qxl, struct qxl_head *head)
 }
 
 /* Sends what there is room for. Heads take turns in being first, so that none is left behind. */
-void qxl_draw_flush(struct qxl *qxl)
+static void qxl_draw_flush(struct qxl *qxl)
 {
 	unsigned int i;
 
@@ -195,9 +201,43 @@ void qxl_draw_flush(struct qxl *qxl)
 		unsigned int index = (qxl->first_head + i) % qxl->heads_count;
 
 		if (!qxl_draw_head(qxl, &qxl->heads[index])) {
+			qxl->is_kept_back = true;
 			qxl->first_head = (index + 1) % qxl->heads_count;
 			return;
 		}
+	}
+}
+
+/* Sends what there is room for, of the pointer and of the heads. What is kept back goes with the next interrupt. */
+void qxl_draw_all(struct qxl *qxl)
+{
+	lockdep_assert_held(&qxl->lock);
+	qxl->is_kept_back = false;
+	qxl_cursor_flush(qxl);
+	qxl_draw_flush(qxl);
+	if (qxl->is_kept_back && qxl_device_is_usable(qxl))
+		queue_delayed_work(qxl->works, &qxl->watch, QXL_WATCH_TIME);
+}
+
+/*
+ * Something has been kept back for a while. An interrupt may have been lost; and a device that for a long time takes no
+ * command and releases none will not do so any more.
+ */
+void qxl_draw_watch(struct qxl *qxl)
+{
+	lockdep_assert_held(&qxl->lock);
+	if (!qxl->is_kept_back || !qxl_device_is_usable(qxl)) {
+		qxl->watch_rounds = 0;
+		return;
+	}
+	qxl->arena.has_asked = false;
+	qxl_arena_collect(qxl);
+	qxl_draw_all(qxl);
+	qxl->watch_rounds = qxl->watch_moves == qxl->moves ? qxl->watch_rounds + 1 : 0;
+	qxl->watch_moves = qxl->moves;
+	if (qxl->is_kept_back && qxl->watch_rounds >= QXL_WATCH_ROUNDS) {
+		qxl->watch_rounds = 0;
+		qxl_device_fail(qxl, "commands are not taken any more, or not released");
 	}
 }
 

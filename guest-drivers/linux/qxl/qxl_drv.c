@@ -46,8 +46,21 @@ static void qxl_progress(struct work_struct *work)
 		return;
 	mutex_lock(&qxl->lock);
 	qxl_arena_collect(qxl);
-	qxl_cursor_flush(qxl);
-	qxl_draw_flush(qxl);
+	qxl_draw_all(qxl);
+	mutex_unlock(&qxl->lock);
+	drm_dev_exit(index);
+}
+
+/* No interrupt has come for long, though there is something to send. */
+static void qxl_watch(struct work_struct *work)
+{
+	struct qxl *qxl = container_of(to_delayed_work(work), struct qxl, watch);
+	int index;
+
+	if (!drm_dev_enter(&qxl->drm, &index))
+		return;
+	mutex_lock(&qxl->lock);
+	qxl_draw_watch(qxl);
 	mutex_unlock(&qxl->lock);
 	drm_dev_exit(index);
 }
@@ -81,8 +94,7 @@ static void qxl_recover(struct work_struct *work)
 	} else if (qxl->is_running && !qxl_device_start(qxl)) {
 		qxl->counters.resets++;
 		qxl_layout_program(qxl);
-		qxl_cursor_flush(qxl);
-		qxl_draw_flush(qxl);
+		qxl_draw_all(qxl);
 	}
 	mutex_unlock(&qxl->lock);
 	drm_dev_exit(index);
@@ -137,6 +149,7 @@ static int qxl_init_software(struct qxl *qxl)
 	INIT_WORK(&qxl->progress, qxl_progress);
 	INIT_WORK(&qxl->hotplug, qxl_hotplug);
 	INIT_WORK(&qxl->recover, qxl_recover);
+	INIT_DELAYED_WORK(&qxl->watch, qxl_watch);
 	ratelimit_state_init(&qxl->recoveries, QXL_RECOVERIES_TIME, QXL_RECOVERIES);
 	ratelimit_set_flags(&qxl->recoveries, RATELIMIT_MSG_ON_RELEASE);
 	error = drmm_mutex_init(&qxl->drm, &qxl->lock);
@@ -157,6 +170,7 @@ static void qxl_quiesce(struct qxl *qxl)
 	cancel_work_sync(&qxl->progress);
 	cancel_work_sync(&qxl->hotplug);
 	cancel_work_sync(&qxl->recover);
+	cancel_delayed_work_sync(&qxl->watch);
 }
 
 static int qxl_start(struct qxl *qxl)

@@ -30,9 +30,6 @@ static int qxl_crtc_check(struct drm_crtc *crtc, struct drm_atomic_state *state)
 {
 	struct drm_crtc_state *crtc_state = drm_atomic_get_new_crtc_state(state, crtc);
 
-	/* What a head shows without a framebuffer would be what was there before. */
-	if (crtc_state->enable && !(crtc_state->plane_mask & drm_plane_mask(crtc->primary)))
-		return -EINVAL;
 	if (crtc_state->gamma_lut && drm_color_lut_size(crtc_state->gamma_lut) != QXL_GAMMA_SIZE)
 		return -EINVAL;
 	return 0;
@@ -135,8 +132,7 @@ static void qxl_kms_commit_tail(struct drm_atomic_state *state)
 		mutex_lock(&qxl->lock);
 		/* It may have kept some back without being asked; a commit is the time to ask again. */
 		qxl->arena.has_asked = false;
-		qxl_cursor_flush(qxl);
-		qxl_draw_flush(qxl);
+		qxl_draw_all(qxl);
 		mutex_unlock(&qxl->lock);
 		drm_dev_exit(index);
 	}

@@ -20,9 +20,12 @@
 #define QXL_MOTION_TILES	24
 /* Anchors that must agree, and how many one motion may be found by. */
 #define QXL_MOTION_AGREE	3
-#define QXL_MOTION_TRIES	24
-/* Searches without a result, after which some are left out: at most so many of them. */
-#define QXL_MOTION_PAUSE_MAX	16
+#define QXL_MOTION_TRIES	16
+/* Anchors that are looked for. */
+#define QXL_MOTION_SCANS	3
+/* Searches without a result, after which some are left out, and how many at most. */
+#define QXL_MOTION_PATIENCE	4
+#define QXL_MOTION_PAUSE_MAX	8
 
 struct qxl_anchor {
 	s32 x;
@@ -102,7 +105,7 @@ static void qxl_motion_anchors(struct qxl_search *search, const struct qxl_tiles
 		}
 }
 
-/* Counts the anchors that have moved like this one; true when no better motion has to be looked for. */
+/* Counts the anchors that have moved like this; true when no better motion has to be looked for. */
 static bool qxl_motion_try(struct qxl_search *search, s32 dx, s32 dy)
 {
 	u32 i, agree = 0;
@@ -123,51 +126,63 @@ static bool qxl_motion_try(struct qxl_search *search, s32 dx, s32 dy)
 	return search->agree > search->count / 2;
 }
 
-/* Looks for an anchor in lines of the shadow, at distances from where it is. */
-static bool qxl_motion_scan(struct qxl_search *search, const struct qxl_anchor *anchor, s32 dx1, s32 dx2, s32 dy1, s32 dy2)
+/* Looks for an anchor in one line of the shadow, `dy` below where it is; true when there is no need to look further. */
+static bool qxl_motion_scan_line(struct qxl_search *search, const struct qxl_anchor *anchor, s32 far, s32 dy)
 {
 	u64 begin = get_unaligned((const u64 *)anchor->pixels);
-	s32 dx, dy;
+	s32 dx = max(-far, -anchor->x);
+	s32 end = min(far, search->width - QXL_ANCHOR_WIDTH - anchor->x);
+	const u32 *line;
 
-	dx1 = max(dx1, -anchor->x);
-	dx2 = min(dx2, search->width - QXL_ANCHOR_WIDTH - anchor->x);
-	dy1 = max(dy1, -anchor->y);
-	dy2 = min(dy2, search->height - 1 - anchor->y);
-	for (dy = dy1; dy <= dy2; dy++) {
-		const u32 *line = qxl_shadow_at(search->qxl, search->head, anchor->x, anchor->y + dy);
-
-		for (dx = dx1; dx <= dx2; dx++) {
-			/* The fourth byte is part of this: where programs change it, less is found. */
-			if (get_unaligned((const u64 *)(line + dx)) != begin ||
-			    qxl_pixels_differ(line + dx, anchor->pixels, QXL_ANCHOR_WIDTH))
-				continue;
-			if (qxl_motion_try(search, dx, dy))
-				return true;
-		}
+	if (anchor->y + dy < 0 || anchor->y + dy >= search->height)
+		return false;
+	line = qxl_shadow_at(search->qxl, search->head, anchor->x, anchor->y + dy);
+	for (; dx <= end; dx++) {
+		/* The fourth byte is part of this: where programs change it, less is found. */
+		if (get_unaligned((const u64 *)(line + dx)) != begin ||
+		    qxl_pixels_differ(line + dx, anchor->pixels, QXL_ANCHOR_WIDTH))
+			continue;
+		if (qxl_motion_try(search, dx, dy))
+			return true;
 	}
 	return false;
 }
 
+/* Looks for an anchor, the nearest lines first: what is repeated, like words, is found in many. */
+static bool qxl_motion_scan(struct qxl_search *search, u32 number, s32 far_x, s32 far_y)
+{
+	const struct qxl_anchor *anchor = &search->anchors[number % search->count];
+	s32 dy;
+
+	search->tries = 0;
+	far_y = min(far_y, search->height);
+	for (dy = 0; dy <= far_y; dy++)
+		if (qxl_motion_scan_line(search, anchor, far_x, dy) ||
+		    (dy && qxl_motion_scan_line(search, anchor, far_x, -dy)))
+			return true;
+	return false;
+}
+
+/* A motion that enough anchors have made. Most are up or down, or to the side; windows go any way, but not far at once. */
 static bool qxl_motion_search(struct qxl_search *search)
 {
-	const struct qxl_anchor *some[] = { &search->anchors[search->count / 2], &search->anchors[search->count / 4],
-					    &search->anchors[3 * search->count / 4] };
-	const s32 far = QXL_MODE_MAX, near = QXL_MOTION_NEAR;
-	u32 i;
+	static const struct {
+		s32 x;
+		s32 y;
+	} far[] = { { 0, QXL_MODE_MAX }, { QXL_MODE_MAX, 0 }, { QXL_MOTION_NEAR, QXL_MOTION_NEAR } };
+	u32 i, number;
 
 	/* What moves often moves on like that. */
 	if (qxl_motion_try(search, search->head->motion.dx, search->head->motion.dy))
 		return true;
-	for (i = 0; i < ARRAY_SIZE(some); i++)
-		if (qxl_motion_scan(search, some[i], 0, 0, -far, far) ||
-		    qxl_motion_scan(search, some[i], -far, far, 0, 0))
+	for (i = 0; i < ARRAY_SIZE(far); i++) {
+		for (number = 0; number < QXL_MOTION_SCANS; number++)
+			if (qxl_motion_scan(search, number * search->count / QXL_MOTION_SCANS, far[i].x, far[i].y))
+				return true;
+		if (search->agree >= QXL_MOTION_AGREE)
 			return true;
-	if (search->agree >= QXL_MOTION_AGREE)
-		return true;
-	for (i = 0; i < ARRAY_SIZE(some); i++)
-		if (qxl_motion_scan(search, some[i], -near, near, -near, near))
-			return true;
-	return search->agree >= QXL_MOTION_AGREE;
+	}
+	return false;
 }
 
 static bool qxl_motion_tile_fits(struct qxl_search *search, s32 x, s32 y)
@@ -181,16 +196,17 @@ static bool qxl_motion_tile_fits(struct qxl_search *search, s32 x, s32 y)
 	return true;
 }
 
-/* The tiles that moved, as a rectangle; whether it is mostly of such tiles. */
+/* The tiles that moved, as a rectangle; whether most of it is so: what has not changed may look the same as well. */
 static bool qxl_motion_measure(struct qxl_search *search, const struct qxl_tiles *changed, struct drm_rect *rect)
 {
-	u32 row, column, moved = 0, area;
+	u32 row, column, moved = 0, fit = 0, area = 0;
+	s32 x, y;
 
 	*rect = (struct drm_rect){ .x1 = QXL_MODE_MAX, .y1 = QXL_MODE_MAX };
 	for (row = changed->first; row < changed->end; row++)
 		for_each_set_bit(column, changed->rows[row], QXL_TILE_COLUMNS) {
-			s32 x = column * QXL_TILE_WIDTH, y = row * QXL_TILE_HEIGHT;
-
+			x = column * QXL_TILE_WIDTH;
+			y = row * QXL_TILE_HEIGHT;
 			if (!qxl_motion_tile_fits(search, x, y))
 				continue;
 			moved++;
@@ -199,8 +215,14 @@ static bool qxl_motion_measure(struct qxl_search *search, const struct qxl_tiles
 			rect->x2 = max(rect->x2, x + QXL_TILE_WIDTH);
 			rect->y2 = max(rect->y2, y + QXL_TILE_HEIGHT);
 		}
-	area = drm_rect_width(rect) / QXL_TILE_WIDTH * (drm_rect_height(rect) / QXL_TILE_HEIGHT);
-	return moved >= QXL_MOTION_TILES / 2 && moved > area / 2;
+	if (moved < QXL_MOTION_TILES / 2)
+		return false;
+	for (y = rect->y1; y < rect->y2; y += QXL_TILE_HEIGHT)
+		for (x = rect->x1; x < rect->x2; x += QXL_TILE_WIDTH) {
+			area++;
+			fit += qxl_motion_tile_fits(search, x, y);
+		}
+	return fit > area / 2;
 }
 
 /* Whether most of a column has moved. */
@@ -274,8 +296,9 @@ bool qxl_motion_find(struct qxl *qxl, struct qxl_head *head, u32 width, u32 heig
 		is_found = drm_rect_visible(rect);
 	}
 	if (!is_found) {
-		motion->failures = min(motion->failures + 1, QXL_MOTION_PAUSE_MAX);
-		motion->pause = motion->failures - 1;
+		motion->failures++;
+		if (motion->failures > QXL_MOTION_PATIENCE)
+			motion->pause = min(motion->failures - QXL_MOTION_PATIENCE, QXL_MOTION_PAUSE_MAX);
 		return false;
 	}
 	motion->failures = 0;

@@ -67,12 +67,24 @@ const u32 *qxl_source_at(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, u
 	return qxl->line;
 }
 
+/* The bits in which two pixels and two others differ. */
+static u64 qxl_pixels_differing(const u32 *some, const u32 *others)
+{
+	return get_unaligned((const u64 *)some) ^ get_unaligned((const u64 *)others);
+}
+
 bool qxl_pixels_differ(const u32 *some, const u32 *others, u32 count)
 {
-	for (; count >= 2; count -= 2, some += 2, others += 2)
-		if ((get_unaligned((const u64 *)some) ^ get_unaligned((const u64 *)others)) & QXL_PIXELS_MASK)
+	/* Most of what is compared is long and the same: eight at a time. */
+	for (; count >= 8; count -= 8, some += 8, others += 8)
+		if ((qxl_pixels_differing(some, others) | qxl_pixels_differing(some + 2, others + 2) |
+		     qxl_pixels_differing(some + 4, others + 4) | qxl_pixels_differing(some + 6, others + 6)) &
+		    QXL_PIXELS_MASK)
 			return true;
-	return count && (*some ^ *others) & QXL_PIXEL_MASK;
+	for (; count; count--, some++, others++)
+		if ((*some ^ *others) & QXL_PIXEL_MASK)
+			return true;
+	return false;
 }
 
 /* How many pixels at the begin are the same. */
@@ -80,8 +92,7 @@ u32 qxl_pixels_same(const u32 *some, const u32 *others, u32 count)
 {
 	u32 i = 0;
 
-	while (i + 1 < count &&
-	       !((get_unaligned((const u64 *)(some + i)) ^ get_unaligned((const u64 *)(others + i))) & QXL_PIXELS_MASK))
+	while (i + 1 < count && !(qxl_pixels_differing(some + i, others + i) & QXL_PIXELS_MASK))
 		i += 2;
 	while (i < count && !((some[i] ^ others[i]) & QXL_PIXEL_MASK))
 		i++;
@@ -109,6 +120,14 @@ bool qxl_pixels_are(const u32 *pixels, u32 count, u32 colour)
 	return !count || !((*pixels ^ colour) & QXL_PIXEL_MASK);
 }
 
+static void qxl_pixels_copy_two(u32 *to, u32 *also, const u32 *from)
+{
+	u64 two = READ_ONCE(*(const u64 *)from);
+
+	put_unaligned(two, (u64 *)to);
+	put_unaligned(two, (u64 *)also);
+}
+
 /* To two places at once, of which one may be missing. */
 void qxl_pixels_copy(u32 *to, u32 *also, const u32 *from, u32 count)
 {
@@ -121,12 +140,12 @@ void qxl_pixels_copy(u32 *to, u32 *also, const u32 *from, u32 count)
 		from++;
 		count--;
 	}
-	for (; count >= 2; count -= 2, to += 2, also += 2, from += 2) {
-		u64 two = READ_ONCE(*(const u64 *)from);
-
-		put_unaligned(two, (u64 *)to);
-		put_unaligned(two, (u64 *)also);
+	for (; count >= 8; count -= 8, to += 8, also += 8, from += 8) {
+		qxl_pixels_copy_two(to, also, from);
+		qxl_pixels_copy_two(to + 2, also + 2, from + 2);
+		qxl_pixels_copy_two(to + 4, also + 4, from + 4);
+		qxl_pixels_copy_two(to + 6, also + 6, from + 6);
 	}
-	if (count)
-		*to = *also = READ_ONCE(*from);
+	for (; count; count--)
+		*to++ = *also++ = READ_ONCE(*from++);
 }

@@ -49,7 +49,7 @@ static int qxl_plane_check(struct drm_plane *plane, struct drm_atomic_state *sta
 	if (plane_state->crtc)
 		crtc_state = drm_atomic_get_new_crtc_state(state, plane_state->crtc);
 	return drm_atomic_helper_check_plane_state(plane_state, crtc_state, DRM_PLANE_NO_SCALING, DRM_PLANE_NO_SCALING,
-						   false, false);
+						   false, true);
 }
 
 static void qxl_plane_update(struct drm_plane *plane, struct drm_atomic_state *state)

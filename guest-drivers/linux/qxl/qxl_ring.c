@@ -38,6 +38,7 @@ void qxl_ring_push(struct qxl *qxl, struct qxl_producer *producer, u32 type, u64
 	struct qxl_command *item = &producer->ring->items[producer->prod % QXL_COMMANDS];
 
 	lockdep_assert_held(&qxl->lock);
+	qxl->moves++;
 	/* The place was given back before it is written. */
 	virt_mb();
 	put_unaligned_le64(address, &item->data);

@@ -44,6 +44,11 @@ int qxl_rom_check(struct qxl *qxl, u64 ram_bytes)
 			limits->header_offset);
 		return -ENODEV;
 	}
+	if (limits->primary_bytes < QXL_PRIMARY_BYTES_MIN) {
+		drm_err(&qxl->drm, "%#x bytes for the picture, not at least %#x\n", limits->primary_bytes,
+			QXL_PRIMARY_BYTES_MIN);
+		return -ENODEV;
+	}
 	if (limits->arena_pages < QXL_ARENA_PAGES_MIN) {
 		drm_err(&qxl->drm, "%u pages for commands, not at least %u\n", limits->arena_pages,
 			QXL_ARENA_PAGES_MIN);

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ | screen sum: what the bench of the
- * drivers shows in its guest.
+ * screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ | screen sum | screen frame CRTC: what
+ * the bench and the suites of the display drivers show in their guests, and how they know what should be seen.
  *
  * Pictures fill the X display and are made before the clock runs, so that what is measured is their way to the screen.
  * `sum` prints the checksum of what X has on the screen, the same 64-bit FNV-1a as that of `caraway ctl screenshot --hash`.
+ * `frame` prints the checksum of the framebuffer that a CRTC shows, whoever has drawn it, as the kernel has it.
  */
+#include <drm.h>
+#include <drm_mode.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/shm.h>
 #include <time.h>
 #include <xcb/shm.h>
@@ -155,30 +161,71 @@ static uint64_t mix(uint64_t hash, uint8_t byte)
 	return (hash ^ byte) * FNV_PRIME;
 }
 
-static void sum(void)
+/* Of pixels in lines of so many bytes. */
+static uint64_t checksum(const uint8_t *pixels, size_t pitch, unsigned int across, unsigned int down)
 {
 	uint64_t hash = FNV_OFFSET;
+
+	for (int i = 0; i < 4; i++)
+		hash = mix(hash, across >> 8 * i);
+	for (int i = 0; i < 4; i++)
+		hash = mix(hash, down >> 8 * i);
+	for (unsigned int y = 0; y < down; y++)
+		for (unsigned int x = 0; x < across; x++)
+			for (int part = 0; part < 3; part++)
+				hash = mix(hash, pixels[y * pitch + 4 * x + part]);
+	return hash;
+}
+
+static void sum(void)
+{
 	xcb_get_image_reply_t *image = xcb_get_image_reply(
 		x, xcb_get_image(x, XCB_IMAGE_FORMAT_Z_PIXMAP, screen->root, 0, 0, width, height, UINT32_MAX), NULL);
-	const uint8_t *pixels;
 
 	if (!image || (size_t)xcb_get_image_data_length(image) != (size_t)width * height * 4)
 		die("no picture of the screen");
-	for (int i = 0; i < 4; i++)
-		hash = mix(hash, width >> 8 * i);
-	for (int i = 0; i < 4; i++)
-		hash = mix(hash, height >> 8 * i);
-	pixels = xcb_get_image_data(image);
-	for (size_t i = 0; i < (size_t)width * height; i++)
-		for (int part = 0; part < 3; part++)
-			hash = mix(hash, pixels[4 * i + part]);
-	printf("screen: sum %016" PRIx64 "\n", hash);
+	printf("screen: sum %016" PRIx64 "\n", checksum(xcb_get_image_data(image), (size_t)width * 4, width, height));
+}
+
+static void frame(unsigned int number)
+{
+	uint32_t crtcs[64];
+	struct drm_mode_card_res resources = { .crtc_id_ptr = (uintptr_t)crtcs, .count_crtcs = 64 };
+	int card = open("/dev/dri/card0", O_RDWR | O_CLOEXEC);
+	struct drm_mode_crtc crtc = { 0 };
+	struct drm_mode_fb_cmd2 fb = { 0 };
+	struct drm_mode_map_dumb map = { 0 };
+	const uint8_t *pixels;
+
+	if (card < 0 || ioctl(card, DRM_IOCTL_MODE_GETRESOURCES, &resources) || number >= resources.count_crtcs)
+		die("no such CRTC");
+	crtc.crtc_id = crtcs[number];
+	if (ioctl(card, DRM_IOCTL_MODE_GETCRTC, &crtc) || !crtc.mode_valid || !crtc.fb_id) {
+		printf("screen: frame off\n");
+		return;
+	}
+	fb.fb_id = crtc.fb_id;
+	if (ioctl(card, DRM_IOCTL_MODE_GETFB2, &fb) || !fb.handles[0])
+		die("the framebuffer cannot be had");
+	map.handle = fb.handles[0];
+	if (ioctl(card, DRM_IOCTL_MODE_MAP_DUMB, &map))
+		die("the framebuffer cannot be mapped");
+	pixels = mmap(NULL, (size_t)fb.pitches[0] * fb.height, PROT_READ, MAP_SHARED, card, (off_t)map.offset);
+	if (pixels == MAP_FAILED)
+		die("no memory for the framebuffer");
+	printf("screen: frame %ux%u %016" PRIx64 "\n", crtc.mode.hdisplay, crtc.mode.vdisplay,
+	       checksum(pixels + (size_t)crtc.y * fb.pitches[0] + 4 * (size_t)crtc.x, fb.pitches[0],
+			crtc.mode.hdisplay, crtc.mode.vdisplay));
 }
 
 int main(int count, char **words)
 {
 	if (count == 4 && !strcmp(words[1], "lines")) {
 		lines((unsigned int)atoi(words[2]), atof(words[3]));
+		return 0;
+	}
+	if (count == 3 && !strcmp(words[1], "frame")) {
+		frame((unsigned int)atoi(words[2]));
 		return 0;
 	}
 	x = xcb_connect(NULL, NULL);
@@ -196,6 +243,7 @@ int main(int count, char **words)
 	else if (count == 2 && !strcmp(words[1], "sum"))
 		sum();
 	else
-		die("usage: screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ | screen sum");
+		die("usage: screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ | screen sum | "
+		    "screen frame CRTC");
 	return 0;
 }

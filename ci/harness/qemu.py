@@ -1,0 +1,54 @@
+"""A Linux guest on QEMU in the nested host: our guest drivers have to work there as well."""
+
+import subprocess
+from pathlib import Path
+
+from .nested import CONTROL, SERIAL, SPICE, NestedVm
+from .vm import CHECKOUT
+
+# Runs in the nested host: QEMU and the way to its sockets. It says that it runs as caraway does.
+SCRIPT = f"""
+mkdir -p /tmp/qemu
+"$1" {CONTROL}=/tmp/qemu/qmp {SERIAL}=/tmp/qemu/serial &
+shift
+"$@" & pid=$!
+until [ -S /tmp/qemu/qmp ] || ! kill -0 $pid 2>/dev/null; do sleep 0.2; done
+echo "VM linux"
+wait $pid
+"""
+
+
+class QemuVm(NestedVm):
+    """QEMU with its QXL device, libspice and one of our images. To be used with `with`."""
+
+    def __init__(self, image: dict[str, str], *words: str, disks: list[str] = (), memory: int = 1024) -> None:
+        # Nothing of ours runs there: the program that is copied is the relay.
+        super().__init__(Path(__file__).parent / "relay.py", {})
+        self._qemu = [
+            "qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", str(memory), "-nodefaults", "-no-user-config",
+            "-display", "none", "-vga", "qxl", "-spice", f"port={SPICE},addr=0.0.0.0,disable-ticketing=on",
+            "-chardev", f"socket,id=serial,path=/tmp/qemu/serial,server=on,wait=off,logfile={self._log}",
+            "-serial", "chardev:serial", "-qmp", "unix:/tmp/qemu/qmp,server=on,wait=off",
+            "-kernel", image["vmlinuz"], "-initrd", image["initramfs"], "-append", " ".join([image["cmdline"], *words]),
+        ]  # fmt: skip
+        for number, disk in enumerate(disks):
+            self._qemu += [
+                "-drive", f"file={disk},format=raw,readonly=on,if=none,id=disk{number}",
+                "-device", f"virtio-blk-pci,drive=disk{number}",
+            ]  # fmt: skip
+
+    def _start(self) -> None:
+        self._log.touch()
+        forwards = [(self.port, SPICE), (self._control_port, CONTROL), (self._serial_port, SERIAL)]
+        command = [
+            str(CHECKOUT / "ci" / "nested"), "--timeout", "1200",
+            *(word for outside, inside in forwards for word in ("--forward", f"{outside}:{inside}")), "--",
+            "sh", "-c", SCRIPT, "sh", str(self._program), *self._qemu,
+        ]  # fmt: skip
+        with open(self._output, "wb") as output:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=self._errors)
+
+    def monitor(self, command: str) -> str:
+        """What a command of the human monitor prints."""
+        with self.qmp() as qmp:
+            return qmp.execute("human-monitor-command", {"command-line": command})
