@@ -235,11 +235,11 @@ struct qxl {
 	u32 *line;
 	struct qxl_search *search;
 	struct qxl_cache *cache;
-	/* There was no room for something; commands taken and released so far, at the last look, and looks in vain. */
+	/* There was no room for something; commands taken and released so far, how many at the last look, and since when. */
 	bool is_kept_back;
 	u64 moves;
 	u64 watch_moves;
-	u32 watch_rounds;
+	unsigned long watch_since;
 	/* Whose changes are sent first. */
 	unsigned int first_head;
 	struct qxl_counters counters;

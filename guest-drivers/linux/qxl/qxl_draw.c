@@ -8,17 +8,26 @@
 #include <drm/drm_framebuffer.h>
 #include <drm/drm_gem_framebuffer_helper.h>
 #include <drm/drm_managed.h>
+#include <linux/jiffies.h>
+#include <linux/moduleparam.h>
 
 #include "qxl.h"
 
-/*
- * Between two looks at a device that there was no room in, and how many of them in vain are too many. Some devices wait
- * for a client that does not read, until they give it up.
- */
-#define QXL_WATCH_TIME		(5 * HZ)
-#define QXL_WATCH_ROUNDS	12
+/* Between two looks at a device that there was no room in, and the longest patience with one. */
+#define QXL_WATCH_TIME		(5ul * HZ)
+#define QXL_PATIENCE_MAX	3600u
 /* Stretches of tiles that are sent on their own; when there are more, all that is around them is sent as one. */
 #define QXL_STRETCHES		64
+
+/* Some devices wait for a client that does not read, until they give it up. */
+static unsigned int patience = 60;
+module_param(patience, uint, 0644);
+MODULE_PARM_DESC(patience, "seconds after which a device that takes and releases nothing is reset (60)");
+
+static unsigned long qxl_draw_patience(void)
+{
+	return (unsigned long)min(READ_ONCE(patience), QXL_PATIENCE_MAX) * HZ;
+}
 
 /* Whether a tile, of which so much is on the screen, differs from what the device shows. */
 static bool qxl_draw_differs(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, u32 width, s32 end)
@@ -215,8 +224,13 @@ void qxl_draw_all(struct qxl *qxl)
 	qxl->is_kept_back = false;
 	qxl_cursor_flush(qxl);
 	qxl_draw_flush(qxl);
-	if (qxl->is_kept_back && qxl_device_is_usable(qxl))
-		queue_delayed_work(qxl->works, &qxl->watch, QXL_WATCH_TIME);
+	if (!qxl->is_kept_back || !qxl_device_is_usable(qxl))
+		return;
+	if (!delayed_work_pending(&qxl->watch) && qxl->watch_moves != qxl->moves) {
+		qxl->watch_moves = qxl->moves;
+		qxl->watch_since = jiffies;
+	}
+	queue_delayed_work(qxl->works, &qxl->watch, min(QXL_WATCH_TIME, qxl_draw_patience()));
 }
 
 /*
@@ -226,18 +240,16 @@ void qxl_draw_all(struct qxl *qxl)
 void qxl_draw_watch(struct qxl *qxl)
 {
 	lockdep_assert_held(&qxl->lock);
-	if (!qxl->is_kept_back || !qxl_device_is_usable(qxl)) {
-		qxl->watch_rounds = 0;
+	if (!qxl->is_kept_back || !qxl_device_is_usable(qxl))
 		return;
-	}
 	qxl->arena.has_asked = false;
 	qxl_arena_collect(qxl);
 	qxl_draw_all(qxl);
-	qxl->watch_rounds = qxl->watch_moves == qxl->moves ? qxl->watch_rounds + 1 : 0;
-	qxl->watch_moves = qxl->moves;
-	if (qxl->is_kept_back && qxl->watch_rounds >= QXL_WATCH_ROUNDS) {
-		qxl->watch_rounds = 0;
-		qxl_device_fail(qxl, "commands are not taken any more, or not released");
+	if (qxl->watch_moves != qxl->moves) {
+		qxl->watch_moves = qxl->moves;
+		qxl->watch_since = jiffies;
+	} else if (qxl->is_kept_back && time_after_eq(jiffies, qxl->watch_since + qxl_draw_patience())) {
+		qxl_device_fail(qxl, "what was sent does not come back");
 	}
 }
 
