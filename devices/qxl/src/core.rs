@@ -286,6 +286,8 @@ impl Core {
             // Works even while frozen: the line could never drop otherwise.
             ports::UPDATE_IRQ => {
                 self.interrupts.update();
+                #[cfg(feature = "misbehave")]
+                self.interrupts.after_update();
                 return PortEffect::NONE;
             }
             ports::RESET => return self.reset(),

@@ -29,6 +29,8 @@ pub(crate) struct Interrupts {
     header: RamHeader,
     counters: Arc<Counters>,
     line: Mutex<Option<Arc<dyn IrqLine>>>,
+    #[cfg(feature = "misbehave")]
+    pub(crate) faults: crate::misbehave::Faults,
 }
 
 impl Interrupts {
@@ -37,6 +39,8 @@ impl Interrupts {
             header,
             counters,
             line: Mutex::new(None),
+            #[cfg(feature = "misbehave")]
+            faults: crate::misbehave::Faults::default(),
         }
     }
 
@@ -48,9 +52,15 @@ impl Interrupts {
 
     /// Sets pending bits and, if any is new, brings the line to its level.
     pub(crate) fn raise(&self, bits: u32) {
+        #[cfg(feature = "misbehave")]
+        let bits = self.faults.raised(bits);
         let before = self.header.or(offset::INT_PENDING, bits);
         if before & bits != bits {
             self.counters.add(Counter::Interrupts);
+            #[cfg(feature = "misbehave")]
+            if self.faults.loses_interrupt() {
+                return;
+            }
             self.update();
         }
     }
@@ -59,6 +69,8 @@ impl Interrupts {
     pub(crate) fn update(&self) {
         let line = lock(&self.line);
         let level = self.header.load(offset::INT_PENDING) & self.mask() != 0;
+        #[cfg(feature = "misbehave")]
+        let level = level | self.faults.holds_level();
         if let Some(line) = line.as_ref() {
             line.set(level);
         }

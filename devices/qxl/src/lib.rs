@@ -20,6 +20,8 @@ mod guest_text;
 mod header;
 mod interrupts;
 mod memory;
+#[cfg(feature = "misbehave")]
+mod misbehave;
 mod modes;
 mod monitors;
 mod option_rom;
@@ -54,6 +56,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use counters::QxlCounters;
 pub use device::Qxl;
 pub use drive::Drive;
+#[cfg(feature = "misbehave")]
+pub use misbehave::UnknownFault;
 pub use monitors::ClientHead;
 pub use option_rom::OptionRom;
 pub use rom::CLIENT_CAPABILITY_BYTES;

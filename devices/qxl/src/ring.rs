@@ -112,9 +112,9 @@ pub(crate) struct Held {
 /// Finished commands not published yet: a chain through the first 8 bytes of their bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Batch {
-    first: u64,
-    last: Location,
-    count: u32,
+    pub(crate) first: u64,
+    pub(crate) last: Location,
+    pub(crate) count: u32,
 }
 
 impl Batch {
@@ -128,7 +128,7 @@ impl Batch {
 #[derive(Debug)]
 pub(crate) struct ReleaseRing {
     producer: u32,
-    batch: Option<Batch>,
+    pub(crate) batch: Option<Batch>,
 }
 
 impl ReleaseRing {

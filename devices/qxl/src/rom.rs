@@ -17,10 +17,10 @@ const UPDATE_ID: u64 = 0x08;
 const MODE: u64 = 0x14;
 const CLIENT_PRESENT: u64 = 0x45;
 const CLIENT_CAPABILITIES: u64 = 0x46;
-const CLIENT_MONITORS_CRC: u64 = 0x80;
-const CLIENT_MONITORS: u64 = 0x84;
+pub(crate) const CLIENT_MONITORS_CRC: u64 = 0x80;
+pub(crate) const CLIENT_MONITORS: u64 = 0x84;
 /// Bytes of the client monitors block: count, padding and 64 rectangles.
-const CLIENT_MONITORS_SIZE: usize = 1028;
+pub(crate) const CLIENT_MONITORS_SIZE: usize = 1028;
 
 /// What the guest reads, and the master copy it is restored from at a reset. What describes the client survives a
 /// reset: it says nothing about the guest.
@@ -32,6 +32,8 @@ pub(crate) struct Rom {
     update_id: u32,
     mode: u32,
     client: ClientBlock,
+    #[cfg(feature = "misbehave")]
+    pub(crate) lies: Vec<crate::misbehave::Lie>,
 }
 
 /// The part of the ROM that follows the connected clients.
@@ -53,6 +55,11 @@ impl Default for ClientBlock {
 }
 
 impl ClientBlock {
+    #[cfg(feature = "misbehave")]
+    pub(crate) const fn is_present(&self) -> bool {
+        self.present
+    }
+
     /// Count, padding and the rectangles; unused ones are zero.
     fn monitors(&self) -> Vec<u8> {
         let mut block = Vec::with_capacity(CLIENT_MONITORS_SIZE);
@@ -79,6 +86,8 @@ impl Rom {
             update_id: 0,
             mode: 0,
             client: ClientBlock::default(),
+            #[cfg(feature = "misbehave")]
+            lies: Vec::new(),
         };
         rom.write_all();
         rom
@@ -90,7 +99,7 @@ impl Rom {
         self.write_all();
     }
 
-    fn write_all(&self) {
+    pub(crate) fn write_all(&self) {
         let mut image = image(self.index, &self.sizes);
         let block = self.client.monitors();
         for (offset, bytes) in [
@@ -171,6 +180,8 @@ impl Rom {
         if let Err(error) = self.memory.write(offset, bytes) {
             tracing::error!(%error, "the ROM is smaller than its contents");
         }
+        #[cfg(feature = "misbehave")]
+        self.lies.iter().for_each(|lie| lie.tell(&self.memory));
     }
 }
 
@@ -209,7 +220,7 @@ fn image(index: u32, sizes: &QxlSizes) -> Vec<u8> {
 }
 
 /// Reflected CRC-32 (0xedb88320) with initial value 0 and no final inversion (ABI 3.1).
-fn crc(bytes: &[u8]) -> u32 {
+pub(crate) fn crc(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
             if crc & 1 == 1 {

@@ -157,6 +157,8 @@ impl Worker {
         let Some((item, notify)) = self.cursor_commands.take(&self.core.header)? else {
             return Ok(false);
         };
+        #[cfg(feature = "misbehave")]
+        self.after_cursor_command();
         self.core.counters.add(Counter::Commands);
         if notify {
             self.core.interrupts.raise(interrupts::CURSOR);
@@ -169,9 +171,13 @@ impl Worker {
         if !self.may_take() {
             return Ok(false);
         }
+        #[cfg(feature = "misbehave")]
+        self.before_command()?;
         let Some((item, notify)) = self.commands.take(&self.core.header)? else {
             return Ok(false);
         };
+        #[cfg(feature = "misbehave")]
+        self.after_command();
         self.core.counters.add(Counter::Commands);
         if notify {
             self.core.interrupts.raise(interrupts::DISPLAY);
@@ -188,6 +194,8 @@ impl Worker {
         if self.commands.arm(&self.core.header)? | self.cursor_commands.arm(&self.core.header)? {
             return Ok(Step::Busy);
         }
+        #[cfg(feature = "misbehave")]
+        self.after_arming();
         if self.release.is_empty(&self.core.header)? {
             self.publish()?;
         }
@@ -291,6 +299,8 @@ impl Worker {
         self.cursor_commands = CommandRing::cursor(0);
         self.release = ReleaseRing::new(0, None);
         self.core.header.reset();
+        #[cfg(feature = "misbehave")]
+        self.core.interrupts.faults.spoil_header(&self.core.header);
         self.core.interrupts.update();
     }
 
@@ -398,7 +408,7 @@ impl Worker {
         self.flush_release();
     }
 
-    fn flush_release(&mut self) {
+    pub(crate) fn flush_release(&mut self) {
         if let Err(corrupt) = self.publish() {
             self.corrupt(&corrupt);
         }
@@ -406,7 +416,11 @@ impl Worker {
 
     /// Publishes the batch and interrupts, always: Linux arms its notification without looking again.
     fn publish(&mut self) -> Result<(), RingCorrupt> {
+        #[cfg(feature = "misbehave")]
+        self.before_release();
         if self.release.publish(&self.core.header)? {
+            #[cfg(feature = "misbehave")]
+            self.after_release()?;
             self.core.interrupts.raise(interrupts::DISPLAY);
         }
         Ok(())
@@ -415,6 +429,10 @@ impl Worker {
     /// A command is finished. The cookie 0 would end the guest's walk along the chain, so it cannot go back.
     fn give_back(&mut self, held: Held) {
         if held.id == 0 {
+            return;
+        }
+        #[cfg(feature = "misbehave")]
+        if self.keeps() {
             return;
         }
         self.core.counters.add(Counter::Releases);

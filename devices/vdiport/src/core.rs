@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The one interrupt there is: look again.
-const INTERRUPT: u32 = 1;
+pub(crate) const INTERRUPT: u32 = 1;
 
 /// What a guest did that it must not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,11 +43,11 @@ impl Rest {
 /// The device.
 #[derive(Debug)]
 pub(crate) struct Core {
-    ram: PortRam,
+    pub(crate) ram: PortRam,
     port: DevicePort,
     line: Option<Arc<dyn IrqLine>>,
     /// Of the last connection. Never read back from the guest's memory.
-    generation: u32,
+    pub(crate) generation: u32,
     connected: bool,
     /// The port was opened for this generation. While another device has it, a connected guest waits.
     attached: bool,
@@ -117,6 +117,10 @@ impl Core {
 
     /// The guest reads CONNECTION: the new generation, or 0 when it is connected or another device has the port.
     pub(crate) fn connect(&mut self) -> u32 {
+        #[cfg(feature = "misbehave")]
+        if let Some(value) = self.wrong_connection() {
+            return value;
+        }
         if self.connected || !self.port.open() {
             return 0;
         }
@@ -138,7 +142,10 @@ impl Core {
     /// The guest writes UPDATE_IRQ.
     pub(crate) fn update_level(&self) {
         if let Some(line) = &self.line {
-            line.set(self.ram.load(offset::INT_PENDING) & self.ram.load(offset::INT_MASK) != 0);
+            let level = self.ram.load(offset::INT_PENDING) & self.ram.load(offset::INT_MASK) != 0;
+            #[cfg(feature = "misbehave")]
+            let level = level | self.holds_level();
+            line.set(level);
         }
     }
 
@@ -169,6 +176,8 @@ impl Core {
         if self.paused || !self.connected {
             return false;
         }
+        #[cfg(feature = "misbehave")]
+        self.flap();
         if self.attached && !self.port.is_open() {
             // The host has hung up: the guest is to start over.
             self.attached = false;
@@ -192,6 +201,10 @@ impl Core {
 
     /// From the guest to the host, until there is nothing or the host has no room.
     fn take_input(&mut self) -> Result<bool, RingCorrupt> {
+        #[cfg(feature = "misbehave")]
+        if self.is_deaf() {
+            return Ok(false);
+        }
         for _ in 0..RING_ITEMS {
             if self.rest.left.is_empty() {
                 let Some(head) = self.input.head(&self.ram)? else {
@@ -280,6 +293,10 @@ impl Core {
 
     fn raise(&self) {
         if self.connected && self.ram.or(offset::INT_PENDING, INTERRUPT) & INTERRUPT == 0 {
+            #[cfg(feature = "misbehave")]
+            if self.loses_interrupt() {
+                return;
+            }
             self.update_level();
         }
     }

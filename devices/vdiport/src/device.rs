@@ -80,6 +80,11 @@ impl VdiPort {
         }
     }
 
+    #[cfg(feature = "misbehave")]
+    pub(crate) fn ring_the_bell(&self) {
+        ring(&self.wake);
+    }
+
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -155,7 +160,12 @@ impl PciFunction for VdiPort {
         match (bar, offset, data) {
             (PORT_BAR, CONNECTION, [_, _, _, _]) => self.core().disconnect(),
             (PORT_BAR, NOTIFY, [_, _, _, _]) => ring(&self.wake),
-            (PORT_BAR, UPDATE_IRQ, [_, _, _, _]) => self.core().update_level(),
+            (PORT_BAR, UPDATE_IRQ, [_, _, _, _]) => {
+                let core = self.core();
+                core.update_level();
+                #[cfg(feature = "misbehave")]
+                core.after_update();
+            }
             _ => {}
         }
         Outcome::Done

@@ -11,6 +11,8 @@
 
 mod core;
 mod device;
+#[cfg(feature = "misbehave")]
+mod misbehave;
 mod ram;
 mod ring;
 mod state;
@@ -29,6 +31,8 @@ mod thread_tests;
 mod windows_driver_tests;
 
 pub use device::VdiPort;
+#[cfg(feature = "misbehave")]
+pub use misbehave::UnknownFault;
 pub use ram::BAR_SIZE;
 pub use state::{VdiPortArgs, VdiPortState};
 

@@ -51,12 +51,24 @@ const _: () = {
 /// The structure. Its fields lie inside the memory and are aligned by construction, so accesses cannot fail; should one
 /// all the same, reads give 0.
 #[derive(Clone, Debug)]
-pub(crate) struct PortRam(SharedMemory);
+pub(crate) struct PortRam(
+    SharedMemory,
+    #[cfg(feature = "misbehave")] std::sync::Arc<crate::misbehave::Faults>,
+);
 
 impl PortRam {
     /// In the memory of BAR 1.
-    pub(crate) const fn new(memory: SharedMemory) -> Self {
-        Self(memory)
+    pub(crate) fn new(memory: SharedMemory) -> Self {
+        Self(
+            memory,
+            #[cfg(feature = "misbehave")]
+            std::sync::Arc::default(),
+        )
+    }
+
+    #[cfg(feature = "misbehave")]
+    pub(crate) fn faults(&self) -> &crate::misbehave::Faults {
+        &self.1
     }
 
     /// As after power-on. What lies behind the structure stays.
@@ -69,6 +81,8 @@ impl PortRam {
             self.store(ring + offset::RING_NOTIFY_ON_PRODUCER, 1);
         }
         self.store(offset::MAGIC, MAGIC);
+        #[cfg(feature = "misbehave")]
+        self.spoil();
     }
 
     pub(crate) fn load(&self, field: u64) -> u32 {

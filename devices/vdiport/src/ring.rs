@@ -1,6 +1,8 @@
 //! The rings. Indices are free-running; the one this device owns is kept privately and only written out, so that nothing
 //! the guest writes there can confuse it.
 
+#[cfg(feature = "misbehave")]
+use crate::misbehave::Fault;
 use crate::ram::{PACKET_DATA, PACKET_SIZE, PortRam, RING_ITEMS, offset};
 
 /// Which ring, named as the host sees it.
@@ -85,6 +87,8 @@ impl InputRing {
         self.consumer = self.consumer.wrapping_add(1);
         PortRam::barrier();
         ram.store(Self::BASE + offset::RING_CONSUMER, self.consumer);
+        #[cfg(feature = "misbehave")]
+        ram.spoil_index(Fault::InputConsumer, Self::BASE + offset::RING_CONSUMER, self.consumer);
         PortRam::barrier();
         ram.load(Self::BASE + offset::RING_NOTIFY_ON_CONSUMER) == self.consumer
     }
@@ -156,9 +160,13 @@ impl OutputRing {
         // No more than a packet's data.
         ram.store(at + 4, data.len() as u32);
         ram.write(at + offset::PACKET_DATA, data);
+        #[cfg(feature = "misbehave")]
+        ram.spoil_packet(at, generation);
         PortRam::barrier();
         self.producer = self.producer.wrapping_add(1);
         ram.store(Self::BASE + offset::RING_PRODUCER, self.producer);
+        #[cfg(feature = "misbehave")]
+        ram.spoil_index(Fault::OutputProducer, Self::BASE + offset::RING_PRODUCER, self.producer);
         PortRam::barrier();
         ram.load(Self::BASE + offset::RING_NOTIFY_ON_PRODUCER) == self.producer
     }

@@ -250,6 +250,24 @@ pub struct Snapshot {
     pub pause_ns: u64,
 }
 
+#[cfg(feature = "misbehave")]
+/// What a device is to do wrong (`x-caraway-misbehave`), for tests of guests' drivers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Misbehaviour {
+    /// `qxl`, the first display device, or `vdiport`.
+    pub device: String,
+    /// Name of the fault, which takes the place of the one there is; `none` ends that. Without it all stays as it is.
+    #[serde(default)]
+    pub fault: Option<String>,
+    /// What the fault needs besides its name.
+    #[serde(default)]
+    pub value: i64,
+    /// How often it acts, for ever by default.
+    #[serde(default)]
+    pub count: Option<u32>,
+}
+
 /// One machine. Methods may block for as long as the machine takes; the server calls them off its event loop.
 pub trait Backend: Send + Sync + 'static {
     /// The VM's name.
@@ -359,6 +377,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What is measured.
     fn figures(&self) -> Figures;
+
+    /// Has a device misbehave; how often the last fault of the device has acted.
+    ///
+    /// # Errors
+    /// No such device or fault.
+    #[cfg(feature = "misbehave")]
+    fn misbehave(&self, misbehaviour: &Misbehaviour) -> Result<u64, QmpError>;
 
     /// What happens from now on.
     fn events(&self) -> broadcast::Receiver<Event>;

@@ -39,6 +39,8 @@ pub(crate) const NAMES: &[&str] = &[
     "system_reset",
     "x-caraway-clients",
     "x-caraway-figures",
+    #[cfg(feature = "misbehave")]
+    "x-caraway-misbehave",
     "x-caraway-query-record-qxl",
     "x-caraway-query-video",
     "x-caraway-record-qxl",
@@ -199,6 +201,14 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
         "x-caraway-clients" => {
             none(arguments)?;
             off_loop(backend, |backend| Ok(json!(backend.clients()))).await
+        }
+        #[cfg(feature = "misbehave")]
+        "x-caraway-misbehave" => {
+            let misbehaviour: crate::Misbehaviour = wire::arguments(arguments)?;
+            off_loop(backend, move |backend| {
+                Ok(json!({"acted": backend.misbehave(&misbehaviour)?}))
+            })
+            .await
         }
         "x-caraway-query-video" => {
             none(arguments)?;

@@ -17,6 +17,8 @@ mod screen;
 pub mod server;
 mod wire;
 
+#[cfg(feature = "misbehave")]
+pub use backend::Misbehaviour;
 pub use backend::{
     Backend, ChannelCounts, ChannelInfo, ClientCounts, Connected, Event, Figures, Recording, Role, RunState, Snapshot,
     SpiceInfo, VideoMode,

@@ -230,6 +230,17 @@ impl Backend for Machine {
         Figures::default()
     }
 
+    #[cfg(feature = "misbehave")]
+    fn misbehave(&self, misbehaviour: &crate::Misbehaviour) -> Result<u64, QmpError> {
+        match (misbehaviour.device.as_str(), misbehaviour.fault.as_deref()) {
+            ("qxl", Some("ram-magic")) => {
+                Ok(misbehaviour.value.unsigned_abs() + u64::from(misbehaviour.count.unwrap_or(0)))
+            }
+            ("qxl", None) => Ok(0),
+            _ => Err(QmpError::generic("no such device or fault")),
+        }
+    }
+
     fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }
@@ -631,4 +642,33 @@ fn what_goes_as_video_is_asked_and_changed() {
         assert!(error.to_string().contains(expected), "{error}");
     }
     assert_eq!(mode(&mut client), json!({"mode": "off"}));
+}
+
+#[test]
+fn devices_misbehave_only_in_programs_for_tests() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    let names = client.execute("query-commands", &json!({})).unwrap();
+    let is_there = names
+        .as_array()
+        .unwrap()
+        .contains(&json!({"name": "x-caraway-misbehave"}));
+    assert_eq!(is_there, cfg!(feature = "misbehave"));
+    let asked = json!({"device": "qxl", "fault": "ram-magic", "value": -5, "count": 2});
+    let answer = client.execute("x-caraway-misbehave", &asked);
+    if cfg!(feature = "misbehave") {
+        assert_eq!(answer.unwrap(), json!({"acted": 7}));
+        let answer = client.execute("x-caraway-misbehave", &json!({"device": "qxl"}));
+        assert_eq!(answer.unwrap(), json!({"acted": 0}));
+        for wrong in [
+            json!({}),
+            json!({"device": "disk"}),
+            json!({"device": "qxl", "faults": "none"}),
+        ] {
+            assert!(client.execute("x-caraway-misbehave", &wrong).is_err(), "{wrong}");
+        }
+    } else {
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains("x-caraway-misbehave has not been found"), "{error}");
+    }
 }

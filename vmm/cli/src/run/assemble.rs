@@ -74,6 +74,8 @@ pub(super) struct Assembled {
     pub(super) agent: HostPort,
     /// The tablet, if it has one.
     pub(super) tablet: Option<Arc<dyn TabletSink>>,
+    #[cfg(feature = "misbehave")]
+    pub(super) vdiport: Arc<VdiPort>,
     /// What machine it is, for those who restore it.
     pub(super) facts: Vec<Fact>,
 }
@@ -83,6 +85,8 @@ pub(super) struct Assembled {
 pub(super) struct Screen {
     pub(super) display: Arc<Display>,
     pub(super) recorder: Arc<Recorder>,
+    #[cfg(feature = "misbehave")]
+    pub(super) qxl: Arc<Qxl>,
     /// Where its device is in the guest, as agents are told: bus, domain, slot and function.
     pub(super) address: String,
 }
@@ -116,7 +120,11 @@ pub(super) fn assemble(spec: &VmSpec, mut environment: Environment<'_>) -> Resul
     let screens = (0..spec.display.devices)
         .map(|index| plug_display(&mut builder, spec, index, saved.as_mut()))
         .collect::<Result<_, _>>()?;
-    plug_vdiport(&mut builder, spec, vdiport, saved.as_mut())?;
+    #[cfg_attr(
+        not(feature = "misbehave"),
+        expect(unused_variables, reason = "only faults are for one device")
+    )]
+    let vdiport = plug_vdiport(&mut builder, spec, vdiport, saved.as_mut())?;
     if let Some(saved) = saved {
         incoming::finish(saved, &builder)?;
     }
@@ -125,6 +133,8 @@ pub(super) fn assemble(spec: &VmSpec, mut environment: Environment<'_>) -> Resul
         screens,
         agent,
         tablet: tablet.map(|tablet| tablet as Arc<dyn TabletSink>),
+        #[cfg(feature = "misbehave")]
+        vdiport,
         facts,
     })
 }
@@ -308,10 +318,12 @@ fn plug_display(
         .map_err(|error| Failure::of_build(error, spec))?;
     let source: Arc<dyn DisplaySource> = qxl.clone();
     display.set_source(Arc::downgrade(&source));
-    builder.add_lifecycle(qxl);
+    builder.add_lifecycle(qxl.clone());
     Ok(Screen {
         display,
         recorder,
+        #[cfg(feature = "misbehave")]
+        qxl,
         address: format!("pci/0000/{device:02x}.{function}"),
     })
 }
@@ -353,7 +365,7 @@ fn plug_vdiport(
     spec: &VmSpec,
     port: DevicePort,
     saved: Option<&mut Snapshot>,
-) -> Result<(), Failure> {
+) -> Result<Arc<VdiPort>, Failure> {
     let place = pci_place(VDIPORT_SLOT, 0);
     let device = match saved {
         None => VdiPort::new(port).context("cannot make the VDIPort")?,
@@ -378,8 +390,8 @@ fn plug_vdiport(
     builder
         .add_pci(VDIPORT_SLOT, device.clone())
         .map_err(|error| Failure::of_build(error, spec))?;
-    builder.add_lifecycle(device);
-    Ok(())
+    builder.add_lifecycle(device.clone());
+    Ok(device)
 }
 
 /// Reads the VGA BIOS a configuration names.

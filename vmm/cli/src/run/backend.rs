@@ -57,6 +57,8 @@ pub(super) struct VmBackend {
     pub(super) name: String,
     pub(super) machine: MachineHandle,
     pub(super) screens: Vec<Device>,
+    #[cfg(feature = "misbehave")]
+    pub(super) vdiport: Arc<caraway_vdiport::VdiPort>,
     /// What machine it is, for those who restore it.
     pub(super) facts: Vec<Fact>,
     pub(super) input: Arc<dyn InputSink>,
@@ -235,6 +237,11 @@ impl Backend for VmBackend {
             canvas_bytes: self.screens.iter().map(|screen| screen.display.canvas_bytes()).sum(),
             dropped_drawings: self.screens.iter().map(|screen| screen.display.dropped()).sum(),
         }
+    }
+
+    #[cfg(feature = "misbehave")]
+    fn misbehave(&self, misbehaviour: &caraway_control::Misbehaviour) -> Result<u64, QmpError> {
+        super::misbehave::misbehave(&self.device(0)?.qxl, &self.vdiport, misbehaviour)
     }
 
     fn events(&self) -> broadcast::Receiver<Event> {

@@ -8,6 +8,8 @@ mod backend;
 mod clients;
 pub(crate) mod failure;
 pub(crate) mod incoming;
+#[cfg(feature = "misbehave")]
+mod misbehave;
 mod port_sockets;
 mod ports;
 mod recorder;
@@ -155,6 +157,8 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         screens,
         agent,
         tablet,
+        #[cfg(feature = "misbehave")]
+        vdiport,
         facts,
     } = assemble::assemble(&spec, environment)?;
     let mut agent = Some(agent);
@@ -165,6 +169,8 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         name: run_dir.name().to_owned(),
         machine: builder.handle(),
         screens: screens.clone(),
+        #[cfg(feature = "misbehave")]
+        vdiport,
         facts,
         input: Arc::clone(&input),
         tablet: tablet.clone(),
