@@ -46,7 +46,9 @@ def output(command: list[str], seconds: float = SECONDS * 5) -> str:
 
 def build(*arguments: str, package: str = "caraway-cli", program: str = "caraway") -> Path:
     """Builds a program of a package; its path. `--release` builds what users run, without it everything is in it."""
-    features = [] if "--release" in arguments else ["--features", "h264"]
+    # Only the program has devices.
+    every = "h264,misbehave" if package == "caraway-cli" else "h264"
+    features = [] if "--release" in arguments else ["--features", every]
     command = ["cargo", "build", "--package", package, *features, "--message-format=json-render-diagnostics"]
     command += arguments
     done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)

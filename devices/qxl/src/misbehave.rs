@@ -37,7 +37,7 @@ enum Fault {
     ReleaseLoop,
     /// What was done does not come back.
     ReleaseNever,
-    /// `value` is added to the consumer of the command ring that the guest sees.
+    /// `value` is added to the consumer of the command ring that the guest sees, once the device is idle.
     CommandConsumer,
     /// The same of the cursor ring.
     CursorConsumer,
@@ -225,9 +225,15 @@ impl Faults {
 
     /// Puts what the armed fault wants into the header.
     pub(crate) fn spoil_header(&self, header: &RamHeader) {
-        match self.now() {
-            Some((Fault::Header(field), value)) => header.store(field, value as u32),
-            Some((Fault::Scribble, value)) => {
+        let Some((fault, _)) = self.now() else { return };
+        match fault {
+            Fault::Header(field) => {
+                if let Some(value) = self.act(fault) {
+                    header.store(field, value as u32);
+                }
+            }
+            Fault::Scribble => {
+                let Some(value) = self.act(fault) else { return };
                 header.store(offset::MAGIC, value as u32);
                 for ring in RINGS {
                     for word in (offset::RING_ITEM_COUNT..offset::RING_ITEMS).step_by(4) {
@@ -235,9 +241,8 @@ impl Faults {
                     }
                 }
             }
-            _ => return,
+            _ => {}
         }
-        self.count();
     }
 }
 
@@ -322,6 +327,16 @@ impl Worker {
             core.interrupts.faults.count();
         }
         self.rom.tell(lies);
+        for (field, truth) in [
+            (offset::COMMAND_RING + offset::RING_CONSUMER, self.commands.consumer()),
+            (
+                offset::CURSOR_RING + offset::RING_CONSUMER,
+                self.cursor_commands.consumer(),
+            ),
+            (offset::RELEASE_RING + offset::RING_PRODUCER, self.release.producer()),
+        ] {
+            core.header.store(field, truth);
+        }
         core.interrupts.faults.spoil_header(&core.header);
         if monitors || self.rom.lies_about_monitors() {
             core.interrupts.raise(CLIENT_MONITORS);
@@ -349,28 +364,9 @@ impl Worker {
 
     /// After a command was taken from its ring.
     pub(crate) fn after_command(&mut self) {
-        let faults = &self.core.interrupts.faults;
-        if let Some(value) = faults.act(Fault::CommandConsumer) {
-            self.spoil_index(
-                offset::COMMAND_RING + offset::RING_CONSUMER,
-                self.commands.consumer(),
-                value,
-            );
-        }
-        if faults.act(Fault::ClientFlaps).is_some() {
+        if self.core.interrupts.faults.act(Fault::ClientFlaps).is_some() {
             self.rom.flap();
             self.core.interrupts.raise(CLIENT);
-        }
-    }
-
-    /// After a command was taken from the cursor ring.
-    pub(crate) fn after_cursor_command(&self) {
-        if let Some(value) = self.core.interrupts.faults.act(Fault::CursorConsumer) {
-            self.spoil_index(
-                offset::CURSOR_RING + offset::RING_CONSUMER,
-                self.cursor_commands.consumer(),
-                value,
-            );
         }
     }
 
@@ -378,16 +374,26 @@ impl Worker {
         self.core.header.store(field, index.wrapping_add(value as u32));
     }
 
-    /// After doorbells were asked for.
-    pub(crate) fn after_arming(&self) {
-        const FAR: u32 = 1 << 31;
-        if self.core.interrupts.faults.act(Fault::MarksNever).is_some() {
-            for (ring, consumer) in [
-                (offset::COMMAND_RING, self.commands.consumer()),
-                (offset::CURSOR_RING, self.cursor_commands.consumer()),
-            ] {
-                let mark = ring + offset::RING_NOTIFY_ON_PRODUCER;
-                self.core.header.store(mark, consumer.wrapping_add(FAR));
+    /// All commands there are were taken, and doorbells asked for.
+    pub(crate) fn when_idle(&self) {
+        const FAR: i64 = 1 << 31;
+        let faults = &self.core.interrupts.faults;
+        let rings = [
+            (offset::COMMAND_RING, self.commands.consumer(), Fault::CommandConsumer),
+            (
+                offset::CURSOR_RING,
+                self.cursor_commands.consumer(),
+                Fault::CursorConsumer,
+            ),
+        ];
+        for (ring, consumer, fault) in rings {
+            if let Some(value) = faults.act(fault) {
+                self.spoil_index(ring + offset::RING_CONSUMER, consumer, value);
+            }
+        }
+        if faults.act(Fault::MarksNever).is_some() {
+            for (ring, consumer, _) in rings {
+                self.spoil_index(ring + offset::RING_NOTIFY_ON_PRODUCER, consumer, FAR);
             }
         }
     }
@@ -483,7 +489,8 @@ impl Qxl {
         Ok(())
     }
 
-    /// Ends the fault. ROM and interrupt line are as they should be; what the guest was given wrongly it keeps.
+    /// Ends the fault. The ROM, the device's indices in the rings and the interrupt line are as they should be; what was to
+    /// come back and did not is lost, and what else is in the header stays until a reset.
     pub fn behave(&self) {
         self.turn(None);
     }

@@ -157,8 +157,6 @@ impl Worker {
         let Some((item, notify)) = self.cursor_commands.take(&self.core.header)? else {
             return Ok(false);
         };
-        #[cfg(feature = "misbehave")]
-        self.after_cursor_command();
         self.core.counters.add(Counter::Commands);
         if notify {
             self.core.interrupts.raise(interrupts::CURSOR);
@@ -195,7 +193,7 @@ impl Worker {
             return Ok(Step::Busy);
         }
         #[cfg(feature = "misbehave")]
-        self.after_arming();
+        self.when_idle();
         if self.release.is_empty(&self.core.header)? {
             self.publish()?;
         }

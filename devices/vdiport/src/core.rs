@@ -51,8 +51,8 @@ pub(crate) struct Core {
     connected: bool,
     /// The port was opened for this generation. While another device has it, a connected guest waits.
     attached: bool,
-    input: InputRing,
-    output: OutputRing,
+    pub(crate) input: InputRing,
+    pub(crate) output: OutputRing,
     rest: Rest,
     paused: bool,
     /// A guest's mistake was reported: a guest could make them forever.

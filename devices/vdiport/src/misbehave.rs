@@ -211,9 +211,14 @@ impl Core {
     /// A fault was armed, or ended: what shows at once.
     fn turn(&self, armed: Option<Armed>) {
         self.ram.turn(armed);
+        for (field, truth) in [
+            (offset::GENERATION, self.generation),
+            (offset::INPUT + offset::RING_CONSUMER, self.input.consumer()),
+            (offset::OUTPUT + offset::RING_PRODUCER, self.output.producer()),
+        ] {
+            self.ram.store(field, truth);
+        }
         self.ram.spoil();
-        // What flapped.
-        self.ram.store(offset::GENERATION, self.generation);
         self.update_level();
     }
 }
@@ -236,8 +241,7 @@ impl VdiPort {
         Ok(())
     }
 
-    /// Ends the fault. Words of the memory and the interrupt line are as they should be; what the guest was given wrongly it
-    /// keeps.
+    /// Ends the fault. The device's words in the memory and the interrupt line are as they should be.
     pub fn behave(&self) {
         self.turn(None);
     }

@@ -65,12 +65,16 @@ fn indices_jump_by_what_they_are_told_and_come_back() {
     let output = rig("output-producer", 33, Some(1));
     output.say(b"one");
     assert_eq!(output.load(OUTPUT + PROD), 34);
+    behave(&output);
+    assert_eq!(output.load(OUTPUT + PROD), 1, "it is over");
     output.say(b"two");
     assert_eq!(output.load(OUTPUT + PROD), 2);
 
     let input = rig("input-consumer", 1, Some(1));
     input.send(1, b"one");
     assert_eq!(input.load(INPUT + CONS), 2, "it is given back twice");
+    behave(&input);
+    assert_eq!(input.load(INPUT + CONS), 1, "it is over");
     input.send(1, b"two");
     assert_eq!(input.load(INPUT + CONS), 2);
     assert_eq!(input.heard(), b"onetwo");

@@ -1,0 +1,1 @@
+"""Guests' drivers on devices that misbehave."""
