@@ -14,10 +14,12 @@ DRIVER = "/sys/bus/pci/drivers/vdiport"
 # protocol 1, VD_AGENT_ANNOUNCE_CAPABILITIES, 8 bytes, of which the first four ask.
 ASK = r'printf "\001\0\0\0\034\0\0\0\001\0\0\0\006\0\0\0\0\0\0\0\0\0\0\0\010\0\0\0\001\0\0\0\0\0\0\0" >&3 || echo unwritten'
 READ = "dd bs=4096 count=1 <&3 >/tmp/got 2>/dev/null"
-# Programs that open the port and ask; the answer, nothing when the connection has ended, is in a file. The other one asks
-# again, when the first answer has come.
+# Programs that open the port and ask; the answer, nothing when the connection has ended, is in a file. The second one asks
+# again when the first answer has come, the third one without end; the last one writes more than the ring has room for.
 TALK = f"exec 3<>/dev/vdiport0 && {{ {ASK}; exec {READ}; }}"
 TALK_TWICE = f"exec 3<>/dev/vdiport0 && {{ {ASK}; {READ}; {ASK}; }}"
+TALK_ALWAYS = f"exec 3<>/dev/vdiport0 && while true; do {ASK}; {READ}; done"
+FILL = "exec 3<>/dev/vdiport0 && exec dd if=/dev/zero bs=504 count=40 >&3"
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,10 @@ class Case:
     count: int | None = None
     says: str | None = None
     program: str = TALK
-    # A program that waits meanwhile, until the fault is over.
+    # The program is there as long as the fault is.
     waits: bool = False
-    # It waits even then, for what was lost.
-    lost: bool = False
+    # It does not end by itself.
+    stays: bool = False
     talk: str = r"[1-9]\d*"
 
     @property
@@ -50,13 +52,13 @@ CASES = (
     Case("input-consumer", -40, says=f"input ring has more packets.*{ENDS}", program=TALK_TWICE, talk=r"(?s).*unwritten.*"),
     Case("packet-size", 505, says=f"packet is larger.*{ENDS}", talk=NOTHING),
     Case("packet-size", -1, says=f"packet is larger.*{ENDS}", talk=NOTHING),
-    Case("packet-size", 0, waits=True, lost=True, talk=NOTHING),
+    Case("packet-size", 0, waits=True, stays=True, talk=NOTHING),
     Case("packet-generation", 1, says=f"connection to come.*{ENDS}", talk=NOTHING),
-    Case("packet-generation", -1, waits=True, lost=True, talk=NOTHING),
-    Case("input-deaf", waits=True),
-    Case("interrupts-lost", waits=True),
+    Case("packet-generation", -1, waits=True, stays=True, talk=NOTHING),
+    Case("input-deaf", program=FILL, waits=True, talk=r"(?s)(.*\n)?0"),
+    Case("interrupts-lost", program=TALK_ALWAYS, waits=True, stays=True, talk=r"\d+"),
     Case("interrupts-storm", 1, 3000),
-    Case("pending-unknown", -2),
+    Case("pending-unknown", -2, program=TALK_ALWAYS, waits=True, stays=True, talk=r"\d+"),
     Case("generation-flaps", talk=r"(?s)(.*\n)?0"),
     Case("connection-value", 0, talk=r"(?s).*busy\n0"),
     Case("connection-value", -1, talk=r"(?s)(.*\n)?0"),
@@ -81,8 +83,7 @@ def is_running(guest: Guest) -> bool:
 
 def ended(guest: Guest) -> str:
     """Waits for the end of the program: what it has said, and how many bytes have come."""
-    guest.until("the program has ended", lambda: not is_running(guest), "true")
-    return guest.run("cat /tmp/said; touch /tmp/got; wc -c </tmp/got")
+    return guest.run("wait $talk 2>/dev/null; cat /tmp/said; touch /tmp/got; wc -c </tmp/got")
 
 
 def load(guest: Guest) -> None:
@@ -104,14 +105,15 @@ def talk(guest: Guest, case: Case) -> None:
     """A program uses the port meanwhile."""
     guest.misbehave(DEVICE, case.fault, case.value, case.count)
     start(guest, case.program)
-    guest.until(case.fault, lambda: guest.acted(DEVICE) > 0, "true")
+    guest.until(case.fault, lambda: bool(guest.run("echo alive") and guest.acted(DEVICE)))
     said = None if case.waits else ended(guest)
-    expect(said is not None or is_running(guest), "the program has ended")
+    is_there = is_running(guest)
     guest.behave(DEVICE)
-    if case.lost:
-        guest.run("kill $talk")
+    if case.stays:
+        guest.run("kill $talk; killall dd 2>/dev/null")
     said = said or ended(guest)
     lines = guest.said("vdiport")
+    expect(is_there == case.waits, f"the program {'is there' if is_there else 'has ended'}: {said!r}")
     expect(re.fullmatch(case.talk, said) is not None, f"the guest says {said!r}, not {case.talk!r}; the driver {lines}")
     check_lines(case, lines)
     sound(guest, "when it was over")
@@ -137,13 +139,9 @@ def bind(guest: Guest, case: Case) -> None:
 
 
 def held(guest: Guest) -> None:
-    """The line stays up with nothing pending: the shell answers all the same, until it is over."""
+    """The line is up with nothing pending for as long as two commands take: a guest does nothing else meanwhile."""
     guest.misbehave(DEVICE, "level-held")
-    for _ in range(3):
-        guest.run("echo alive")
     expect(guest.behave(DEVICE), "the fault has not acted")
-    lines = guest.said("vdiport")
-    expect(not lines, f"the driver says {lines}")
     sound(guest, "when it was over")
 
 
