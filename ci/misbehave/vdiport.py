@@ -59,7 +59,7 @@ CASES = (
     Case("interrupts-lost", program=TALK_ALWAYS, waits=True, stays=True, talk=r"\d+"),
     Case("interrupts-storm", 1, 3000),
     Case("pending-unknown", -2, program=TALK_ALWAYS, waits=True, stays=True, talk=r"\d+"),
-    Case("generation-flaps", talk=r"(?s)(.*\n)?0"),
+    Case("generation-flaps", talk=r"(?s)(.*\n)?\d+"),
     Case("connection-value", 0, talk=r"(?s).*busy\n0"),
     Case("connection-value", -1, talk=r"(?s)(.*\n)?0"),
 )

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use caraway_canvas::Limits;
 use caraway_display::Display;
 use caraway_ports::port::port;
