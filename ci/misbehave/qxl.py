@@ -10,6 +10,8 @@ from .guest import Guest
 DEVICE = "qxl"
 PLACE = "0000:00:01.0"
 DRIVER = "/sys/bus/pci/drivers/caraway_qxl"
+# How long the driver waits for a device that gives nothing back, in seconds.
+SOON = "echo 2 >/sys/module/caraway_qxl/parameters/patience"
 # One change of the console; many; and ports, for a second head is turned on or off.
 LETTER = "printf x >/dev/tty1"
 LINES = r"i=0; while [ $i -lt 30 ]; do printf '\033[3%dmline %d of many\033[m\n' $((i % 7 + 1)) $i; i=$((i + 1)); done >/dev/tty1"
@@ -44,7 +46,7 @@ CASES = (
     Case("release-loop", says=f"released that was not sent.*{RESET}"),
     Case("release-empty", says=f"chain of released commands is empty.*{RESET}"),
     Case("release-early"),
-    Case("release-never", count=None, drive=LINES, says=RESET),
+    Case("release-never", count=None, drive=f"{SOON}; {LINES}", says=f"does not come back.*{RESET}"),
     Case("release-producer", 9, says=f"release ring has more items.*{RESET}"),
     Case("release-producer", -2, says=f"release ring has more items.*{RESET}"),
     Case("command-consumer", 40, says=f"ring has more commands.*{RESET}"),
@@ -56,7 +58,7 @@ CASES = (
     Case("interrupts-storm", INT_CLIENT_MONITORS, 3000, acts=3000),
     Case("interrupts-storm", INT_ERROR, says=f"does not understand.*{RESET}"),
     Case("pending-unknown", 0x7FFFFF80, None, drive=LINES),
-    Case("ports-silent", drive=HEADS, says="."),
+    Case("ports-silent", drive=HEADS, says=f"port does not answer.*{RESET}"),
     Case("ports-twice", count=None, drive=HEADS),
     Case("ports-error", drive=HEADS, says=f"does not understand.*{RESET}"),
     Case("client-flaps", count=None, drive=LINES),
