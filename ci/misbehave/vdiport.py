@@ -57,7 +57,7 @@ CASES = (
     Case("packet-generation", -1, waits=True, stays=True, talk=NOTHING),
     Case("input-deaf", program=FILL, waits=True, talk=r"(?s)(.*\n)?0"),
     Case("interrupts-lost", program=TALK_ALWAYS, waits=True, stays=True, talk=r"\d+"),
-    Case("interrupts-storm", 1, 3000),
+    Case("interrupts-storm", 1, 1000),
     Case("pending-unknown", -2, program=TALK_ALWAYS, waits=True, stays=True, talk=r"\d+"),
     Case("generation-flaps", talk=r"(?s)(.*\n)?\d+"),
     Case("connection-value", 0, talk=r"(?s).*busy\n0"),
