@@ -60,12 +60,13 @@ class NestedVm:
     """`caraway run` with `config` in the nested host, its SPICE port forwarded. To be used with `with`.
 
     Of `[spice]` the configuration has what is not about the port. With `[web]`, whatever is in it, the page is at
-    `web_port`.
+    `web_port`. The nested host has `seconds` to live.
     """
 
-    def __init__(self, program: Path, config: dict, paused: bool = False) -> None:
+    def __init__(self, program: Path, config: dict, paused: bool = False, seconds: int = 1200) -> None:
         self._config = config
         self._paused = paused
+        self._seconds = seconds
         self._serial: vm.Serial | None = None
         RESULTS.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="vm-", dir=RESULTS))
@@ -111,7 +112,7 @@ class NestedVm:
         path = self.folder / "linux.toml"
         path.write_text(toml(config), encoding="utf-8")
         command = [
-            str(CHECKOUT / "ci" / "nested"), "--timeout", "1200",
+            str(CHECKOUT / "ci" / "nested"), "--timeout", str(self._seconds),
             *(word for outside, inside in forwards for word in ("--forward", f"{outside}:{inside}")), "--",
             "sh", "-c", SCRIPT, "sh", str(self._program), str(path), str(self.folder),
             str(Path(__file__).parent / "relay.py"), "--paused" if self._paused else "",
@@ -168,14 +169,18 @@ class NestedVm:
                     raise Failed(f"cannot reach the control socket: {error}") from error
                 time.sleep(POLL_SECONDS)
 
-    def ask(self, line: str, pattern: str, seconds: float = BOOT_SECONDS) -> re.Match:
-        """Sends a line on the serial console and waits for the answer to it."""
+    def send(self, line: str) -> None:
+        """Sends a line on the serial console."""
         if self._serial is None:
             connection = socket.create_connection(("127.0.0.1", int(self._serial_port)), START_SECONDS)
             connection.settimeout(None)
             self._serial = vm.Serial(connection)
-        start = len(self.serial())
         self._serial.send(line)
+
+    def ask(self, line: str, pattern: str, seconds: float = BOOT_SECONDS) -> re.Match:
+        """Sends a line on the serial console and waits for the answer to it."""
+        start = len(self.serial())
+        self.send(line)
         return self.wait_serial(pattern, seconds, start)
 
     def terminate(self) -> None:

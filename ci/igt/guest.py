@@ -1,0 +1,150 @@
+"""A guest with a display driver that runs IGT's test programs, started again when one has spoiled it."""
+
+import contextlib
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from debian import rootfs
+from harness import nested
+from harness.vm import Failed, expect
+
+from .output import CRASH, TIMEOUT, Reader, Result
+from .programs import LIMIT, PROGRAMS, SILENCE
+
+LIBRARY = "libigt.so.0"
+READY = r"^caraway-guest: ready$"
+DRIVER_SAID = r"^caraway-guest: (driver .*|cannot load .*|no test programs)$"
+POLL_SECONDS = 0.2
+# To be killed, a hundred times what it takes.
+KILL_SECONDS = 60.0
+# All programs with one driver, on a machine that does other things too.
+GUEST_SECONDS = 6 * 3600
+# Of a program: after so many subtests that hang, the rest of it is not worth the time.
+MOST_HANGS = 8
+# Room for the inodes that every such disk has.
+SPARE_MIB = 16
+
+
+def programs_disk(tests: Path, image: Path) -> None:
+    """A disk with the programs of the list that are anywhere in the folder `tests`, and their library."""
+    folder = image.with_suffix(".d")
+    folder.mkdir()
+    for name in (LIBRARY, *PROGRAMS):
+        found = [path for path in sorted(tests.rglob(name)) if path.is_file()]
+        expect(found or name != LIBRARY, f"no {LIBRARY} in {tests}")
+        if found:
+            # Without what a debugger would read, which is most of it.
+            subprocess.run(["strip", "-o", str(folder / name), str(found[0])], check=True)
+    rootfs.make_ext4(folder, image, SPARE_MIB)
+    shutil.rmtree(folder)
+
+
+class Guest:
+    """Runs programs on the driver whose module is called `module`, with its parameters. To be used with `with`."""
+
+    def __init__(self, program: Path, module: str, source: Path, disk: Path, kernel: str | None) -> None:
+        self._program = program
+        image = nested.image("igt", "--module", str(source), *(["--kernel", kernel] if kernel else []))
+        boot = {"kernel": image["vmlinuz"], "initramfs": image["initramfs"]}
+        boot["cmdline"] = f"{image['cmdline']} driver={module}"
+        disks = [{"path": str(path), "readonly": True} for path in (image["disk"], disk)]
+        self._config = {"boot": boot, "disk": disks, "memory": "1 GiB"}
+        self._module = module.partition(",")[0]
+        self._vm: nested.NestedVm | None = None
+        self._stack = contextlib.ExitStack()
+        self.starts = 0
+        self.driver = ""
+
+    def __enter__(self) -> "Guest":
+        return self
+
+    def __exit__(self, *_why) -> None:
+        self._stack.close()
+
+    def _running(self) -> nested.NestedVm:
+        if self._vm is None:
+            vm = self._stack.enter_context(nested.NestedVm(self._program, self._config, seconds=GUEST_SECONDS))
+            self.driver = vm.wait_serial(DRIVER_SAID)[1]
+            expect(self.driver.startswith(f"driver {self._module},"), self.driver)
+            vm.wait_serial(READY)
+            self._vm = vm
+            self.starts += 1
+        return self._vm
+
+    def _lose(self) -> None:
+        """The next program has a new guest."""
+        self._vm = None
+        self._stack.close()
+
+    def run(self, program: str) -> tuple[dict[str, Result], list[str]]:
+        """Results of all subtests, and what the kernel complained of meanwhile."""
+        results: dict[str, Result] = {}
+        kernel: list[str] = []
+        limit = time.monotonic() + LIMIT
+        for _ in range(MOST_HANGS):
+            reader = self._once(program, list(results), limit)
+            results |= reader.results
+            kernel += reader.kernel
+            if reader.running is None and reader.code is not None:
+                return results, kernel
+            # Whatever did not end of itself is a result, too, and the rest is run without it.
+            results |= self._stopped(reader, limit)
+            if reader.running is None:
+                return results, kernel
+        results["(the rest)"] = Result(TIMEOUT, f"not run after {MOST_HANGS} subtests that did not end")
+        return results, kernel
+
+    def _stopped(self, reader: Reader, limit: float) -> dict[str, Result]:
+        name = reader.running or reader.program
+        if reader.kernel:
+            return {name: Result(CRASH, reader.kernel[0])}
+        if time.monotonic() >= limit:
+            reader.running = None
+            return {name: Result(TIMEOUT, f"the program was stopped after {LIMIT:g} s; what was left of it was not run")}
+        return {name: Result(TIMEOUT, f"silent for {SILENCE:g} s")}
+
+    def _once(self, program: str, without: list[str], limit: float) -> Reader:
+        """Runs the program without some of its subtests, to its end or until it is silent for too long."""
+        vm = self._running()
+        reader = Reader(program)
+        names = "".join(f"{name}\n" for name in without)
+        vm.ask(": >/run/without; echo cleared", r"^cleared$")
+        for name in names.split():
+            vm.ask(f"echo '{name}' >>/run/without; echo added", r"^added$")
+        at = len(vm.serial())
+        vm.send(f"igt {program} &")
+        heard = time.monotonic()
+        while reader.code is None:
+            expect(vm.process.poll() is None, f"caraway ended: {vm.errors()}")
+            new = vm.serial()[at:]
+            whole = new.rpartition("\n")[0]
+            if whole:
+                at += len(whole) + 1
+                heard = time.monotonic()
+                for line in whole.split("\n"):
+                    reader.line(line)
+            if any(line.startswith("Kernel panic") for line in reader.kernel):
+                self._lose()
+                return reader
+            if time.monotonic() >= min(heard + SILENCE, limit):
+                self._stop(vm, reader, at)
+                return reader
+            time.sleep(POLL_SECONDS)
+        if any(not line.startswith("WARNING") for line in reader.kernel):
+            self._lose()
+        return reader
+
+    def _stop(self, vm: nested.NestedVm, reader: Reader, at: int) -> None:
+        vm.send("igt stop")
+        try:
+            vm.wait_serial(r"^igt: \S+ ended with", KILL_SECONDS, at)
+        except Failed:
+            # It does not die: the kernel has it.
+            stack = vm.serial()[at:]
+            with contextlib.suppress(Failed):
+                vm.ask("cat /proc/$(cat /run/igt.pid)/stack; echo stack", r"^stack$", KILL_SECONDS)
+                stack = vm.serial()[at:]
+            reader.kernel.append("BUG: cannot be killed: " + " ".join(stack.split())[-400:])
+            self._lose()
