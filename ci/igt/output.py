@@ -18,6 +18,8 @@ ERRNO = re.compile(r"Last errno: \d+, (.*)")
 ENDED = re.compile(r"^igt: \S+ ended with (\d+)")
 # What a kernel says of itself, on the console.
 KERNEL = re.compile(r"(WARNING: CPU: .*|BUG: .*|Oops: .*|Kernel panic.*|general protection fault.*|INFO: task .*)")
+# The guest has started, which it is not to do in the middle of a run.
+NEW_GUEST = "caraway-guest: ready"
 LONGEST = 160
 
 
@@ -39,6 +41,7 @@ class Reader:
     running: str | None = None
     code: int | None = None
     kernel: list[str] = field(default_factory=list)
+    is_new_guest: bool = False
     _reason: str = ""
 
     def line(self, line: str) -> None:
@@ -53,6 +56,8 @@ class Reader:
                 self._result(self.program, WORDS[found[1]])
         elif found := ENDED.match(line):
             self.code = int(found[1])
+        elif line == NEW_GUEST:
+            self.is_new_guest = not self.kernel
         elif found := KERNEL.search(line):
             self.kernel.append(found[1][:LONGEST])
         else:
