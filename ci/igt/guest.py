@@ -25,6 +25,8 @@ GUEST_SECONDS = 6 * 3600
 MOST_LOSSES = 3
 # Of a program: after so many subtests that hang, the rest of it is not worth the time.
 MOST_HANGS = 8
+# The name of subtests that there is no result of.
+REST = "the rest"
 # Room for the inodes that every such disk has.
 SPARE_MIB = 16
 
@@ -46,8 +48,11 @@ def programs_disk(tests: Path, image: Path) -> None:
 class Guest:
     """Runs programs on the driver whose module is called `module`, with its parameters. To be used with `with`."""
 
-    def __init__(self, program: Path, module: str, source: Path, disk: Path, kernel: str | None) -> None:
+    def __init__(
+        self, program: Path, module: str, source: Path, disk: Path, kernel: str | None = None, limit: float = LIMIT
+    ) -> None:
         self._program = program
+        self._limit = limit
         image = nested.image("igt", "--module", str(source), *(["--kernel", kernel] if kernel else []))
         boot = {"kernel": image["vmlinuz"], "initramfs": image["initramfs"]}
         boot["cmdline"] = f"{image['cmdline']} driver={module}"
@@ -87,14 +92,14 @@ class Guest:
         # What a subtest that failed has left behind in the program makes others fail, so each has another try on its own.
         failed = [name for name, result in results.items() if result.outcome == FAIL and name != program]
         for name in failed if len(failed) > 1 else []:
-            reader = self._followed(program, [], time.monotonic() + LIMIT, name)
+            reader = self._followed(program, [], time.monotonic() + self._limit, name)
             kernel += reader.kernel
-            results |= reader.results if reader.code is not None else self._stopped(reader, time.monotonic() + LIMIT)
+            results |= reader.results if reader.code is not None else self._stopped(reader, time.monotonic() + self._limit)
         return results, kernel
 
     def _all(self, program: str, kernel: list[str]) -> dict[str, Result]:
         results: dict[str, Result] = {}
-        limit = time.monotonic() + LIMIT
+        limit = time.monotonic() + self._limit
         for _ in range(MOST_HANGS):
             reader = self._followed(program, list(results), limit)
             results |= reader.results
@@ -105,17 +110,20 @@ class Guest:
             results |= self._stopped(reader, limit)
             if reader.running is None:
                 return results
-        results["(the rest)"] = Result(TIMEOUT, f"not run after {MOST_HANGS} subtests that did not end")
+        results[REST] = Result(TIMEOUT, f"not run after {MOST_HANGS} subtests that did not end")
         return results
 
     def _stopped(self, reader: Reader, limit: float) -> dict[str, Result]:
-        name = reader.running or reader.program
+        """What there is to say of a run that did not end as it should."""
+        if reader.code is not None and reader.running:
+            return {reader.running: Result(CRASH, f"the program ended with {reader.code}")}
         if reader.kernel:
-            return {name: Result(CRASH, reader.kernel[0])}
+            return {reader.running or reader.program: Result(CRASH, reader.kernel[0])}
         if time.monotonic() >= limit:
+            # Which of them was running then says nothing about it.
             reader.running = None
-            return {name: Result(TIMEOUT, f"the program was stopped after {LIMIT:g} s; what was left of it was not run")}
-        return {name: Result(TIMEOUT, f"silent for {SILENCE:g} s")}
+            return {REST: Result(TIMEOUT, f"not run, or not to its end: the program was stopped after {self._limit:g} s")}
+        return {reader.running or reader.program: Result(TIMEOUT, f"silent for {SILENCE:g} s")}
 
     def _followed(self, program: str, without: list[str], limit: float, subtest: str = "") -> Reader:
         """Runs the program in a guest that lives as long as it does."""

@@ -13,13 +13,14 @@ DYNAMIC = re.compile(r"^Dynamic subtest (\S+): (?!SUCCESS|SKIP)")
 REQUIREMENT = re.compile(r"^Test requirement: (.*)")
 ASSERTION = re.compile(r"CRITICAL: (Failed assertion: .*|error: .*)")
 SIGNAL = re.compile(r"^(Received signal \S+)")
-# A program that fails before a subtest starts has its results without one; the reason is the program's.
 ERRNO = re.compile(r"Last errno: \d+, (.*)")
 ENDED = re.compile(r"^igt: \S+ ended with (\d+)")
 # What a kernel says of itself, on the console.
 KERNEL = re.compile(r"(WARNING: CPU: .*|BUG: .*|Oops: .*|Kernel panic.*|general protection fault.*|INFO: task .*)")
 # The guest has started, which it is not to do in the middle of a run.
 NEW_GUEST = "caraway-guest: ready"
+# What else it has to say comes in the middle of a line.
+MESSAGE = re.compile(r"\[ *\d+\.\d+\] .*")
 LONGEST = 160
 
 
@@ -45,6 +46,9 @@ class Reader:
     _reason: str = ""
 
     def line(self, line: str) -> None:
+        if found := KERNEL.search(line):
+            self.kernel.append(found[1][:LONGEST])
+        line = MESSAGE.sub("", line)
         if found := STARTING.match(line):
             self.running, self._reason = found[1], ""
         elif found := RESULT.match(line):
@@ -58,8 +62,6 @@ class Reader:
             self.code = int(found[1])
         elif line == NEW_GUEST:
             self.is_new_guest = not self.kernel
-        elif found := KERNEL.search(line):
-            self.kernel.append(found[1][:LONGEST])
         else:
             self._because(line)
 

@@ -3,7 +3,7 @@
 # A subtest that has said nothing for so long has timed out, in seconds. On a nested host it is a hundred times what a
 # computer takes, but for the programs that go on for a fixed time of their own.
 SILENCE = 120.0
-# What a program may take in all; the subtests that are left then have timed out.
+# What a program may take in all, unless told otherwise; the subtests that are left then have timed out.
 LIMIT = 900.0
 
 PROGRAMS = (
