@@ -89,12 +89,19 @@ class Guest:
         """Results of all subtests, and what the kernel complained of meanwhile."""
         kernel: list[str] = []
         results = self._all(program, kernel)
-        # What a subtest that failed has left behind in the program makes others fail, so each has another try on its own.
+        # What a subtest that failed has left behind in the program makes others fail, so each has another try on its own,
+        # in as much time again.
         failed = [name for name, result in results.items() if result.outcome == FAIL and name != program]
+        limit = time.monotonic() + self._limit
         for name in failed if len(failed) > 1 else []:
-            reader = self._followed(program, [], time.monotonic() + self._limit, name)
+            if time.monotonic() >= limit:
+                break
+            reader = self._followed(program, [], limit, name)
             kernel += reader.kernel
-            results |= reader.results if reader.code is not None else self._stopped(reader, time.monotonic() + self._limit)
+            if reader.code is not None:
+                results |= reader.results
+            elif time.monotonic() < limit:
+                results |= self._stopped(reader, limit)
         return results, kernel
 
     def _all(self, program: str, kernel: list[str]) -> dict[str, Result]:
