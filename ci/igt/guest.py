@@ -87,6 +87,9 @@ class Guest:
 
     def run(self, program: str) -> tuple[dict[str, Result], list[str]]:
         """Results of all subtests, and what the kernel complained of meanwhile."""
+        # The start is not the program's; if it fails, it is tried again where that is looked at.
+        with contextlib.suppress(Failed, OSError):
+            self._running()
         kernel: list[str] = []
         results = self._all(program, kernel)
         # What a subtest that failed has left behind in the program makes others fail, so each has another try on its own,
