@@ -43,14 +43,16 @@ class Reader:
     code: int | None = None
     kernel: list[str] = field(default_factory=list)
     is_new_guest: bool = False
-    _reason: str = ""
+    # What was asked for and is not there, and what was found wrong. The first may be of many subtests at once.
+    _asked: str = ""
+    _wrong: str = ""
 
     def line(self, line: str) -> None:
         if found := KERNEL.search(line):
             self.kernel.append(found[1][:LONGEST])
         line = MESSAGE.sub("", line)
         if found := STARTING.match(line):
-            self.running, self._reason = found[1], ""
+            self.running, self._asked, self._wrong = found[1], "", ""
         elif found := RESULT.match(line):
             self._result(found[1], WORDS.get(found[2], FAIL))
             self.running = None
@@ -66,16 +68,25 @@ class Reader:
             self._because(line)
 
     def _result(self, name: str, outcome: str) -> None:
-        self.results[name] = Result(outcome, "" if outcome == PASS else self._reason)
+        reasons = {PASS: "", SKIP: self._asked}
+        self.results[name] = Result(outcome, reasons.get(outcome, self._wrong or self._asked))
 
     def _because(self, line: str) -> None:
         if found := REQUIREMENT.match(line):
-            self._reason = found[1][:LONGEST]
+            self._asked, self._wrong = found[1][:LONGEST], ""
         elif found := ASSERTION.search(line) or SIGNAL.match(line):
             # The log after a failure has its first line once more.
-            if found[1][:LONGEST] not in self._reason:
-                self._reason = found[1][:LONGEST]
-        elif (found := ERRNO.search(line)) and self._reason and "(" + found[1] + ")" not in self._reason:
-            self._reason += f" ({found[1]})"
+            if found[1][:LONGEST] not in self._wrong:
+                self._wrong = found[1][:LONGEST]
+        elif found := ERRNO.search(line):
+            if self._wrong:
+                self._wrong = _with(self._wrong, found[1])
+            else:
+                self._asked = _with(self._asked, found[1])
         elif found := DYNAMIC.match(line):
-            self._reason = f"{found[1]}: {self._reason}"[:LONGEST]
+            self._wrong = f"{found[1]}: {self._wrong}"[:LONGEST]
+
+
+def _with(reason: str, error: str) -> str:
+    """A reason with the error that the kernel gave last, once."""
+    return f"{reason} ({error})" if reason and f"({error})" not in reason else reason
