@@ -1,0 +1,1 @@
+"""Checks of our drivers for Linux from outside of a guest."""
