@@ -27,9 +27,11 @@ FAILED = nested.RESULTS / "desktop"
 class Scene:
     """A guest in the nested host with its control socket and clients. To be used with `with`."""
 
-    def __init__(self, name: str, program: Path, config: dict, paused: bool = False) -> None:
+    def __init__(
+        self, name: str, program: Path, config: dict, paused: bool = False, seconds: int = nested.RUN_SECONDS
+    ) -> None:
         self.name = name
-        self._guest = nested.NestedVm(program, config, paused)
+        self._guest = nested.NestedVm(program, config, paused, seconds)
         self._clients: dict[int, list[Watcher]] = {}
         self._stack = contextlib.ExitStack()
         self._compared = 0

@@ -20,6 +20,8 @@ from .watcher import Watcher
 BOOT_SECONDS = 300.0
 # A hundred times what the nested host needs to start a program.
 START_SECONDS = 120.0
+# In which a nested host is through with what is asked of it.
+RUN_SECONDS = 1200
 RESULTS = CHECKOUT / "target" / "results"
 POLL_SECONDS = 0.2
 # Ports in the nested host: SPICE, control, serial line, the page for browsers.
@@ -60,13 +62,13 @@ class NestedVm:
     """`caraway run` with `config` in the nested host, its SPICE port forwarded. To be used with `with`.
 
     Of `[spice]` the configuration has what is not about the port. With `[web]`, whatever is in it, the page is at
-    `web_port`. The nested host has `seconds` to live.
+    `web_port`. After `seconds` the nested host ends.
     """
 
-    def __init__(self, program: Path, config: dict, paused: bool = False, seconds: int = 1200) -> None:
+    def __init__(self, program: Path, config: dict, paused: bool = False, seconds: int = RUN_SECONDS) -> None:
+        self._seconds = seconds
         self._config = config
         self._paused = paused
-        self._seconds = seconds
         self._serial: vm.Serial | None = None
         RESULTS.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="vm-", dir=RESULTS))

@@ -35,6 +35,8 @@ class Kernel:
     vmlinuz: Path
     vmlinux: Path
     modules: Path
+    # What modules are built with, when it is not in Debian's package of headers.
+    headers: Path | None = None
 
 
 def load(metapackage: str = "linux-image-amd64") -> Kernel:

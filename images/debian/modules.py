@@ -44,7 +44,7 @@ def build(kernel: Kernel, source: Path) -> tuple[str, bytes]:
         for path in files:
             shutil.copy(path, folder)
         # The type information in BTF needs another tool and is for debuggers.
-        command = ["make", "-C", str(headers(release)), f"M={folder}", "W=1", "KCFLAGS=-Werror"]
+        command = ["make", "-C", str(kernel.headers or headers(release)), f"M={folder}", "W=1", "KCFLAGS=-Werror"]
         command += ["CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "LC_ALL": "C"}
