@@ -235,7 +235,7 @@ struct qxl {
 	u32 *line;
 	struct qxl_search *search;
 	struct qxl_cache *cache;
-	/* There was no room for something; commands taken and released so far, how many at the last look, and since when. */
+	/* There was no room for something; commands taken and released so far, as many at the last look, since when. */
 	bool is_kept_back;
 	u64 moves;
 	u64 watch_moves;

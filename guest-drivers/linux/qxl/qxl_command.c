@@ -47,7 +47,8 @@ static int qxl_command_take(struct qxl *qxl, u32 bytes)
 }
 
 /* What all commands have in common; `x` is where the head is in the picture of all heads. */
-static void qxl_command_begin(struct qxl *qxl, struct qxl_drawable *drawable, u8 type, const struct drm_rect *rect, u32 x)
+static void qxl_command_begin(struct qxl *qxl, struct qxl_drawable *drawable, u8 type, const struct drm_rect *rect,
+			      u32 x)
 {
 	unsigned int i;
 

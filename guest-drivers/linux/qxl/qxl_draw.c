@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * What has changed on the heads goes to the device: tiles that are no different from what it shows are left out, what is
- * on the screen elsewhere is copied there, the rest is fills and pictures. When the ring or the memory is full the rest
- * stays marked, where what changes meanwhile joins it, until the interrupt that says there is room: nobody waits, and a
- * slow client sees fewer pictures and not later ones.
+ * What has changed on the heads goes to the device: tiles that are no different from what it shows are left out, what
+ * is on the screen elsewhere is copied there, the rest is fills and pictures. When the ring or the memory is full the
+ * rest stays marked, where what changes meanwhile joins it, until the interrupt that says there is room: nobody waits,
+ * and a slow client sees fewer pictures and not later ones.
  */
 #include <drm/drm_framebuffer.h>
 #include <drm/drm_gem_framebuffer_helper.h>

@@ -163,7 +163,7 @@ static bool qxl_motion_scan(struct qxl_search *search, u32 number, s32 far_x, s3
 	return false;
 }
 
-/* A motion that enough anchors have made. Most are up or down, or to the side; windows go any way, but not far at once. */
+/* A motion that enough anchors have made. Most are up, down or to the side; windows go any way, but not far at once. */
 static bool qxl_motion_search(struct qxl_search *search)
 {
 	static const struct {

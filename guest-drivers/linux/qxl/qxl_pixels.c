@@ -15,7 +15,7 @@
 #define QXL_PIXEL_MASK		0x00ffffffu
 #define QXL_PIXELS_MASK		0x00ffffff00ffffffull
 
-/* Memory for the shadow of a picture of this size; all of it is black. Without it everything that may differ is sent. */
+/* Memory for the shadow of the layout, all of it black. Without it everything that may differ is sent. */
 void qxl_shadow_reset(struct qxl *qxl)
 {
 	struct qxl_shadow *shadow = &qxl->shadow;

@@ -20,7 +20,7 @@ static void qxl_source_release(struct qxl_source *source)
 	drm_framebuffer_put(source->fb);
 }
 
-/* The head shows `source` from now on, which may be none: then it is black. What it showed is released outside of the lock. */
+/* The head shows `source` from now on; none is black. What it showed is released outside of the lock. */
 static void qxl_plane_show(struct qxl *qxl, struct qxl_head *head, const struct qxl_source *source)
 {
 	struct qxl_source before;
