@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
-/* What was done since the driver was bound: `counters` in the debugfs folder of the device, a name and a number a line. */
+/* What was done since the driver was bound: `counters` in the debugfs folder of the device, names and numbers. */
 #include <drm/drm_debugfs.h>
 #include <drm/drm_file.h>
 #include <linux/debugfs.h>
