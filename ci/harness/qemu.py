@@ -19,14 +19,18 @@ wait $pid
 
 
 class QemuVm(NestedVm):
-    """QEMU with its QXL device, libspice and one of our images. To be used with `with`."""
+    """QEMU with its QXL device, libspice and one of our images. To be used with `with`.
+
+    Unless it is told how many outputs there may be, libspice tells clients of one alone.
+    """
 
     def __init__(self, image: dict[str, str], *words: str, disks: list[str] = (), memory: int = 1024) -> None:
         # Nothing of ours runs there: the program that is copied is the relay.
         super().__init__(Path(__file__).parent / "relay.py", {})
         self._qemu = [
             "qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", str(memory), "-nodefaults", "-no-user-config",
-            "-display", "none", "-vga", "qxl", "-spice", f"port={SPICE},addr=0.0.0.0,disable-ticketing=on",
+            "-display", "none", "-vga", "none", "-device", "qxl-vga,max_outputs=4",
+            "-spice", f"port={SPICE},addr=0.0.0.0,disable-ticketing=on",
             "-chardev", f"socket,id=serial,path=/tmp/qemu/serial,server=on,wait=off,logfile={self._log}",
             "-serial", "chardev:serial", "-qmp", "unix:/tmp/qemu/qmp,server=on,wait=off",
             "-kernel", image["vmlinuz"], "-initrd", image["initramfs"], "-append", " ".join([image["cmdline"], *words]),
