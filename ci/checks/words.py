@@ -18,6 +18,8 @@ URL = re.compile(r"\b(?:https?|ftp|git|ssh)://(?:[^\s/@]*@)?([A-Za-z0-9.-]+)")
 # Private addresses belong to somebody's network; those of QEMU's own network are the exception.
 PRIVATE = re.compile(r"(?<![\d.])(?:10\.(?!0\.2\.)\d+\.\d+\.\d+|172\.(?:1[6-9]|2\d|3[01])\.\d+\.\d+)(?![\d.])")
 LATER = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
+# What a merge leaves behind for somebody to decide.
+UNDECIDED = re.compile(r"^(?:<{7}|>{7}|[|]{7})(?: |$)")
 # Data of tests, made by a program.
 EXEMPT = ("/vectors/",)
 # Cargo writes where crates come from; it may only be the public registry.
@@ -36,6 +38,8 @@ def line_problems(path: str, line: str) -> list[str]:
         found.append(f"a private address: {match[0]}")
     if match := LATER.search(line):
         found.append(f"{match[0]}: open work belongs to an issue")
+    if UNDECIDED.match(line):
+        found.append("a conflict of a merge that nobody has decided")
     if path.endswith("Cargo.lock") and line.startswith("source = ") and line != f'source = "{REGISTRY}"':
         found.append(f"a crate from elsewhere: {line}")
     return found
@@ -62,6 +66,7 @@ RULE = Rule(
         {"Cargo.lock": f'source = "{REGISTRY}"\n'},
     ],
     bad=[
+        ("a merge's leftovers", {"a.md": "<<<<<<< HEAD\nthis\n======="}, "a.md:1: a conflict of a merge"),
         ("a checkout's path", {"a.rs": 'open("/workspace/x")'}, "a.rs:1: a path of one machine"),
         ("a home", {"a.sh": "\ncd /root/.cargo\n"}, "a.sh:2: a path of one machine"),
         ("a host", {"a.toml": 'index = "https://mirror.internal.example.net/index"'}, "mirror.internal.example.net"),
