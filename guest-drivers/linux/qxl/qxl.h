@@ -325,6 +325,7 @@ void qxl_pixels_copy(u32 *to, u32 *also, const u32 *from, u32 count);
 /* qxl_tiles.c */
 void qxl_tiles_mark(struct qxl_tiles *tiles, const struct drm_rect *rect);
 void qxl_tiles_clear(struct qxl_tiles *tiles);
+void qxl_tiles_copy(struct qxl_tiles *to, const struct qxl_tiles *from);
 void qxl_tiles_clip(struct qxl_tiles *tiles, u32 width, u32 height);
 u32 qxl_tiles_count(const struct qxl_tiles *tiles);
 void qxl_tiles_simplify(struct qxl_tiles *tiles, u32 most);

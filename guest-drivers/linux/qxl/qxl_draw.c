@@ -13,7 +13,7 @@
 
 #include "qxl.h"
 
-/* Between two looks at a device that there was no room in, and the longest patience with one. */
+/* Between two looks at a device that there was no room in, and the longest patience with one, in seconds. */
 #define QXL_WATCH_TIME		(5ul * HZ)
 #define QXL_PATIENCE_MAX	3600u
 /* Stretches of tiles that are sent on their own; when there are more, all that is around them is sent as one. */
@@ -22,11 +22,11 @@
 /* Some devices wait for a client that does not read, until they give it up. */
 static unsigned int patience = 60;
 module_param(patience, uint, 0644);
-MODULE_PARM_DESC(patience, "seconds after which a device that takes and releases nothing is reset (60)");
+MODULE_PARM_DESC(patience, "seconds after which a device that takes and releases nothing is reset, 1 to 3600 (60)");
 
 static unsigned long qxl_draw_patience(void)
 {
-	return (unsigned long)min(READ_ONCE(patience), QXL_PATIENCE_MAX) * HZ;
+	return (unsigned long)clamp(READ_ONCE(patience), 1u, QXL_PATIENCE_MAX) * HZ;
 }
 
 /* Whether a tile, of which so much is on the screen, differs from what the device shows. */
@@ -41,10 +41,9 @@ static bool qxl_draw_differs(struct qxl *qxl, struct qxl_head *head, s32 x, s32 
 /* Leaves marked what differs, and has all of it in `changed`. */
 static void qxl_draw_compare(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
 {
-	struct qxl_tiles *damage = head->damage, *changed = qxl->changed;
+	struct qxl_tiles *damage = head->damage;
 	u32 row, column;
 
-	qxl_tiles_clear(changed);
 	qxl_tiles_clip(damage, width, height);
 	for (row = damage->first; row < damage->end; row++) {
 		s32 y = row * QXL_TILE_HEIGHT, end = min(y + QXL_TILE_HEIGHT, (s32)height);
@@ -61,7 +60,7 @@ static void qxl_draw_compare(struct qxl *qxl, struct qxl_head *head, u32 width, 
 		}
 	}
 	qxl_tiles_clip(damage, width, height);
-	*changed = *damage;
+	qxl_tiles_copy(qxl->changed, damage);
 }
 
 /* Takes off lines and columns at the edges that are no different. */

@@ -199,7 +199,7 @@ static bool qxl_motion_tile_fits(struct qxl_search *search, s32 x, s32 y)
 /* The tiles that moved, as a rectangle; whether most of it is so: what has not changed may look the same as well. */
 static bool qxl_motion_measure(struct qxl_search *search, const struct qxl_tiles *changed, struct drm_rect *rect)
 {
-	u32 row, column, moved = 0, fit = 0, area = 0;
+	u32 row, column, moved = 0, fit, area = 0;
 	s32 x, y;
 
 	*rect = (struct drm_rect){ .x1 = QXL_MODE_MAX, .y1 = QXL_MODE_MAX };
@@ -217,10 +217,13 @@ static bool qxl_motion_measure(struct qxl_search *search, const struct qxl_tiles
 		}
 	if (moved < QXL_MOTION_TILES / 2)
 		return false;
+	fit = moved;
 	for (y = rect->y1; y < rect->y2; y += QXL_TILE_HEIGHT)
 		for (x = rect->x1; x < rect->x2; x += QXL_TILE_WIDTH) {
 			area++;
-			fit += qxl_motion_tile_fits(search, x, y);
+			/* Those that have changed were looked at. */
+			if (!test_bit(x / QXL_TILE_WIDTH, changed->rows[y / QXL_TILE_HEIGHT]))
+				fit += qxl_motion_tile_fits(search, x, y);
 		}
 	return fit > area / 2;
 }

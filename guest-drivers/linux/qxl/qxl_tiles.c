@@ -30,6 +30,14 @@ void qxl_tiles_clear(struct qxl_tiles *tiles)
 	tiles->end = 0;
 }
 
+void qxl_tiles_copy(struct qxl_tiles *to, const struct qxl_tiles *from)
+{
+	qxl_tiles_clear(to);
+	to->first = from->first;
+	to->end = from->end;
+	memcpy(to->rows[to->first], from->rows[to->first], (to->end - to->first) * sizeof(to->rows[0]));
+}
+
 /* Those that are out of a screen of this size are no more. */
 void qxl_tiles_clip(struct qxl_tiles *tiles, u32 width, u32 height)
 {
