@@ -113,11 +113,16 @@ class NestedVm:
             forwards.append((self.web_port, WEB))
         path = self.folder / "linux.toml"
         path.write_text(toml(config), encoding="utf-8")
+        relay = str(Path(__file__).parent / "relay.py")
+        words = (str(self._program), str(path), str(self.folder), relay, "--paused" if self._paused else "")
+        self._run(forwards, SCRIPT, *words)
+
+    def _run(self, forwards: list[tuple[str, int]], script: str, *words: str) -> None:
+        """Starts the nested host, with a shell script and its arguments, and ports here that lead there."""
         command = [
             str(CHECKOUT / "ci" / "nested"), "--timeout", str(self._seconds),
             *(word for outside, inside in forwards for word in ("--forward", f"{outside}:{inside}")), "--",
-            "sh", "-c", SCRIPT, "sh", str(self._program), str(path), str(self.folder),
-            str(Path(__file__).parent / "relay.py"), "--paused" if self._paused else "",
+            "sh", "-c", script, "sh", *words,
         ]  # fmt: skip
         with open(self._output, "wb") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=self._errors)

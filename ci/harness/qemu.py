@@ -1,10 +1,8 @@
 """A Linux guest on QEMU in the nested host: our guest drivers have to work there as well."""
 
-import subprocess
 from pathlib import Path
 
 from .nested import CONTROL, SERIAL, SPICE, NestedVm
-from .vm import CHECKOUT
 
 # Runs in the nested host: QEMU and the way to its sockets. It says that it runs as caraway does.
 SCRIPT = f"""
@@ -24,16 +22,16 @@ class QemuVm(NestedVm):
     Unless it is told how many outputs there may be, libspice tells clients of one alone.
     """
 
-    def __init__(self, image: dict[str, str], *words: str, disks: list[str] = (), memory: int = 1024) -> None:
+    def __init__(self, image: dict[str, str], disks: list[str]) -> None:
         # Nothing of ours runs there: the program that is copied is the relay.
         super().__init__(Path(__file__).parent / "relay.py", {})
         self._qemu = [
-            "qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", str(memory), "-nodefaults", "-no-user-config",
+            "qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "1024", "-nodefaults", "-no-user-config",
             "-display", "none", "-vga", "none", "-device", "qxl-vga,max_outputs=4",
             "-spice", f"port={SPICE},addr=0.0.0.0,disable-ticketing=on",
             "-chardev", f"socket,id=serial,path=/tmp/qemu/serial,server=on,wait=off,logfile={self._log}",
             "-serial", "chardev:serial", "-qmp", "unix:/tmp/qemu/qmp,server=on,wait=off",
-            "-kernel", image["vmlinuz"], "-initrd", image["initramfs"], "-append", " ".join([image["cmdline"], *words]),
+            "-kernel", image["vmlinuz"], "-initrd", image["initramfs"], "-append", image["cmdline"],
         ]  # fmt: skip
         for number, disk in enumerate(disks):
             self._qemu += [
@@ -44,15 +42,4 @@ class QemuVm(NestedVm):
     def _start(self) -> None:
         self._log.touch()
         forwards = [(self.port, SPICE), (self._control_port, CONTROL), (self._serial_port, SERIAL)]
-        command = [
-            str(CHECKOUT / "ci" / "nested"), "--timeout", "1200",
-            *(word for outside, inside in forwards for word in ("--forward", f"{outside}:{inside}")), "--",
-            "sh", "-c", SCRIPT, "sh", str(self._program), *self._qemu,
-        ]  # fmt: skip
-        with open(self._output, "wb") as output:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=self._errors)
-
-    def monitor(self, command: str) -> str:
-        """What a command of the human monitor prints."""
-        with self.qmp() as qmp:
-            return qmp.execute("human-monitor-command", {"command-line": command})
+        self._run(forwards, SCRIPT, str(self._program), *self._qemu)
