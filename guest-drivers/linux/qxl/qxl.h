@@ -20,6 +20,7 @@
 #include <linux/completion.h>
 #include <linux/interrupt.h>
 #include <linux/iosys-map.h>
+#include <linux/math64.h>
 #include <linux/mutex.h>
 #include <linux/ratelimit.h>
 #include <linux/workqueue.h>
@@ -39,6 +40,12 @@
 #define QXL_TILE_HEIGHT		16
 #define QXL_TILE_COLUMNS	(QXL_MODE_MAX / QXL_TILE_WIDTH)
 #define QXL_TILE_ROWS		(QXL_MODE_MAX / QXL_TILE_HEIGHT)
+/* Pixels of a line that are compared as one; a tile has several. */
+#define QXL_SEGMENT		16
+#define QXL_TILE_SEGMENTS	(QXL_TILE_WIDTH / QXL_SEGMENT)
+#define QXL_SEGMENTS		(QXL_MODE_MAX / QXL_SEGMENT)
+/* The line of a row of tiles whose pixels are kept. */
+#define QXL_KEY_LINE		(QXL_TILE_HEIGHT / 2)
 #define QXL_GAMMA_SIZE		256
 
 /* Commands that the device has at one time. Those of the cursor have places of their own, of one size. */
@@ -97,10 +104,28 @@ struct qxl_tiles {
 	unsigned long rows[QXL_TILE_ROWS][BITS_TO_LONGS(QXL_TILE_COLUMNS)];
 };
 
-/* What the device shows when it has done all it was told, in the layout's lines. */
-struct qxl_shadow {
+/* What segments are hashed with; one for the seed, and one for each four pixels. */
+struct qxl_hash_key {
+	u64 seed;
+	u64 words[QXL_SEGMENT / 4];
+};
+
+/* A column of segments that a rectangle which moved has at an edge, and their pixels, line by line; -1: there is none. */
+struct qxl_edge {
+	s32 segment;
 	u32 *pixels;
-	size_t bytes;
+};
+
+/* What the device shows of a head when it has done all it was told. */
+struct qxl_shown {
+	u32 width;
+	u32 height;
+	/* Segments of a line. */
+	u32 stride;
+	/* Of each segment, line by line; the pixels that are kept lie behind, in the same memory. */
+	u64 *hashes;
+	u32 *keys;
+	struct qxl_edge edges[2];
 };
 
 /* The colours of a head, corrected; none are when they would stay as they are. */
@@ -111,11 +136,16 @@ struct qxl_gamma {
 	u8 blue[QXL_GAMMA_SIZE];
 };
 
-/* How what is on a head moved last, and how often nothing was found since. */
+/* How what is on a head moved last. */
 struct qxl_motion {
 	s32 dx;
 	s32 dy;
-	u32 failures;
+};
+
+/* How often, without a break, all that a program said had changed had so, and was new; how often that is now assumed. */
+struct qxl_habit {
+	u32 tiles;
+	u32 times;
 	u32 pause;
 };
 
@@ -137,6 +167,7 @@ struct qxl_counters {
 
 struct qxl_cache;
 struct qxl_search;
+struct qxl_recents;
 
 struct qxl_head_layout {
 	u32 x;
@@ -188,7 +219,9 @@ struct qxl_head {
 	/* Tiles that may differ from what the device shows. */
 	struct qxl_tiles *damage;
 	struct qxl_gamma gamma;
+	struct qxl_shown shown;
 	struct qxl_motion motion;
+	struct qxl_habit habit;
 	struct qxl_pointer pointer;
 
 	/* What the client would like, under the lock of the mode configuration. */
@@ -229,12 +262,17 @@ struct qxl {
 	struct qxl_producer cursor_commands;
 	struct qxl_arena arena;
 	struct qxl_layout layout;
-	struct qxl_shadow shadow;
-	/* For one head at a time: tiles that do differ, a line of pixels, and the search for motion. */
+	struct qxl_hash_key hash_key;
+	/* For one head at a time: hashes of what its framebuffer has, tiles of which there are any, tiles that do differ. */
+	u64 *now;
+	size_t now_segments;
+	struct qxl_tiles *seen;
 	struct qxl_tiles *changed;
+	/* A line of pixels, and the search for motion. */
 	u32 *line;
 	struct qxl_search *search;
 	struct qxl_cache *cache;
+	struct qxl_recents *recents;
 	/* There was no room for something; commands taken and released so far, as many at the last look, since when. */
 	bool is_kept_back;
 	u64 moves;
@@ -280,6 +318,18 @@ static inline struct qxl_rect qxl_rect_of(const struct drm_rect *rect, s32 x, s3
 	};
 }
 
+/* Folds the product of two numbers, of which neither is 0 unless a key of 64 bits was guessed. */
+static inline u64 qxl_hash_mix(u64 some, u64 other)
+{
+#ifdef CONFIG_ARCH_SUPPORTS_INT128
+	unsigned __int128 product = (unsigned __int128)some * other;
+
+	return (u64)product ^ (u64)(product >> 64);
+#else
+	return some * other ^ mul_u64_u64_shr(some, other, 64);
+#endif
+}
+
 /* qxl_device.c */
 int qxl_device_map(struct qxl *qxl);
 int qxl_device_start(struct qxl *qxl);
@@ -312,15 +362,37 @@ void qxl_arena_ask(struct qxl *qxl);
 u32 qxl_arena_picture_bytes(struct qxl *qxl);
 
 /* qxl_pixels.c */
-void qxl_shadow_reset(struct qxl *qxl);
-void qxl_shadow_free(struct qxl *qxl);
-u32 *qxl_shadow_at(struct qxl *qxl, const struct qxl_head *head, s32 x, s32 y);
+u32 *qxl_source_copy(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, u32 count);
 const u32 *qxl_source_at(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, u32 count);
 bool qxl_pixels_differ(const u32 *some, const u32 *others, u32 count);
-u32 qxl_pixels_same(const u32 *some, const u32 *others, u32 count);
-u32 qxl_pixels_same_last(const u32 *some, const u32 *others, u32 count);
-bool qxl_pixels_are(const u32 *pixels, u32 count, u32 colour);
-void qxl_pixels_copy(u32 *to, u32 *also, const u32 *from, u32 count);
+void qxl_hash_init(struct qxl_hash_key *key);
+u64 qxl_hash(const struct qxl_hash_key *key, const u32 *pixels);
+u64 qxl_hash_colour(const struct qxl_hash_key *key, u32 colour, u32 count);
+void qxl_hash_line(const struct qxl_hash_key *key, const u32 *pixels, u32 count, u64 *hashes);
+void qxl_hash_copy(const struct qxl_hash_key *key, u32 *to, const u32 *from, u32 count, u64 *hashes);
+
+/* qxl_shown.c */
+void qxl_shown_reset(struct qxl *qxl);
+void qxl_shown_free(struct qxl *qxl);
+bool qxl_shown_is_known(const struct qxl *qxl, const struct qxl_head *head);
+u64 *qxl_shown_at(const struct qxl_head *head, u32 segment, s32 y);
+u64 *qxl_now_at(const struct qxl *qxl, const struct qxl_head *head, u32 segment, s32 y);
+u32 *qxl_shown_key(const struct qxl_head *head, u32 row);
+bool qxl_shown_differs(const struct qxl *qxl, const struct qxl_head *head, u32 first, u32 end, s32 y);
+void qxl_shown_trim(const struct qxl *qxl, const struct qxl_head *head, struct drm_rect *rect);
+void qxl_shown_fill(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, u32 colour);
+bool qxl_shown_is_colour(const struct qxl *qxl, const struct qxl_head *head, const struct drm_rect *rect, u32 colour);
+void qxl_shown_keep(struct qxl *qxl, struct qxl_head *head, u32 column, u32 row);
+
+/* qxl_moved.c */
+void qxl_moved(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, s32 dx, s32 dy);
+
+/* qxl_recent.c */
+int qxl_recent_init(struct qxl *qxl);
+void qxl_recent_keep(struct qxl *qxl, struct qxl_head *head, u32 column, u32 row, u32 width, u32 height);
+u32 *qxl_recent_at(struct qxl *qxl, const struct qxl_head *head, u32 segment, s32 y);
+void qxl_recent_trim(struct qxl *qxl, struct qxl_head *head, struct drm_rect *rect);
+void qxl_recent_drawn(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, const u32 *pixels, u32 count);
 
 /* qxl_tiles.c */
 void qxl_tiles_mark(struct qxl_tiles *tiles, const struct drm_rect *rect);
@@ -329,7 +401,16 @@ void qxl_tiles_copy(struct qxl_tiles *to, const struct qxl_tiles *from);
 void qxl_tiles_clip(struct qxl_tiles *tiles, u32 width, u32 height);
 u32 qxl_tiles_count(const struct qxl_tiles *tiles);
 void qxl_tiles_simplify(struct qxl_tiles *tiles, u32 most);
+void qxl_tiles_fill(struct qxl_tiles *tiles);
 bool qxl_tiles_take(struct qxl_tiles *tiles, struct drm_rect *rect);
+
+/* qxl_look.c */
+void qxl_look(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height);
+void qxl_look_again(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, u32 width, u32 height);
+void qxl_look_rest(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height);
+void qxl_look_keep(struct qxl *qxl, struct qxl_head *head);
+bool qxl_look_is_small(const struct qxl *qxl);
+void qxl_look_keep_small(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height);
 
 /* qxl_motion.c */
 bool qxl_motion_find(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height, struct drm_rect *rect,

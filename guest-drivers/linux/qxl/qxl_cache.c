@@ -11,7 +11,6 @@
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/random.h>
-#include <linux/xxhash.h>
 
 #include "qxl.h"
 
@@ -45,6 +44,7 @@ struct qxl_place {
 
 struct qxl_cache {
 	u64 seeds[2];
+	u64 keys[2];
 	u64 uses;
 	/* The last one that was given; when they have all been given there are no more. */
 	u32 number;
@@ -124,6 +124,24 @@ static u32 qxl_cache_keep(struct qxl_cache *cache, struct qxl_known *known, cons
 	return known->number;
 }
 
+/* Of all segments of a picture, by what the device shows where it is drawn: two numbers that nobody can foresee. */
+static void qxl_cache_hash(const struct qxl_cache *cache, const struct qxl_head *head, const struct drm_rect *rect,
+			   u64 *hash)
+{
+	u32 first = rect->x1 / QXL_SEGMENT, end = DIV_ROUND_UP(rect->x2, QXL_SEGMENT), i;
+	s32 y;
+
+	hash[0] = cache->seeds[0];
+	hash[1] = cache->seeds[1];
+	for (y = rect->y1; y < rect->y2; y++)
+		for (i = first; i < end; i++) {
+			u64 segment = *qxl_shown_at(head, i, y);
+
+			hash[0] = qxl_hash_mix(hash[0] ^ segment, cache->keys[0]);
+			hash[1] = qxl_hash_mix(hash[1] ^ segment, cache->keys[1]);
+		}
+}
+
 /* The number of a picture that is drawn at `rect` of a head, or 0 for one without. */
 u32 qxl_cache_number(struct qxl *qxl, const struct qxl_head *head, const struct drm_rect *rect, const void *pixels)
 {
@@ -132,12 +150,11 @@ u32 qxl_cache_number(struct qxl *qxl, const struct qxl_head *head, const struct 
 	size_t bytes = (size_t)width * height * sizeof(u32);
 	struct qxl_known *set, *known, *oldest;
 	u64 hash[2];
-	u32 i;
 
-	if (bytes < QXL_CACHE_LEAST || bytes > QXL_CACHE_MOST || qxl_cache_is_busy(cache, head->index, rect))
+	if (bytes < QXL_CACHE_LEAST || bytes > QXL_CACHE_MOST || !qxl_shown_is_known(qxl, head) ||
+	    qxl_cache_is_busy(cache, head->index, rect))
 		return 0;
-	for (i = 0; i < ARRAY_SIZE(hash); i++)
-		hash[i] = xxh64(pixels, bytes, cache->seeds[i]);
+	qxl_cache_hash(cache, head, rect, hash);
 	set = cache->known[hash[0] % QXL_CACHE_SETS];
 	oldest = set;
 	for (known = set; known < set + QXL_CACHE_WAYS; known++) {
@@ -181,6 +198,7 @@ int qxl_cache_init(struct qxl *qxl)
 	if (!cache)
 		return -ENOMEM;
 	get_random_bytes(cache->seeds, sizeof(cache->seeds));
+	get_random_bytes(cache->keys, sizeof(cache->keys));
 	/* Others have given numbers before: another system, or this driver when it was bound the last time. */
 	cache->number = get_random_u32() / 2;
 	qxl->cache = cache;

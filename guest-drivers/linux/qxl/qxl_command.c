@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * The drawing commands: pictures, fills and copies. Each is complete in memory when it is pushed, and what it does to
- * the screen is done to the shadow at the same time.
+ * The drawing commands: pictures, fills and copies. Each is complete in memory when it is pushed, and what the device
+ * shows then is noted at the same time.
  */
 #include "qxl.h"
 
@@ -69,20 +69,27 @@ static void qxl_command_send(struct qxl *qxl, int slot)
 	qxl_ring_push(qxl, &qxl->commands, QXL_COMMAND_DRAW, qxl_arena_address(qxl, slot));
 }
 
-/* The framebuffer's pixels, to the memory of a command and to the shadow. */
+/* The framebuffer's pixels, to the memory of a command; what the device shows then is known by them. */
 static void qxl_command_pixels(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, u32 *to)
 {
 	u32 width = drm_rect_width(rect);
+	bool is_known = qxl_shown_is_known(qxl, head);
+	bool is_whole = rect->x1 % QXL_SEGMENT == 0 && (rect->x2 % QXL_SEGMENT == 0 || rect->x2 == head->shown.width);
 	s32 y;
 
 	for (y = rect->y1; y < rect->y2; y++, to += width) {
-		u32 *shadow = qxl->shadow.pixels ? qxl_shadow_at(qxl, head, rect->x1, y) : NULL;
+		const u32 *from = qxl_source_at(qxl, head, rect->x1, y, width);
 
-		qxl_pixels_copy(to, shadow, qxl_source_at(qxl, head, rect->x1, y, width), width);
+		if (is_known && is_whole)
+			qxl_hash_copy(&qxl->hash_key, to, from, width, qxl_shown_at(head, rect->x1 / QXL_SEGMENT, y));
+		else
+			memcpy(to, from, width * sizeof(u32));
+		if (is_known && !is_whole)
+			qxl_recent_drawn(qxl, head, rect->x1, y, to, width);
 	}
 }
 
-/* Sends what a head has there, of not more than the most lines. Whether there was room. */
+/* Sends what a head has in a rectangle, of not more than the most lines. Whether there was room. */
 bool qxl_command_picture(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect)
 {
 	u32 width = drm_rect_width(rect), height = drm_rect_height(rect);
@@ -129,12 +136,11 @@ bool qxl_command_picture(struct qxl *qxl, struct qxl_head *head, const struct dr
 	return true;
 }
 
-/* Makes all of a rectangle one colour. Whether there was room. */
+/* Makes all of a rectangle of whole segments one colour. Whether there was room. */
 bool qxl_command_fill(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, u32 colour)
 {
 	int slot = qxl_command_take(qxl, sizeof(struct qxl_drawable));
 	struct qxl_drawable drawable;
-	s32 y;
 
 	if (slot < 0)
 		return false;
@@ -144,8 +150,7 @@ bool qxl_command_fill(struct qxl *qxl, struct qxl_head *head, const struct drm_r
 		.rop = cpu_to_le16(QXL_ROP_PUT),
 	};
 	memcpy(qxl_arena_memory(qxl, slot), &drawable, sizeof(drawable));
-	for (y = rect->y1; y < rect->y2 && qxl->shadow.pixels; y++)
-		memset32(qxl_shadow_at(qxl, head, rect->x1, y), colour, drm_rect_width(rect));
+	qxl_shown_fill(qxl, head, rect, colour);
 	qxl_command_send(qxl, slot);
 	qxl->counters.fills++;
 	return true;
@@ -156,10 +161,7 @@ bool qxl_command_copy(struct qxl *qxl, struct qxl_head *head, const struct drm_r
 {
 	u32 x = qxl->layout.heads[head->index].x;
 	int slot = qxl_command_take(qxl, sizeof(struct qxl_drawable));
-	size_t line = drm_rect_width(rect) * sizeof(u32);
-	s32 height = drm_rect_height(rect);
 	struct qxl_drawable drawable;
-	s32 i;
 
 	if (slot < 0)
 		return false;
@@ -169,12 +171,7 @@ bool qxl_command_copy(struct qxl *qxl, struct qxl_head *head, const struct drm_r
 		.y = cpu_to_le32(rect->y1 + dy),
 	};
 	memcpy(qxl_arena_memory(qxl, slot), &drawable, sizeof(drawable));
-	/* No line is written before it was read. */
-	for (i = 0; i < height; i++) {
-		s32 y = dy > 0 ? rect->y1 + i : rect->y2 - 1 - i;
-
-		memmove(qxl_shadow_at(qxl, head, rect->x1, y), qxl_shadow_at(qxl, head, rect->x1 + dx, y + dy), line);
-	}
+	qxl_moved(qxl, head, rect, dx, dy);
 	qxl_command_send(qxl, slot);
 	qxl->counters.copies++;
 	return true;

@@ -18,6 +18,12 @@
 #define QXL_PATIENCE_MAX	3600u
 /* Stretches of tiles that are sent on their own; when there are more, all that is around them is sent as one. */
 #define QXL_STRETCHES		64
+/* Motions that are sent at once, as of several windows that scroll. */
+#define QXL_MOTIONS		3
+/* Of so many tiles, after so many times, it becomes a habit that they are new; so often at most it is not looked. */
+#define QXL_HABIT_TILES		64
+#define QXL_HABIT_TIMES		4
+#define QXL_HABIT_PAUSE_MAX	8u
 
 /* Some devices wait for a client that does not read, until they give it up. */
 static unsigned int patience = 60;
@@ -29,92 +35,23 @@ static unsigned long qxl_draw_patience(void)
 	return (unsigned long)clamp(READ_ONCE(patience), 1u, QXL_PATIENCE_MAX) * HZ;
 }
 
-/* Whether a tile, of which so much is on the screen, differs from what the device shows. */
-static bool qxl_draw_differs(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, u32 width, s32 end)
-{
-	for (; y < end; y++)
-		if (qxl_pixels_differ(qxl_source_at(qxl, head, x, y, width), qxl_shadow_at(qxl, head, x, y), width))
-			return true;
-	return false;
-}
-
-/* Leaves marked what differs, and has all of it in `changed`. */
-static void qxl_draw_compare(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
-{
-	struct qxl_tiles *damage = head->damage;
-	u32 row, column;
-
-	qxl_tiles_clip(damage, width, height);
-	for (row = damage->first; row < damage->end; row++) {
-		s32 y = row * QXL_TILE_HEIGHT, end = min(y + QXL_TILE_HEIGHT, (s32)height);
-
-		for_each_set_bit(column, damage->rows[row], QXL_TILE_COLUMNS) {
-			s32 x = column * QXL_TILE_WIDTH;
-			u32 part = min_t(u32, QXL_TILE_WIDTH, width - x);
-
-			qxl->counters.tiles_seen++;
-			if (qxl->shadow.pixels && !qxl_draw_differs(qxl, head, x, y, part, end)) {
-				qxl->counters.tiles_same++;
-				__clear_bit(column, damage->rows[row]);
-			}
-		}
-	}
-	qxl_tiles_clip(damage, width, height);
-	qxl_tiles_copy(qxl->changed, damage);
-}
-
-/* Takes off lines and columns at the edges that are no different. */
-static void qxl_draw_trim(struct qxl *qxl, struct qxl_head *head, struct drm_rect *rect)
-{
-	u32 left, right;
-	s32 y;
-
-	if (!qxl->shadow.pixels)
-		return;
-	while (drm_rect_height(rect) > 0 &&
-	       !qxl_draw_differs(qxl, head, rect->x1, rect->y1, drm_rect_width(rect), rect->y1 + 1))
-		rect->y1++;
-	while (drm_rect_height(rect) > 0 &&
-	       !qxl_draw_differs(qxl, head, rect->x1, rect->y2 - 1, drm_rect_width(rect), rect->y2))
-		rect->y2--;
-	left = drm_rect_width(rect);
-	right = left;
-	for (y = rect->y1; y < rect->y2 && (left || right); y++) {
-		u32 width = drm_rect_width(rect);
-		const u32 *now = qxl_source_at(qxl, head, rect->x1, y, width);
-		const u32 *shown = qxl_shadow_at(qxl, head, rect->x1, y);
-
-		left = min(left, qxl_pixels_same(now, shown, min(left, width)));
-		right = min(right, qxl_pixels_same_last(now + width - right, shown + width - right, right));
-	}
-	rect->x1 += left;
-	/* Nothing is left of it when a program has just drawn what was there before. */
-	rect->x2 = max(rect->x1, rect->x2 - (s32)right);
-}
-
-/* Whether all of a rectangle is one colour, and which. */
-static bool qxl_draw_is_uniform(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, u32 *colour)
-{
-	u32 width = drm_rect_width(rect);
-	s32 y;
-
-	*colour = READ_ONCE(*qxl_source_at(qxl, head, rect->x1, rect->y1, width));
-	for (y = rect->y1; y < rect->y2; y++)
-		if (!qxl_pixels_are(qxl_source_at(qxl, head, rect->x1, y, width), width, *colour))
-			return false;
-	return true;
-}
-
-/* Sends a rectangle; whether there was room for all of it. */
-static bool qxl_draw_rect(struct qxl *qxl, struct qxl_head *head, struct drm_rect rect)
+/* Sends a rectangle, which was looked at or is new as a matter of habit; whether there was room for all of it. */
+static bool qxl_draw_rect(struct qxl *qxl, struct qxl_head *head, struct drm_rect rect, bool is_known)
 {
 	u32 colour, lines;
 
-	qxl_draw_trim(qxl, head, &rect);
-	if (!drm_rect_visible(&rect))
-		return true;
-	if (qxl_draw_is_uniform(qxl, head, &rect, &colour))
-		return qxl_command_fill(qxl, head, &rect, colour);
+	if (is_known) {
+		qxl_shown_trim(qxl, head, &rect);
+		if (!drm_rect_visible(&rect))
+			return true;
+		colour = READ_ONCE(*qxl_source_at(qxl, head, rect.x1, rect.y1, 1));
+		if (qxl_shown_is_colour(qxl, head, &rect, colour))
+			return qxl_command_fill(qxl, head, &rect, colour);
+		if (qxl_look_is_small(qxl))
+			qxl_recent_trim(qxl, head, &rect);
+		if (!drm_rect_visible(&rect))
+			return true;
+	}
 	lines = qxl_command_lines(qxl, drm_rect_width(&rect));
 	while (drm_rect_visible(&rect)) {
 		struct drm_rect part = rect;
@@ -131,34 +68,95 @@ static bool qxl_draw_rect(struct qxl *qxl, struct qxl_head *head, struct drm_rec
 static bool qxl_draw_motion(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
 {
 	struct drm_rect rect;
+	u32 count;
 	s32 dx, dy;
 
-	if (!qxl->shadow.pixels || !qxl_motion_find(qxl, head, width, height, &rect, &dx, &dy))
-		return true;
-	if (!qxl_command_copy(qxl, head, &rect, dx, dy))
-		return false;
-	qxl_tiles_mark(head->damage, &rect);
-	qxl_draw_compare(qxl, head, width, height);
+	for (count = 0; count < QXL_MOTIONS; count++) {
+		if (!qxl_motion_find(qxl, head, width, height, &rect, &dx, &dy))
+			break;
+		if (!qxl_command_copy(qxl, head, &rect, dx, dy))
+			return false;
+		qxl_look_again(qxl, head, &rect, width, height);
+	}
+	if (count)
+		head->habit = (struct qxl_habit){};
 	return true;
+}
+
+/* Whether what a program says has changed is to be taken as new without a look: nearly all of it was, time and again. */
+static bool qxl_draw_is_habit(struct qxl_head *head)
+{
+	struct qxl_habit *habit = &head->habit;
+
+	if (!habit->pause || qxl_tiles_count(head->damage) != habit->tiles)
+		return false;
+	habit->pause--;
+	return true;
+}
+
+/* After a look at so many tiles without a motion: those that differ are marked. */
+static void qxl_draw_note_habit(struct qxl *qxl, struct qxl_head *head, u32 tiles)
+{
+	struct qxl_habit *habit = &head->habit;
+
+	if (tiles < QXL_HABIT_TILES || tiles != habit->tiles || qxl_tiles_count(qxl->changed) * 8 < tiles * 7) {
+		*habit = (struct qxl_habit){ .tiles = tiles };
+		return;
+	}
+	habit->times++;
+	if (habit->times >= QXL_HABIT_TIMES)
+		habit->pause = min(habit->times - QXL_HABIT_TIMES + 1, QXL_HABIT_PAUSE_MAX);
+}
+
+/* Finds what has changed of a head, and sends what moved; whether there was room. The rest is in `changed`. */
+static bool qxl_draw_find(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
+{
+	u32 tiles = qxl_tiles_count(head->damage);
+
+	qxl_look(qxl, head, width, height);
+	if (!head->damage->end)
+		return true;
+	if (!qxl_draw_motion(qxl, head, width, height))
+		return false;
+	qxl_draw_note_habit(qxl, head, tiles);
+	qxl_look_keep(qxl, head);
+	return true;
+}
+
+/* Makes few pictures of what is to be sent. */
+static void qxl_draw_simplify(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height, bool is_known)
+{
+	qxl_tiles_simplify(qxl->changed, QXL_STRETCHES);
+	qxl_tiles_fill(qxl->changed);
+	qxl_tiles_clip(qxl->changed, width, height);
+	if (is_known)
+		qxl_look_rest(qxl, head, width, height);
 }
 
 /* Sends what has changed of a head, which is on the screen in this size; whether there was room for all of it. */
 static bool qxl_draw_changed(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
 {
 	const struct drm_rect screen = DRM_RECT_INIT(0, 0, width, height);
+	bool is_known = qxl_shown_is_known(qxl, head);
 	struct drm_rect rect;
 
-	qxl_draw_compare(qxl, head, width, height);
-	if (!qxl_draw_motion(qxl, head, width, height))
+	qxl_tiles_clip(head->damage, width, height);
+	if (qxl_draw_is_habit(head))
+		is_known = false;
+	if (!is_known)
+		qxl_tiles_copy(qxl->changed, head->damage);
+	else if (!qxl_draw_find(qxl, head, width, height))
 		return false;
-	qxl_tiles_simplify(qxl->changed, QXL_STRETCHES);
+	qxl_draw_simplify(qxl, head, width, height, is_known);
 	while (qxl_tiles_take(qxl->changed, &rect)) {
 		drm_rect_intersect(&rect, &screen);
 		/* What was sent is no different when it is looked at again. */
-		if (!qxl_draw_rect(qxl, head, rect))
+		if (!qxl_draw_rect(qxl, head, rect, is_known))
 			return false;
 	}
 	qxl_tiles_clear(head->damage);
+	if (is_known && qxl_look_is_small(qxl))
+		qxl_look_keep_small(qxl, head, width, height);
 	return true;
 }
 
@@ -182,6 +180,9 @@ static bool qxl_draw_head(struct qxl *qxl, struct qxl_head *head)
 	u32 width = min(layout->width, head->source.width);
 	u32 height = min(layout->height, head->source.height);
 	bool is_done;
+
+	if (width < layout->width)
+		width = round_down(width, QXL_SEGMENT);
 
 	if (!head->damage->end)
 		return true;
@@ -267,7 +268,7 @@ void qxl_draw_restart(struct qxl *qxl)
 	unsigned int i;
 
 	lockdep_assert_held(&qxl->lock);
-	qxl_shadow_reset(qxl);
+	qxl_shown_reset(qxl);
 	for (i = 0; i < qxl->heads_count; i++) {
 		qxl_tiles_clear(qxl->heads[i].damage);
 		qxl_draw_damage(qxl, &qxl->heads[i]);
@@ -276,7 +277,7 @@ void qxl_draw_restart(struct qxl *qxl)
 
 static void qxl_draw_free(struct drm_device *drm, void *unused)
 {
-	qxl_shadow_free(to_qxl(drm));
+	qxl_shown_free(to_qxl(drm));
 }
 
 int qxl_draw_init(struct qxl *qxl)
@@ -288,10 +289,12 @@ int qxl_draw_init(struct qxl *qxl)
 		if (!qxl->heads[i].damage)
 			return -ENOMEM;
 	}
+	qxl_hash_init(&qxl->hash_key);
+	qxl->seen = drmm_kzalloc(&qxl->drm, sizeof(*qxl->seen), GFP_KERNEL);
 	qxl->changed = drmm_kzalloc(&qxl->drm, sizeof(*qxl->changed), GFP_KERNEL);
 	qxl->line = drmm_kcalloc(&qxl->drm, QXL_MODE_MAX, sizeof(*qxl->line), GFP_KERNEL);
 	qxl->search = drmm_kzalloc(&qxl->drm, qxl_motion_bytes(), GFP_KERNEL);
-	if (!qxl->changed || !qxl->line || !qxl->search)
+	if (!qxl->seen || !qxl->changed || !qxl->line || !qxl->search)
 		return -ENOMEM;
-	return drmm_add_action_or_reset(&qxl->drm, qxl_draw_free, NULL) ?: qxl_cache_init(qxl);
+	return drmm_add_action_or_reset(&qxl->drm, qxl_draw_free, NULL) ?: qxl_recent_init(qxl) ?: qxl_cache_init(qxl);
 }

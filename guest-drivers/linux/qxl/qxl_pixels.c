@@ -1,46 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Lines of pixels: of the framebuffer of a head, as its screen is to show them, and of the shadow, which has what the
- * device shows.
+ * Lines of pixels of the framebuffer of a head, as its screen is to show them, and hashes of them.
  *
- * Programs draw into their framebuffers at any time. What is taken from one is read once, into the shadow and the
- * command alike: had the two different pixels, the difference would never be sent.
+ * Programs draw into their framebuffers at any time. What is sent of one is read once, into the command, and hashed on
+ * its way: were it read twice, the two could differ, and the difference would never be sent.
  */
 #include <drm/drm_framebuffer.h>
-#include <linux/mm.h>
+#include <linux/random.h>
 
 #include "qxl.h"
 
 /* The fourth byte is nothing that is shown. */
 #define QXL_PIXEL_MASK		0x00ffffffu
 #define QXL_PIXELS_MASK		0x00ffffff00ffffffull
-
-/* Memory for the shadow of the layout, all of it black. Without it everything that may differ is sent. */
-void qxl_shadow_reset(struct qxl *qxl)
-{
-	struct qxl_shadow *shadow = &qxl->shadow;
-	size_t bytes = (size_t)qxl->layout.width * qxl->layout.height * sizeof(u32);
-
-	if (shadow->bytes < bytes) {
-		kvfree(shadow->pixels);
-		shadow->pixels = kvmalloc(bytes, GFP_KERNEL | __GFP_NOWARN);
-		shadow->bytes = shadow->pixels ? bytes : 0;
-	}
-	if (shadow->pixels)
-		memset(shadow->pixels, 0, bytes);
-}
-
-void qxl_shadow_free(struct qxl *qxl)
-{
-	kvfree(qxl->shadow.pixels);
-	qxl->shadow = (struct qxl_shadow){};
-}
-
-/* Pixels of the shadow from a place of a head on. */
-u32 *qxl_shadow_at(struct qxl *qxl, const struct qxl_head *head, s32 x, s32 y)
-{
-	return qxl->shadow.pixels + (size_t)y * qxl->layout.width + qxl->layout.heads[head->index].x + x;
-}
 
 static void qxl_pixels_correct(const struct qxl_gamma *gamma, u32 *pixels, u32 count)
 {
@@ -49,103 +21,112 @@ static void qxl_pixels_correct(const struct qxl_gamma *gamma, u32 *pixels, u32 c
 			  gamma->blue[*pixels & 0xff];
 }
 
-/*
- * Pixels of a head's framebuffer from a place on. They are where the program has them, and may change, or in a buffer
- * that is good until the next call.
- */
+/* Pixels of a head's framebuffer from a place on, in a buffer that is good until the next call. */
+u32 *qxl_source_copy(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, u32 count)
+{
+	struct qxl_source *source = &head->source;
+	size_t offset = (size_t)(y + source->y) * source->fb->pitches[0] + (size_t)(x + source->x) * sizeof(u32);
+
+	iosys_map_memcpy_from(qxl->line, &source->data[0], offset, count * sizeof(u32));
+	if (head->gamma.is_any)
+		qxl_pixels_correct(&head->gamma, qxl->line, count);
+	return qxl->line;
+}
+
+/* The same, but they may be where the program has them, and may change. They are aligned for two at a time. */
 const u32 *qxl_source_at(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, u32 count)
 {
 	struct qxl_source *source = &head->source;
 	const struct iosys_map *map = &source->data[0];
 	size_t offset = (size_t)(y + source->y) * source->fb->pitches[0] + (size_t)(x + source->x) * sizeof(u32);
 
-	if (!map->is_iomem && !head->gamma.is_any && IS_ALIGNED((unsigned long)map->vaddr + offset, sizeof(u32)))
+	if (!map->is_iomem && !head->gamma.is_any && IS_ALIGNED((unsigned long)map->vaddr + offset, sizeof(u64)))
 		return map->vaddr + offset;
-	iosys_map_memcpy_from(qxl->line, map, offset, count * sizeof(u32));
-	if (head->gamma.is_any)
-		qxl_pixels_correct(&head->gamma, qxl->line, count);
-	return qxl->line;
-}
-
-/* The bits in which two pixels and two others differ. */
-static u64 qxl_pixels_differing(const u32 *some, const u32 *others)
-{
-	return get_unaligned((const u64 *)some) ^ get_unaligned((const u64 *)others);
+	return qxl_source_copy(qxl, head, x, y, count);
 }
 
 bool qxl_pixels_differ(const u32 *some, const u32 *others, u32 count)
 {
-	/* Most of what is compared is long and the same: eight at a time. */
-	for (; count >= 8; count -= 8, some += 8, others += 8)
-		if ((qxl_pixels_differing(some, others) | qxl_pixels_differing(some + 2, others + 2) |
-		     qxl_pixels_differing(some + 4, others + 4) | qxl_pixels_differing(some + 6, others + 6)) &
-		    QXL_PIXELS_MASK)
-			return true;
 	for (; count; count--, some++, others++)
 		if ((*some ^ *others) & QXL_PIXEL_MASK)
 			return true;
 	return false;
 }
 
-/* How many pixels at the begin are the same. */
-u32 qxl_pixels_same(const u32 *some, const u32 *others, u32 count)
+void qxl_hash_init(struct qxl_hash_key *key)
 {
-	u32 i = 0;
-
-	while (i + 1 < count && !(qxl_pixels_differing(some + i, others + i) & QXL_PIXELS_MASK))
-		i += 2;
-	while (i < count && !((some[i] ^ others[i]) & QXL_PIXEL_MASK))
-		i++;
-	return i;
+	get_random_bytes(key, sizeof(*key));
 }
 
-/* How many pixels at the end are the same. */
-u32 qxl_pixels_same_last(const u32 *some, const u32 *others, u32 count)
+/* Of four pixels more. */
+static u64 qxl_hash_four(u64 hash, u64 key, u64 two, u64 more)
 {
-	u32 i = 0;
-
-	while (i < count && !((some[count - 1 - i] ^ others[count - 1 - i]) & QXL_PIXEL_MASK))
-		i++;
-	return i;
+	return qxl_hash_mix((two & QXL_PIXELS_MASK) ^ key, (more & QXL_PIXELS_MASK) ^ hash);
 }
 
-/* Whether all have one colour. */
-bool qxl_pixels_are(const u32 *pixels, u32 count, u32 colour)
+/* Of the pixels of a segment. Never 0. */
+static inline u64 qxl_hash_segment(const struct qxl_hash_key *key, const u32 *pixels)
 {
-	u64 two = (u64)colour << 32 | colour;
+	u64 hash = key->seed;
+	u32 i;
 
-	for (; count >= 2; count -= 2, pixels += 2)
-		if ((get_unaligned((const u64 *)pixels) ^ two) & QXL_PIXELS_MASK)
-			return false;
-	return !count || !((*pixels ^ colour) & QXL_PIXEL_MASK);
+	for (i = 0; i < ARRAY_SIZE(key->words); i++, pixels += 4)
+		hash = qxl_hash_four(hash, key->words[i], get_unaligned((const u64 *)pixels),
+				     get_unaligned((const u64 *)(pixels + 2)));
+	return hash ?: 1;
 }
 
-static void qxl_pixels_copy_two(u32 *to, u32 *also, const u32 *from)
+u64 qxl_hash(const struct qxl_hash_key *key, const u32 *pixels)
 {
-	u64 two = READ_ONCE(*(const u64 *)from);
-
-	put_unaligned(two, (u64 *)to);
-	put_unaligned(two, (u64 *)also);
+	return qxl_hash_segment(key, pixels);
 }
 
-/* To two places at once, of which one may be missing. */
-void qxl_pixels_copy(u32 *to, u32 *also, const u32 *from, u32 count)
+/* Of fewer, as if the others were black. */
+static u64 qxl_hash_part(const struct qxl_hash_key *key, const u32 *pixels, u32 count)
 {
-	if (!also) {
+	u32 padded[QXL_SEGMENT] = {};
+
+	memcpy(padded, pixels, count * sizeof(u32));
+	return qxl_hash(key, padded);
+}
+
+/* Of a segment of one colour, `count` pixels long. */
+u64 qxl_hash_colour(const struct qxl_hash_key *key, u32 colour, u32 count)
+{
+	u32 pixels[QXL_SEGMENT];
+
+	memset32(pixels, colour, count);
+	return qxl_hash_part(key, pixels, count);
+}
+
+/* Of each segment of a line; the last one may be shorter. */
+void qxl_hash_line(const struct qxl_hash_key *key, const u32 *pixels, u32 count, u64 *hashes)
+{
+	for (; count >= QXL_SEGMENT; count -= QXL_SEGMENT, pixels += QXL_SEGMENT)
+		*hashes++ = qxl_hash_segment(key, pixels);
+	if (count)
+		*hashes = qxl_hash_part(key, pixels, count);
+}
+
+/* Copies a line, and hashes each segment of what was copied. */
+void qxl_hash_copy(const struct qxl_hash_key *key, u32 *to, const u32 *from, u32 count, u64 *hashes)
+{
+	for (; count >= QXL_SEGMENT; count -= QXL_SEGMENT) {
+		u64 hash = key->seed;
+		u32 i;
+
+		for (i = 0; i < ARRAY_SIZE(key->words); i++, from += 4, to += 4) {
+			u64 two = READ_ONCE(*(const u64 *)from);
+			u64 more = READ_ONCE(*(const u64 *)(from + 2));
+
+			put_unaligned(two, (u64 *)to);
+			put_unaligned(more, (u64 *)(to + 2));
+			hash = qxl_hash_four(hash, key->words[i], two, more);
+		}
+		*hashes++ = hash ?: 1;
+	}
+	if (count) {
 		memcpy(to, from, count * sizeof(u32));
-		return;
+		*hashes = qxl_hash_part(key, to, count);
 	}
-	if (count && !IS_ALIGNED((unsigned long)from, sizeof(u64))) {
-		*to++ = *also++ = READ_ONCE(*from);
-		from++;
-		count--;
-	}
-	for (; count >= 8; count -= 8, to += 8, also += 8, from += 8) {
-		qxl_pixels_copy_two(to, also, from);
-		qxl_pixels_copy_two(to + 2, also + 2, from + 2);
-		qxl_pixels_copy_two(to + 4, also + 4, from + 4);
-		qxl_pixels_copy_two(to + 6, also + 6, from + 6);
-	}
-	for (; count; count--)
-		*to++ = *also++ = READ_ONCE(*from++);
 }

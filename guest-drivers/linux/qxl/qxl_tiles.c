@@ -105,6 +105,19 @@ void qxl_tiles_simplify(struct qxl_tiles *tiles, u32 most)
 		qxl_tiles_mark(tiles, &bounds);
 }
 
+/* Marks all tiles around when nearly all of them are: one picture takes less than several. */
+void qxl_tiles_fill(struct qxl_tiles *tiles)
+{
+	struct drm_rect bounds;
+	u32 area;
+
+	if (!qxl_tiles_bounds(tiles, &bounds))
+		return;
+	area = drm_rect_width(&bounds) / QXL_TILE_WIDTH * (drm_rect_height(&bounds) / QXL_TILE_HEIGHT);
+	if (qxl_tiles_count(tiles) * 8 >= area * 7)
+		qxl_tiles_mark(tiles, &bounds);
+}
+
 /* Whether tiles from `first` to `end` are marked, and those beside them are not. */
 static bool qxl_tiles_has_stretch(const struct qxl_tiles *tiles, u32 row, u32 first, u32 end)
 {
