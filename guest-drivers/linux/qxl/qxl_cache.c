@@ -19,8 +19,10 @@
 /* Of pixels that are kept, in all. */
 #define QXL_CACHE_BYTES		(16u << 20)
 /* Of one picture: smaller ones cost less than they are remembered for, larger ones would be all there is. */
-#define QXL_CACHE_LEAST		4096
+#define QXL_CACHE_LEAST		256
 #define QXL_CACHE_MOST		(4u << 20)
+/* Smaller ones have places of their own: there are many, as of letters that are typed, and few of the others. */
+#define QXL_CACHE_LARGE		4096
 /* The places that were drawn last, and how soon one that is drawn again changes all the time. */
 #define QXL_CACHE_PLACES	8
 #define QXL_CACHE_REST		(HZ / 2)
@@ -49,7 +51,8 @@ struct qxl_cache {
 	/* The last one that was given; when they have all been given there are no more. */
 	u32 number;
 	size_t bytes;
-	struct qxl_known known[QXL_CACHE_SETS][QXL_CACHE_WAYS];
+	/* The sets of the small ones and those of the large ones. */
+	struct qxl_known known[2 * QXL_CACHE_SETS * QXL_CACHE_WAYS];
 	struct qxl_place places[QXL_CACHE_PLACES];
 	u32 next_place;
 };
@@ -94,8 +97,8 @@ static void qxl_cache_shrink(struct qxl_cache *cache, size_t bytes)
 		struct qxl_known *oldest = NULL;
 		u32 i;
 
-		for (i = 0; i < QXL_CACHE_SETS * QXL_CACHE_WAYS; i++) {
-			struct qxl_known *known = &cache->known[i / QXL_CACHE_WAYS][i % QXL_CACHE_WAYS];
+		for (i = 0; i < ARRAY_SIZE(cache->known); i++) {
+			struct qxl_known *known = &cache->known[i];
 
 			if (known->pixels && (!oldest || known->used < oldest->used))
 				oldest = known;
@@ -124,22 +127,42 @@ static u32 qxl_cache_keep(struct qxl_cache *cache, struct qxl_known *known, cons
 	return known->number;
 }
 
-/* Of all segments of a picture, by what the device shows where it is drawn: two numbers that nobody can foresee. */
-static void qxl_cache_hash(const struct qxl_cache *cache, const struct qxl_head *head, const struct drm_rect *rect,
-			   u64 *hash)
+/* Begins two numbers that nobody can foresee. */
+static void qxl_cache_hash_begin(const struct qxl_cache *cache, u64 *hash)
+{
+	hash[0] = cache->seeds[0];
+	hash[1] = cache->seeds[1];
+}
+
+static void qxl_cache_hash_more(const struct qxl_cache *cache, u64 part, u64 *hash)
+{
+	hash[0] = qxl_hash_mix(hash[0] ^ part, cache->keys[0]);
+	hash[1] = qxl_hash_mix(hash[1] ^ part, cache->keys[1]);
+}
+
+/* Of a small picture, by its pixels; it may begin and end anywhere. */
+static void qxl_cache_hash_pixels(const struct qxl *qxl, const u32 *pixels, u32 count, u64 *hash)
+{
+	u32 padded[QXL_SEGMENT] = {};
+
+	qxl_cache_hash_begin(qxl->cache, hash);
+	for (; count >= QXL_SEGMENT; count -= QXL_SEGMENT, pixels += QXL_SEGMENT)
+		qxl_cache_hash_more(qxl->cache, qxl_hash(&qxl->hash_key, pixels), hash);
+	memcpy(padded, pixels, count * sizeof(u32));
+	qxl_cache_hash_more(qxl->cache, qxl_hash(&qxl->hash_key, padded), hash);
+}
+
+/* Of a large one, by what is known of the place where it is drawn. */
+static void qxl_cache_hash_shown(const struct qxl_cache *cache, const struct qxl_head *head, const struct drm_rect *rect,
+				 u64 *hash)
 {
 	u32 first = rect->x1 / QXL_SEGMENT, end = DIV_ROUND_UP(rect->x2, QXL_SEGMENT), i;
 	s32 y;
 
-	hash[0] = cache->seeds[0];
-	hash[1] = cache->seeds[1];
+	qxl_cache_hash_begin(cache, hash);
 	for (y = rect->y1; y < rect->y2; y++)
-		for (i = first; i < end; i++) {
-			u64 segment = *qxl_shown_at(head, i, y);
-
-			hash[0] = qxl_hash_mix(hash[0] ^ segment, cache->keys[0]);
-			hash[1] = qxl_hash_mix(hash[1] ^ segment, cache->keys[1]);
-		}
+		for (i = first; i < end; i++)
+			qxl_cache_hash_more(cache, *qxl_shown_at(head, i, y), hash);
 }
 
 /* The number of a picture that is drawn at `rect` of a head, or 0 for one without. */
@@ -154,8 +177,14 @@ u32 qxl_cache_number(struct qxl *qxl, const struct qxl_head *head, const struct 
 	if (bytes < QXL_CACHE_LEAST || bytes > QXL_CACHE_MOST || !qxl_shown_is_known(qxl, head) ||
 	    qxl_cache_is_busy(cache, head->index, rect))
 		return 0;
-	qxl_cache_hash(cache, head, rect, hash);
-	set = cache->known[hash[0] % QXL_CACHE_SETS];
+	if (bytes < QXL_CACHE_LARGE) {
+		qxl_cache_hash_pixels(qxl, pixels, width * height, hash);
+		set = cache->known;
+	} else {
+		qxl_cache_hash_shown(cache, head, rect, hash);
+		set = cache->known + QXL_CACHE_SETS * QXL_CACHE_WAYS;
+	}
+	set += hash[0] % QXL_CACHE_SETS * QXL_CACHE_WAYS;
 	oldest = set;
 	for (known = set; known < set + QXL_CACHE_WAYS; known++) {
 		if (known->used < oldest->used)
@@ -186,8 +215,8 @@ static void qxl_cache_free(struct drm_device *drm, void *memory)
 	struct qxl_cache *cache = memory;
 	u32 i;
 
-	for (i = 0; i < QXL_CACHE_SETS * QXL_CACHE_WAYS; i++)
-		kvfree(cache->known[i / QXL_CACHE_WAYS][i % QXL_CACHE_WAYS].pixels);
+	for (i = 0; i < ARRAY_SIZE(cache->known); i++)
+		kvfree(cache->known[i].pixels);
 	kvfree(cache);
 }
 
