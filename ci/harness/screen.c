@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ | screen sum | screen frame CRTC: what
+ * screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ FILE | screen sum | screen frame CRTC: what
  * the bench and the suites of the display drivers show in their guests, and how they know what should be seen.
  *
  * Pictures fill the X display and are made before the clock runs, so that what is measured is their way to the screen.
@@ -139,21 +139,24 @@ static void show(unsigned int count, double hz, bool is_video)
 	getchar();
 }
 
-/* Text for a terminal. */
-static void lines(unsigned int count, double hz)
+/* Lines of a file, for a terminal. */
+static void lines(unsigned int count, double hz, const char *name)
 {
-	static const char *const words[] = { "error", "warning", "compiling", "linked", "src/main.c", "0x7f3a", "ok", "->" };
+	FILE *file = fopen(name, "r");
 	struct timespec start;
+	char line[256];
 
+	if (!file)
+		die("no file of lines");
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (unsigned int i = 0; i < count; i++) {
 		pause_until(&start, i / hz);
-		printf("\033[3%um%6u\033[m", 1 + i % 7, i);
-		for (unsigned int word = 0; word < 4 + scatter(i) % 12; word++)
-			printf(" %s", words[scatter(i * 16 + word) % 8]);
-		printf("\n");
+		if (!fgets(line, sizeof(line), file))
+			die("the file has not so many lines");
+		fputs(line, stdout);
 		fflush(stdout);
 	}
+	fclose(file);
 }
 
 static uint64_t mix(uint64_t hash, uint8_t byte)
@@ -220,8 +223,8 @@ static void frame(unsigned int number)
 
 int main(int count, char **words)
 {
-	if (count == 4 && !strcmp(words[1], "lines")) {
-		lines((unsigned int)atoi(words[2]), atof(words[3]));
+	if (count == 5 && !strcmp(words[1], "lines")) {
+		lines((unsigned int)atoi(words[2]), atof(words[3]), words[4]);
 		return 0;
 	}
 	if (count == 3 && !strcmp(words[1], "frame")) {
@@ -243,7 +246,7 @@ int main(int count, char **words)
 	else if (count == 2 && !strcmp(words[1], "sum"))
 		sum();
 	else
-		die("usage: screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ | screen sum | "
+		die("usage: screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ FILE | screen sum | "
 		    "screen frame CRTC");
 	return 0;
 }

@@ -110,7 +110,7 @@ struct qxl_hash_key {
 	u64 words[QXL_SEGMENT / 4];
 };
 
-/* A column of segments that a rectangle which moved has at an edge, and their pixels, line by line; -1: there is none. */
+/* A column of segments that a rectangle which moved has at an edge, and their pixels, line by line; -1: none. */
 struct qxl_edge {
 	s32 segment;
 	u32 *pixels;
@@ -142,7 +142,7 @@ struct qxl_motion {
 	s32 dy;
 };
 
-/* How often, without a break, all that a program said had changed had so, and was new; how often that is now assumed. */
+/* How often, without a break, all that a program said had changed was new; how often that is assumed from now on. */
 struct qxl_habit {
 	u32 tiles;
 	u32 times;
@@ -263,7 +263,7 @@ struct qxl {
 	struct qxl_arena arena;
 	struct qxl_layout layout;
 	struct qxl_hash_key hash_key;
-	/* For one head at a time: hashes of what its framebuffer has, tiles of which there are any, tiles that do differ. */
+	/* For one head at a time: hashes of what its framebuffer has, tiles that were hashed, tiles that do differ. */
 	u64 *now;
 	size_t now_segments;
 	struct qxl_tiles *seen;
@@ -275,6 +275,7 @@ struct qxl {
 	struct qxl_recents *recents;
 	/* There was no room for something; commands taken and released so far, as many at the last look, since when. */
 	bool is_kept_back;
+	bool is_room_awaited;
 	u64 moves;
 	u64 watch_moves;
 	unsigned long watch_since;
@@ -322,7 +323,7 @@ static inline struct qxl_rect qxl_rect_of(const struct drm_rect *rect, s32 x, s3
 static inline u64 qxl_hash_mix(u64 some, u64 other)
 {
 #ifdef CONFIG_ARCH_SUPPORTS_INT128
-	unsigned __int128 product = (unsigned __int128)some * other;
+	__uint128_t product = (__uint128_t)some * other;
 
 	return (u64)product ^ (u64)(product >> 64);
 #else
@@ -339,6 +340,7 @@ int qxl_device_run(struct qxl *qxl, u8 port, u8 value);
 void qxl_device_write(struct qxl *qxl, u8 port);
 void qxl_device_fail(struct qxl *qxl, const char *why);
 bool qxl_device_is_usable(struct qxl *qxl);
+void qxl_device_await_room(struct qxl *qxl, bool is_awaited);
 
 /* qxl_rom.c */
 int qxl_rom_check(struct qxl *qxl, u64 ram_bytes);
@@ -382,7 +384,7 @@ bool qxl_shown_differs(const struct qxl *qxl, const struct qxl_head *head, u32 f
 void qxl_shown_trim(const struct qxl *qxl, const struct qxl_head *head, struct drm_rect *rect);
 void qxl_shown_fill(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, u32 colour);
 bool qxl_shown_is_colour(const struct qxl *qxl, const struct qxl_head *head, const struct drm_rect *rect, u32 colour);
-void qxl_shown_keep(struct qxl *qxl, struct qxl_head *head, u32 column, u32 row);
+void qxl_shown_keep(struct qxl *qxl, struct qxl_head *head, u32 column, u32 row, u32 width, u32 height);
 
 /* qxl_moved.c */
 void qxl_moved(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, s32 dx, s32 dy);
@@ -408,7 +410,7 @@ bool qxl_tiles_take(struct qxl_tiles *tiles, struct drm_rect *rect);
 void qxl_look(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height);
 void qxl_look_again(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, u32 width, u32 height);
 void qxl_look_rest(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height);
-void qxl_look_keep(struct qxl *qxl, struct qxl_head *head);
+void qxl_look_keep(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height);
 bool qxl_look_is_small(const struct qxl *qxl);
 void qxl_look_keep_small(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height);
 

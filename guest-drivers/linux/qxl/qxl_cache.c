@@ -153,8 +153,8 @@ static void qxl_cache_hash_pixels(const struct qxl *qxl, const u32 *pixels, u32 
 }
 
 /* Of a large one, by what is known of the place where it is drawn. */
-static void qxl_cache_hash_shown(const struct qxl_cache *cache, const struct qxl_head *head, const struct drm_rect *rect,
-				 u64 *hash)
+static void qxl_cache_hash_shown(const struct qxl_cache *cache, const struct qxl_head *head,
+				 const struct drm_rect *rect, u64 *hash)
 {
 	u32 first = rect->x1 / QXL_SEGMENT, end = DIV_ROUND_UP(rect->x2, QXL_SEGMENT), i;
 	s32 y;

@@ -83,7 +83,7 @@ static bool qxl_draw_motion(struct qxl *qxl, struct qxl_head *head, u32 width, u
 	return true;
 }
 
-/* Whether what a program says has changed is to be taken as new without a look: nearly all of it was, time and again. */
+/* Whether what a program says has changed is taken as new without a look: nearly all of it was, time and again. */
 static bool qxl_draw_is_habit(struct qxl_head *head)
 {
 	struct qxl_habit *habit = &head->habit;
@@ -119,7 +119,7 @@ static bool qxl_draw_find(struct qxl *qxl, struct qxl_head *head, u32 width, u32
 	if (!qxl_draw_motion(qxl, head, width, height))
 		return false;
 	qxl_draw_note_habit(qxl, head, tiles);
-	qxl_look_keep(qxl, head);
+	qxl_look_keep(qxl, head, width, height);
 	return true;
 }
 
@@ -224,7 +224,10 @@ void qxl_draw_all(struct qxl *qxl)
 	qxl->is_kept_back = false;
 	qxl_cursor_flush(qxl);
 	qxl_draw_flush(qxl);
-	if (!qxl->is_kept_back || !qxl_device_is_usable(qxl))
+	if (!qxl_device_is_usable(qxl))
+		return;
+	qxl_device_await_room(qxl, qxl->is_kept_back);
+	if (!qxl->is_kept_back)
 		return;
 	if (!delayed_work_pending(&qxl->watch) && qxl->watch_moves != qxl->moves) {
 		qxl->watch_moves = qxl->moves;

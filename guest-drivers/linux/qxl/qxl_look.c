@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * A look at what a program says it has changed: the framebuffer is read, once, and what has other hashes than the device
- * shows is marked.
+ * A look at what a program says it has changed: the framebuffer is read, once, and what has other hashes than the
+ * device shows is marked.
  */
 #include "qxl.h"
 
@@ -91,13 +91,13 @@ void qxl_look_rest(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height
 }
 
 /* Keeps pixels of what was looked at. */
-void qxl_look_keep(struct qxl *qxl, struct qxl_head *head)
+void qxl_look_keep(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
 {
 	u32 row, column;
 
 	for (row = qxl->seen->first; row < qxl->seen->end; row++)
 		for_each_set_bit(column, qxl->seen->rows[row], QXL_TILE_COLUMNS)
-			qxl_shown_keep(qxl, head, column, row);
+			qxl_shown_keep(qxl, head, column, row, width, height);
 }
 
 /* Whether so little was looked at that it is worth to know it to the pixel. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Scrolls and moved windows: what a head is to show and the device shows already, in another place. What went up or down
- * is found by hashes of segments, each of which votes for the places that have it. What went any other way is looked for
- * by a few pixels of lines that were kept, near where they were. Then the rectangle that moved is measured.
+ * Scrolls and moved windows: what a head is to show and the device shows already, in another place. What went up or
+ * down is found by hashes of segments, each of which votes for the places that have it. What went any other way is
+ * looked for by a few pixels of lines that were kept, near where they were. Then the rectangle that moved is measured.
  *
  * What is found needs not be right nor complete: after the device was told to copy, what differs is sent as always. So
  * the search is bounded and gives up early.
@@ -69,10 +69,10 @@ static u64 qxl_motion_now(const struct qxl_search *search, u32 segment, s32 y)
 }
 
 /* A segment of a tile votes for the lines in which the device shows it. Whether there is one that can be told apart. */
-static bool qxl_motion_vote(struct qxl_search *search, s32 x, s32 y)
+static bool qxl_motion_vote(struct qxl_search *search, u32 segment, s32 y)
 {
-	u32 segment = x / QXL_SEGMENT, stride = search->head->shown.stride;
-	s32 end = min(y + QXL_TILE_HEIGHT, search->height), line;
+	s32 x = segment * QXL_SEGMENT, end = min(y + QXL_TILE_HEIGHT, search->height), line;
+	u32 stride = search->head->shown.stride;
 	const u64 *shown = qxl_shown_at(search->head, segment, 0);
 	u64 hash;
 
@@ -95,7 +95,8 @@ static bool qxl_motion_vote(struct qxl_search *search, s32 x, s32 y)
 /* Lets some of the changed tiles vote, from all over, and counts; the shortest way of those with most votes wins. */
 static bool qxl_motion_vertical(struct qxl_search *search, const struct qxl_tiles *changed, u32 tiles)
 {
-	u32 step = max(tiles / QXL_VOTERS, 1u), row, column, number = 0, voters = 0, most = 0;
+	u32 step = max(tiles / QXL_VOTERS, 1u), number = 0, voters = 0, most = 0;
+	u32 row, column, segment;
 	s32 dy;
 
 	memset(search->votes + QXL_MODE_MAX - search->height, 0, 2 * search->height);
@@ -103,8 +104,8 @@ static bool qxl_motion_vertical(struct qxl_search *search, const struct qxl_tile
 		for_each_set_bit(column, changed->rows[row], QXL_TILE_COLUMNS) {
 			if (number++ % step || voters == QXL_VOTERS)
 				continue;
-			voters += qxl_motion_vote(search, column * QXL_TILE_WIDTH + number % QXL_TILE_SEGMENTS * QXL_SEGMENT,
-						  row * QXL_TILE_HEIGHT);
+			segment = column * QXL_TILE_SEGMENTS + number % QXL_TILE_SEGMENTS;
+			voters += qxl_motion_vote(search, segment, row * QXL_TILE_HEIGHT);
 		}
 	search->dx = 0;
 	for (dy = 1; dy < search->height; dy++) {

@@ -7,9 +7,10 @@
 #include "qxl.h"
 
 /* What the device shows in a segment in which the pixels from `from` to `end` came from `dy` below; 0: not known. */
-static u64 qxl_moved_edge(struct qxl *qxl, struct qxl_head *head, const struct qxl_edge *edge, u32 segment,
-			  const u32 *part, s32 y, s32 dy)
+static u64 qxl_moved_edge(struct qxl *qxl, struct qxl_head *head, unsigned int side, u32 segment, const u32 *part,
+			  s32 y, s32 dy)
 {
+	const struct qxl_edge *edge = &head->shown.edges[side];
 	u32 *here = edge->pixels + (size_t)y * QXL_SEGMENT;
 	const u32 *there = edge->pixels + (size_t)(y + dy) * QXL_SEGMENT;
 
@@ -20,7 +21,7 @@ static u64 qxl_moved_edge(struct qxl *qxl, struct qxl_head *head, const struct q
 	return qxl_hash(&qxl->hash_key, here);
 }
 
-/* A segment of which a part is copied, at the left or the right end of the rectangle; its pixels are kept from now on. */
+/* A segment of which a part is copied, at the left or the right end of the rectangle: its pixels are worth keeping. */
 static bool qxl_moved_part(const struct qxl_shown *shown, const struct drm_rect *rect, unsigned int side, u32 *segment,
 			   u32 *part)
 {
@@ -54,7 +55,7 @@ static void qxl_moved_vertically(struct qxl *qxl, struct qxl_head *head, const s
 		for (side = 0; side < 2; side++)
 			if (has[side])
 				*qxl_shown_at(head, segments[side], y) =
-					qxl_moved_edge(qxl, head, &shown->edges[side], segments[side], parts[side], y, dy);
+					qxl_moved_edge(qxl, head, side, segments[side], parts[side], y, dy);
 		if (first < end)
 			memcpy(qxl_shown_at(head, first, y), qxl_shown_at(head, first, y + dy),
 			       (end - first) * sizeof(u64));
@@ -65,8 +66,8 @@ static void qxl_moved_vertically(struct qxl *qxl, struct qxl_head *head, const s
 }
 
 /* Marks the segments of the line that pixels of the rectangle came from, where the framebuffer has the same pixels. */
-static void qxl_moved_same(struct qxl *qxl, struct qxl_head *head, const struct drm_rect *rect, const u32 *pixels,
-			   const u64 *from, s32 dx, unsigned long *same)
+static void qxl_moved_same(const struct qxl *qxl, const struct drm_rect *rect, const u32 *pixels, const u64 *from,
+			   s32 dx, unsigned long *same)
 {
 	u32 segment = DIV_ROUND_UP(rect->x1 + dx, QXL_SEGMENT);
 	u32 end = (rect->x2 + dx) / QXL_SEGMENT;
@@ -90,13 +91,14 @@ static void qxl_moved_aside(struct qxl *qxl, struct qxl_head *head, const struct
 		/* Both ways of cutting them are to be of the same pixels. */
 		const u32 *pixels = qxl_source_copy(qxl, head, rect->x1, y, drm_rect_width(rect));
 
-		qxl_moved_same(qxl, head, rect, pixels, qxl_shown_at(head, 0, y + dy), dx, same);
+		qxl_moved_same(qxl, rect, pixels, qxl_shown_at(head, 0, y + dy), dx, same);
 		for (segment = rect->x1 / QXL_SEGMENT; segment * QXL_SEGMENT < rect->x2; segment++) {
 			s32 x = segment * QXL_SEGMENT;
 			u32 from = (x + dx) / QXL_SEGMENT, last = (x + dx + QXL_SEGMENT - 1) / QXL_SEGMENT;
 
 			shown[segment] = 0;
-			if (x >= rect->x1 && x + QXL_SEGMENT <= rect->x2 && test_bit(from, same) && test_bit(last, same))
+			if (x >= rect->x1 && x + QXL_SEGMENT <= rect->x2 && test_bit(from, same) &&
+			    test_bit(last, same))
 				shown[segment] = qxl_hash(&qxl->hash_key, pixels + x - rect->x1);
 		}
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Pixels of tiles in which little changed a short time ago, like those in which somebody types: with them a change is
- * known to the pixel, and no more of a segment is sent than has changed. What is kept is looked at by its hash before it
- * is used, so it needs not be what the device shows.
+ * known to the pixel, and no more of a segment is sent than has changed. What is kept is looked at by its hash before
+ * it is used, so it needs not be what the device shows.
  */
 #include <drm/drm_managed.h>
 #include <linux/mm.h>
@@ -113,8 +113,8 @@ void qxl_recent_trim(struct qxl *qxl, struct qxl_head *head, struct drm_rect *re
 }
 
 /*
- * A line from `x` on was drawn, not of whole segments: notes what the device shows then. Of the segments at the ends the
- * pixels were kept, or the rectangle would have been of whole ones.
+ * A line from `x` on was drawn, not of whole segments: notes what the device shows then. Of the segments at the ends
+ * the pixels were kept, or the rectangle would have been of whole ones.
  */
 void qxl_recent_drawn(struct qxl *qxl, struct qxl_head *head, s32 x, s32 y, const u32 *pixels, u32 count)
 {

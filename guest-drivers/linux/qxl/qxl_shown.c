@@ -2,8 +2,8 @@
 /*
  * What the device shows of a head when it has done all it was told: not its pixels, but a hash of each segment of a
  * line, of 64 bits with a key that nobody else has. So what a program says has changed is read once, and what did not
- * change, or only moved, is told without the pixels that were there before. A segment whose pixels are not known has the
- * hash 0, which is that of none.
+ * change, or only moved, is told without the pixels that were there before. A segment whose pixels are not known has
+ * the hash 0, which is that of none.
  *
  * Some pixels are kept beside that, one line of each row of tiles: what moved is looked for by them. They are only a
  * hint, and need not be what the device shows.
@@ -204,27 +204,28 @@ bool qxl_shown_is_colour(const struct qxl *qxl, const struct qxl_head *head, con
 	return true;
 }
 
-/* Keeps pixels of a tile for when it moves. */
-void qxl_shown_keep(struct qxl *qxl, struct qxl_head *head, u32 column, u32 row)
+/* Keeps pixels of a tile, of a head that is on the screen in this size, for when they move. */
+void qxl_shown_keep(struct qxl *qxl, struct qxl_head *head, u32 column, u32 row, u32 width, u32 height)
 {
 	struct qxl_shown *shown = &head->shown;
-	s32 x = column * QXL_TILE_WIDTH, y = row * QXL_TILE_HEIGHT + QXL_KEY_LINE;
-	u32 width = min_t(u32, QXL_TILE_WIDTH, shown->width - x);
+	u32 x = column * QXL_TILE_WIDTH, y = row * QXL_TILE_HEIGHT + QXL_KEY_LINE;
+	u32 count = min_t(u32, QXL_TILE_WIDTH, width - x);
 	unsigned int i;
 
-	if (y < (s32)shown->height)
-		memcpy(qxl_shown_key(head, row) + x, qxl_source_at(qxl, head, x, y, width), width * sizeof(u32));
+	if (y < height)
+		memcpy(qxl_shown_key(head, row) + x, qxl_source_at(qxl, head, x, y, count), count * sizeof(u32));
 	for (i = 0; i < ARRAY_SIZE(shown->edges); i++) {
 		const struct qxl_edge *edge = &shown->edges[i];
-		s32 end = min_t(s32, shown->height, (row + 1) * QXL_TILE_HEIGHT);
-		u32 length;
+		u32 end = min_t(u32, height, (row + 1) * QXL_TILE_HEIGHT);
 
 		if (edge->segment < 0 || edge->segment / QXL_TILE_SEGMENTS != column)
 			continue;
 		x = edge->segment * QXL_SEGMENT;
-		length = qxl_shown_length(shown, edge->segment);
+		if (x >= width)
+			continue;
+		count = min_t(u32, QXL_SEGMENT, width - x);
 		for (y = row * QXL_TILE_HEIGHT; y < end; y++)
-			memcpy(edge->pixels + (size_t)y * QXL_SEGMENT, qxl_source_at(qxl, head, x, y, length),
-			       length * sizeof(u32));
+			memcpy(edge->pixels + (size_t)y * QXL_SEGMENT, qxl_source_at(qxl, head, x, y, count),
+			       count * sizeof(u32));
 	}
 }
