@@ -47,7 +47,8 @@ def read(name: str) -> Recipe:
     if unknown:
         raise RecipeError(f"{path.name}: unknown key {unknown[0]!r}")
     if root is not None and "setup" in root:
-        root["setup"] = (FOLDER / root["setup"]).read_text(encoding="utf-8")
+        parts = [root["setup"]] if isinstance(root["setup"], str) else root["setup"]
+        root["setup"] = "\n".join((FOLDER / part).read_text(encoding="utf-8") for part in parts)
     init = (FOLDER / table["init"]).read_text(encoding="utf-8")
     return Recipe(name, table["kernel"], init, table["modules"], table["cmdline"], root)
 
