@@ -440,6 +440,7 @@ void qxl_draw_restart(struct qxl *qxl);
 int qxl_kms_init(struct qxl *qxl);
 
 /* qxl_layout.c */
+bool qxl_layout_is_changed(struct drm_atomic_state *state);
 int qxl_layout_complete(struct qxl *qxl, struct drm_atomic_state *state);
 int qxl_layout_check(struct qxl *qxl, struct drm_atomic_state *state);
 void qxl_layout_commit(struct qxl *qxl, struct drm_atomic_state *state);

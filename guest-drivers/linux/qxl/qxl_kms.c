@@ -154,10 +154,19 @@ static struct drm_framebuffer *qxl_kms_create_framebuffer(struct drm_device *drm
 	return drm_gem_fb_create_with_dirty(drm, file, command);
 }
 
+/*
+ * A new layout has heads in its commit that the program did not name. It must not be told that they are busy, here or
+ * with its next picture for one of them: it has done nothing wrong, and may never draw there again. So it waits.
+ */
+static int qxl_kms_commit(struct drm_device *drm, struct drm_atomic_state *state, bool is_nonblocking)
+{
+	return drm_atomic_helper_commit(drm, state, is_nonblocking && !qxl_layout_is_changed(state));
+}
+
 static const struct drm_mode_config_funcs qxl_mode_config_funcs = {
 	.fb_create = qxl_kms_create_framebuffer,
 	.atomic_check = qxl_kms_check,
-	.atomic_commit = drm_atomic_helper_commit,
+	.atomic_commit = qxl_kms_commit,
 };
 
 static const struct drm_mode_config_helper_funcs qxl_mode_config_helper_funcs = {

@@ -13,7 +13,8 @@
 
 #include "qxl.h"
 
-static bool qxl_layout_is_changed(struct drm_atomic_state *state)
+/* Whether the mode of any head does, or whether it is on. */
+bool qxl_layout_is_changed(struct drm_atomic_state *state)
 {
 	struct drm_crtc_state *crtc_state;
 	struct drm_crtc *crtc;

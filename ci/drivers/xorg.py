@@ -1,0 +1,83 @@
+"""Xorg on our QXL driver."""
+
+import time
+
+from harness.vm import expect
+from spice import picture
+
+from .session import SECONDS, Session
+
+
+class Xorg(Session):
+    """The desktop image, in which Xorg is started by one of the checks."""
+
+    def xorg(self) -> None:
+        self.ask("desktop modesetting &", r"^desktop \S+ up after")
+        self.exact("Xorg")
+        self.client.step("text", text="seq 200; echo typed >/dev/ttyS0\n", pause=0.05)
+        self.guest.wait_serial(r"^typed$")
+        self.exact("a terminal")
+        for name in ("off", "on"):
+            self.ask(f"xset dpms force {name}; echo screen {name}", rf"^screen {name}$")
+        self.exact("the screen is on again")
+
+    def sizes(self) -> None:
+        """The desktop is as large as the client wants it."""
+        for width, height in ((1280, 800), (801, 601), (1366, 768), (1024, 768)):
+            self.client.step("want-monitor", width=width, height=height)
+            self.ask(
+                f"until xrandr | grep -q '^ *{width}x{height} .*+'; do sleep 0.2; done; xrandr --output Virtual-1 --auto;"
+                " echo sized",
+                r"^sized$",
+            )
+            seen = self.exact(f"{width}x{height}")
+            expect(seen[0][:2] == (width, height), f"the screen is {seen[0][0]}x{seen[0][1]}, not {width}x{height}")
+
+    def heads(self) -> None:
+        self.ask(
+            "xrandr --addmode Virtual-2 800x600; xrandr --output Virtual-2 --right-of Virtual-1 --mode 800x600;"
+            " xsetroot -solid '#402060'; xterm -geometry 60x10+1100+100 +bc -e sh -c 'seq 9; echo there >/dev/ttyS0; cat' &",
+            r"^there$",
+        )
+        self.client.step("monitors", count=2, seconds=SECONDS)
+        self.exact("two heads", heads=2)
+        self.ask("xsetroot -solid '#204020'; echo drawn", r"^drawn$")
+        self.exact("both drawn", heads=2)
+        self.ask("xrandr --output Virtual-2 --off; echo off", r"^off$")
+        self.client.step("monitors", count=1, seconds=SECONDS)
+        self.exact("one head again")
+
+    def pointer(self) -> None:
+        """Over the background, the text and the corner of a window it has different shapes, and again those it had."""
+        places = {"background": "900 700", "text": "200 200", "corner": "41 41"}
+        shapes: dict[str, str] = {}
+        for name in (*places, *places):
+            self.ask(f"xdotool mousemove {places[name]}; echo moved", r"^moved$")
+            limit = time.monotonic() + SECONDS
+            while True:
+                shape = self.client.step("cursor-shape")["shape"]["rgba"]
+                if shape == shapes.get(name) or (name not in shapes and shape not in shapes.values()):
+                    break
+                expect(time.monotonic() < limit, f"over the {name} the client has another place's shape")
+            shapes[name] = shape
+
+    def gamma(self) -> None:
+        """A table of colours: what the client shows is what it makes of them."""
+        self.ask("xsetroot -solid '#808080'; xrandr --output Virtual-1 --gamma 2:1:1; echo set", r"^set$")
+        limit = time.monotonic() + SECONDS
+        file = self.guest.folder / "gamma.png"
+        while True:
+            self.client.step("save", out=str(file))
+            blue, green, red = (int(part) for part in picture.load(str(file)).pixels[-1, -1])
+            # 255 * (128 / 255) ** (1 / 2)
+            if (green, blue) == (128, 128) and abs(red - 181) <= 1:
+                break
+            expect(time.monotonic() < limit, f"grey with a gamma of 2 for red is {red}, {green}, {blue}")
+        self.ask("xrandr --output Virtual-1 --gamma 1:1:1; echo reset", r"^reset$")
+        self.exact("colours as they are")
+
+    def idle(self) -> None:
+        """Suspend to idle, by the kernel's own test: devices sleep for five seconds."""
+        self.ask("echo devices >/sys/power/pm_test; echo freeze >/sys/power/state; echo awake $?", r"^awake 0$")
+        self.ask("echo none >/sys/power/pm_test; xsetroot -solid '#603020'; echo drawn", r"^drawn$")
+        self.exact("after suspend to idle")
