@@ -22,6 +22,9 @@ class Session:
         self._install = install
         self._stack = contextlib.ExitStack()
         self._compared = 0
+        self.shapes = 0
+        # The image of its root.
+        self.disk = ""
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -54,11 +57,11 @@ class Session:
             found.append((head["width"], head["height"], picture.Picture(pixels[down, across].copy()).checksum()))
         return found
 
-    def exact(self, what: str, heads: int = 1) -> list[tuple[int, int, str]]:
-        """Waits until the client shows what the kernel does; size and checksum of each head."""
+    def exact(self, what: str, heads: int = 1, first: int = 0) -> list[tuple[int, int, str]]:
+        """Waits until the client shows what the kernel does on `heads` heads; size and checksum of each."""
         limit = time.monotonic() + SECONDS
         while True:
-            wanted = [self._frame(number) for number in range(heads)]
+            wanted = [self._frame(number) for number in range(first, first + heads)]
             seen = self._parts()
             if seen == wanted:
                 self._compared += heads
@@ -68,6 +71,11 @@ class Session:
                 kept.mkdir(parents=True, exist_ok=True)
                 self.client.step("save", out=str(kept / "client.png"))
                 raise Failed(f"{what}: the client shows {seen}, the kernel {wanted} (picture in {kept})")
+
+    def agent(self) -> None:
+        """Somebody in the guest has the agent's port open, or QEMU's clients would not ask for heads."""
+        self.ask("cat </dev/virtio-ports/com.redhat.spice.0 >/dev/null & echo held", r"^held$")
+        self.client.step("agent", seconds=SECONDS)
 
     def console(self) -> None:
         self.exact("the console")
@@ -109,4 +117,5 @@ class Session:
             "mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null; tr '\\n' ' ' </sys/kernel/debug/dri/0/counters; echo; echo counted",
             r"^(pictures .*)\ncounted$",
         )[1]
-        return f"{self._compared} pictures compared; {counters.strip()}"
+        shapes = f", {self.shapes} shapes" if self.shapes else ""
+        return f"{self._compared} pictures{shapes} compared; {counters.strip()}"

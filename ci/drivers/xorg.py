@@ -5,10 +5,15 @@ import time
 from harness.vm import expect
 from spice import picture
 
-from .session import SECONDS, Session
+from .session import SECONDS
+from .themes import Themes
+
+# The keyboard's interrupt.
+KEYBOARD = 1
+SHIFT = 0x2A
 
 
-class Xorg(Session):
+class Xorg(Themes):
     """The desktop image, in which Xorg is started by one of the checks."""
 
     def xorg(self) -> None:
@@ -47,6 +52,27 @@ class Xorg(Session):
         self.client.step("monitors", count=1, seconds=SECONDS)
         self.exact("one head again")
 
+    def client_heads(self) -> None:
+        """The client adds a head, has it in another size, and takes it away; the desktop follows."""
+        self.client.step("want-monitor", number=0, width=1024, height=768)
+        for width, height in ((800, 600), (641, 481)):
+            self.client.step("want-monitor", number=1, x=1024, width=width, height=height)
+            modes = "xrandr | sed -n '/^Virtual-2 connected/,/^Virtual-3/p'"
+            self.ask(
+                f"until {modes} | grep -q '^ *{width}x{height} .*+'; do sleep 0.2; done;"
+                " xrandr --output Virtual-2 --auto --right-of Virtual-1; echo sized",
+                r"^sized$",
+            )
+            seen = self.exact(f"a second head of {width}x{height}", heads=2)
+            expect(seen[1][:2] == (width, height), f"the second head is {seen[1][0]}x{seen[1][1]}, not {width}x{height}")
+        self.client.step("drop-monitor", number=1)
+        self.ask(
+            "until xrandr | grep -q '^Virtual-2 disconnected'; do sleep 0.2; done; xrandr --output Virtual-2 --off; echo off",
+            r"^off$",
+        )
+        self.client.step("monitors", count=1, seconds=SECONDS)
+        self.exact("without the second head")
+
     def pointer(self) -> None:
         """Over the background, the text and the corner of a window it has different shapes, and again those it had."""
         places = {"background": "900 700", "text": "200 200", "corner": "41 41"}
@@ -81,3 +107,44 @@ class Xorg(Session):
         self.ask("echo devices >/sys/power/pm_test; echo freeze >/sys/power/state; echo awake $?", r"^awake 0$")
         self.ask("echo none >/sys/power/pm_test; xsetroot -solid '#603020'; echo drawn", r"^drawn$")
         self.exact("after suspend to idle")
+
+    def sleep(self) -> None:
+        """Suspend to idle until a key is pressed at the client: the screen is black, and then as it was."""
+        before = self.exact("before it sleeps")
+        start = self._falls_asleep("freeze")
+        file = self.guest.folder / "asleep.png"
+        limit = time.monotonic() + SECONDS
+        while True:
+            self.client.step("save", out=str(file))
+            if not picture.load(str(file)).pixels.any():
+                break
+            expect(time.monotonic() < limit, "the screen of a system that is to sleep is not black")
+        expect(not self.guest.reached(r"^awake", start), "the system does not sleep")
+        self.client.step("key", scancode=SHIFT)
+        self._awake(before, start)
+        woke = self.ask("echo woken by $(cat /sys/power/pm_wakeup_irq)", r"^woken by (\d*)$")[1]
+        expect(woke == str(KEYBOARD), f"interrupt {woke or 'none'} woke the system, not the keyboard's")
+
+    def s3(self) -> None:
+        """Suspend to memory: the device loses everything. QEMU wakes it."""
+        before = self.exact("before it sleeps")
+        with self.guest.qmp() as qmp:
+            start = self._falls_asleep("mem")
+            qmp.event("SUSPEND", SECONDS)
+            qmp.execute("system_wakeup")
+            qmp.event("WAKEUP", SECONDS)
+        self._awake(before, start)
+
+    def _falls_asleep(self, state: str) -> int:
+        """Where the serial line's output goes on."""
+        start = len(self.guest.serial())
+        self.guest.send(f"echo {state} >/sys/power/state; echo awake $?")
+        return start
+
+    def _awake(self, before: list, start: int) -> None:
+        self.guest.wait_serial(r"^awake 0$", SECONDS, start)
+        after = self.exact("after it slept")
+        expect(after == before, f"the screen was {before}, and is {after}")
+        self.ask("xsetroot -solid '#306020'; echo drawn", r"^drawn$")
+        drawn = self.exact("drawn on after it slept")
+        expect(drawn != before, "nothing is drawn any more")

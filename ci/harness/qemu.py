@@ -30,6 +30,8 @@ class QemuVm(NestedVm):
             "-display", "none", "-vga", "none", "-device", "qxl-vga,max_outputs=4",
             "-spice", f"port={SPICE},addr=0.0.0.0,disable-ticketing=on",
             "-chardev", f"socket,id=serial,path=/tmp/qemu/serial,server=on,wait=off,logfile={self._log}",
+            "-device", "virtio-serial-pci", "-chardev", "spicevmc,id=agent,name=vdagent",
+            "-device", "virtserialport,chardev=agent,name=com.redhat.spice.0",
             "-serial", "chardev:serial", "-qmp", "unix:/tmp/qemu/qmp,server=on,wait=off",
             "-kernel", image["vmlinuz"], "-initrd", image["initramfs"], "-append", image["cmdline"],
         ]  # fmt: skip

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ FILE | screen sum | screen frame CRTC: what
- * the bench and the suites of the display drivers show in their guests, and how they know what should be seen.
+ * screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ FILE | screen sum |
+ * screen pointer | screen frame CRTC: what the bench and the suites of the display drivers show in their guests, and how they know what
+ * should be seen.
  *
  * Pictures fill the X display and are made before the clock runs, so that what is measured is their way to the screen.
  * `sum` prints the checksum of what X has on the screen, the same 64-bit FNV-1a as that of `caraway ctl screenshot --hash`.
+ * `pointer` prints size, hot spot and checksum (of B, G, R, A, premultiplied) of the pointer that X shows now.
  * `frame` prints the checksum of the framebuffer that a CRTC shows, whoever has drawn it, as the kernel has it.
  */
 #include <drm.h>
@@ -23,6 +25,7 @@
 #include <time.h>
 #include <xcb/shm.h>
 #include <xcb/xcb.h>
+#include <xcb/xfixes.h>
 
 #define FNV_OFFSET UINT64_C(0xcbf29ce484222325)
 #define FNV_PRIME UINT64_C(0x100000001b3)
@@ -164,8 +167,8 @@ static uint64_t mix(uint64_t hash, uint8_t byte)
 	return (hash ^ byte) * FNV_PRIME;
 }
 
-/* Of pixels in lines of so many bytes. */
-static uint64_t checksum(const uint8_t *pixels, size_t pitch, unsigned int across, unsigned int down)
+/* Of the first so many bytes of pixels, in lines of so many bytes. */
+static uint64_t checksum(const uint8_t *pixels, int parts, size_t pitch, unsigned int across, unsigned int down)
 {
 	uint64_t hash = FNV_OFFSET;
 
@@ -175,7 +178,7 @@ static uint64_t checksum(const uint8_t *pixels, size_t pitch, unsigned int acros
 		hash = mix(hash, down >> 8 * i);
 	for (unsigned int y = 0; y < down; y++)
 		for (unsigned int x = 0; x < across; x++)
-			for (int part = 0; part < 3; part++)
+			for (int part = 0; part < parts; part++)
 				hash = mix(hash, pixels[y * pitch + 4 * x + part]);
 	return hash;
 }
@@ -187,7 +190,21 @@ static void sum(void)
 
 	if (!image || (size_t)xcb_get_image_data_length(image) != (size_t)width * height * 4)
 		die("no picture of the screen");
-	printf("screen: sum %016" PRIx64 "\n", checksum(xcb_get_image_data(image), (size_t)width * 4, width, height));
+	printf("screen: sum %016" PRIx64 "\n", checksum(xcb_get_image_data(image), 3, (size_t)width * 4, width, height));
+}
+
+static void pointer(void)
+{
+	xcb_xfixes_get_cursor_image_reply_t *image;
+
+	/* The server wants to know first what is spoken. */
+	free(xcb_xfixes_query_version_reply(x, xcb_xfixes_query_version(x, 2, 0), NULL));
+	image = xcb_xfixes_get_cursor_image_reply(x, xcb_xfixes_get_cursor_image(x), NULL);
+	if (!image)
+		die("no picture of the pointer");
+	printf("screen: pointer %ux%u+%u+%u %016" PRIx64 "\n", image->width, image->height, image->xhot, image->yhot,
+	       checksum((const uint8_t *)xcb_xfixes_get_cursor_image_cursor_image(image), 4, 4 * (size_t)image->width,
+			image->width, image->height));
 }
 
 static void frame(unsigned int number)
@@ -217,7 +234,7 @@ static void frame(unsigned int number)
 	if (pixels == MAP_FAILED)
 		die("no memory for the framebuffer");
 	printf("screen: frame %ux%u %016" PRIx64 "\n", crtc.mode.hdisplay, crtc.mode.vdisplay,
-	       checksum(pixels + (size_t)crtc.y * fb.pitches[0] + 4 * (size_t)crtc.x, fb.pitches[0],
+	       checksum(pixels + (size_t)crtc.y * fb.pitches[0] + 4 * (size_t)crtc.x, 3, fb.pitches[0],
 			crtc.mode.hdisplay, crtc.mode.vdisplay));
 }
 
@@ -245,8 +262,10 @@ int main(int count, char **words)
 		show((unsigned int)atoi(words[2]), 1 / atof(words[3]), false);
 	else if (count == 2 && !strcmp(words[1], "sum"))
 		sum();
+	else if (count == 2 && !strcmp(words[1], "pointer"))
+		pointer();
 	else
 		die("usage: screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ FILE | screen sum | "
-		    "screen frame CRTC");
+		    "screen pointer | screen frame CRTC");
 	return 0;
 }

@@ -7,7 +7,7 @@ from .vm import Failed
 
 SOURCE = Path(__file__).parent / "screen.c"
 FLAGS = ("-O2", "-Wall", "-Wextra", "-static", "-I/usr/include/libdrm")
-LIBRARIES = ("-lxcb-shm", "-lxcb", "-lXau", "-lXdmcp", "-lm")
+LIBRARIES = ("-lxcb-shm", "-lxcb-xfixes", "-lxcb", "-lXau", "-lXdmcp", "-lm")
 SECTOR = 512
 # In a guest that has the disk as `vdb`; what it prints tells that it is there.
 INSTALL = "cp /dev/vdb /usr/bin/screen; chmod 755 /usr/bin/screen; screen frame 0"

@@ -99,6 +99,11 @@ class Agent:
         self._channel.update_display(number, x, y, width, height, False)
         self._channel.send_monitor_config()
 
+    def drop_monitor(self, number: int) -> None:
+        """Tells the guest that there is no such monitor any more."""
+        self._channel.update_display_enabled(number, False, False)
+        self._channel.send_monitor_config()
+
     def want_mouse_mode(self, client: bool) -> None:
         """Asks for the client's mouse mode, or the server's."""
         self._channel.request_mouse_mode(2 if client else 1)

@@ -198,6 +198,9 @@ class Steps:
     def do_want_monitor(self, number: int = 0, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> None:
         self._client.agent.want_monitor(number, x, y, width, height)
 
+    def do_drop_monitor(self, number: int) -> None:
+        self._client.agent.drop_monitor(number)
+
     def do_want_mouse_mode(self, client: bool, seconds: float = SECONDS) -> None:
         """Asks for a mode and waits until the server says that it is in force."""
         self._client.agent.want_mouse_mode(client)
