@@ -57,7 +57,7 @@ class Weston(Session):
             self._sized("one head again", [FIRST])
 
     def resized(self) -> None:
-        """Weston keeps the mode of a head that stays. The first one goes while there is a second, and comes in another size."""
+        """Weston keeps the mode of a head that stays: the first one goes, beside a second, and comes in another size."""
         self._want(1, (800, 600))
         self._sized("two heads", [FIRST, (800, 600)])
         self._drop(0)
@@ -77,6 +77,8 @@ class Weston(Session):
     def _sized(self, what: str, sizes: list[tuple[int, int]], first: int = 0) -> list:
         """Waits for heads of these sizes."""
         limit = time.monotonic() + SECONDS
-        while [head[:2] for head in (seen := self.exact(what, len(sizes), first))] != sizes:
+        while True:
+            seen = self.exact(what, len(sizes), first)
+            if [head[:2] for head in seen] == sizes:
+                return seen
             expect(time.monotonic() < limit, f"{what}: {seen}, not {sizes}")
-        return seen
