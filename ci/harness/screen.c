@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * screen video FRAMES HZ | screen photos COUNT SECONDS | screen lines COUNT HZ FILE | screen sum |
- * screen pointer | screen frame CRTC: what the bench and the suites of the display drivers show in their guests, and how they know what
- * should be seen.
+ * screen pointer | screen frame CRTC: what the bench and the suites of the display drivers show in their guests, and how
+ * they know what should be seen.
  *
  * Pictures fill the X display and are made before the clock runs, so that what is measured is their way to the screen.
  * `sum` prints the checksum of what X has on the screen, the same 64-bit FNV-1a as that of `caraway ctl screenshot --hash`.
