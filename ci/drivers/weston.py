@@ -1,13 +1,21 @@
 """Weston on our QXL driver: it draws with pixman, and its pointer is part of the picture."""
 
 import time
+from collections.abc import Callable
 
+import numpy
+from harness import nested
 from harness.vm import expect
+from spice import picture
 
 from .session import SECONDS, Session
 
 # Of the head there is before the client has asked for any.
 FIRST = (1024, 768)
+# The terminal has more, the rest of the desktop none.
+WINDOW_PIXELS = 200_000
+# As large as the pointer.
+CORNER = 8
 
 
 class Weston(Session):
@@ -15,10 +23,11 @@ class Weston(Session):
 
     def weston(self) -> None:
         self.ask("desktop", r"^desktop weston up after")
-        bare = self.exact("Weston")
-        # What is typed goes to the terminal once it is there.
+        self.exact("Weston")
         self.ask("weston-terminal >/run/terminal.out 2>&1 & echo started", r"^started$")
-        empty = self._changed("a terminal", bare)
+        # It has the keyboard when its window is there, which is black.
+        self._until(lambda: (self._seen() == 0).all(axis=2).sum() > WINDOW_PIXELS, "terminal")
+        empty = self.exact("a terminal")
         self.client.step("text", text="seq 40; echo typed >/dev/ttyS0\n", pause=0.05)
         self.guest.wait_serial(r"^typed$")
         self._changed("text in the terminal", empty)
@@ -31,18 +40,29 @@ class Weston(Session):
         return seen
 
     def pointer(self) -> None:
-        """The picture is another one where it has gone, and the same where it comes back."""
-        seen = self.exact("the pointer")
+        """It goes to the upper left corner, away, and comes back, to the same picture."""
         pictures = []
-        for moves in ([(-1000, -1000)], [(-1000, -1000), (300, 200)], [(-1000, -1000)]):
-            for across, down in moves:
-                self.client.step("motion", dx=across, dy=down)
-            seen = self._changed("the pointer", seen)
-            pictures.append(seen)
-        # It may be seen on its way.
-        limit = time.monotonic() + SECONDS
-        while (last := self.exact("the pointer is back")) != pictures[0]:
-            expect(time.monotonic() < limit, f"the pointer is back, and the picture is {last}, not {pictures[0]}")
+        for across, down in ((-1000, -1000), (300, 200), (-1000, -1000)):
+            self.client.step("motion", dx=across, dy=down)
+            is_there = across < 0
+            self._until(lambda wanted=is_there: self._is_in_corner() == wanted, f"pointer moved by {across}, {down}")
+            pictures.append(self.exact("the pointer"))
+        expect(pictures[0] == pictures[2] != pictures[1], f"a pointer that goes and comes back shows {pictures}")
+
+    def _is_in_corner(self) -> bool:
+        pixels = self._seen()
+        return bool((pixels[:CORNER, :CORNER] != pixels[-1, -1]).any())
+
+    def _seen(self) -> numpy.ndarray:
+        """The client's picture."""
+        file = self.guest.folder / "seen.png"
+        self.client.step("save", out=str(file))
+        return picture.load(str(file)).pixels
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        limit = time.monotonic() + nested.BOOT_SECONDS
+        while not condition():
+            expect(time.monotonic() < limit, f"no {what}")
 
     def heads(self) -> None:
         """The client adds a head, takes it away, and has it again in another size; what is drawn goes on to be seen."""
@@ -57,7 +77,7 @@ class Weston(Session):
             self._sized("one head again", [FIRST])
 
     def resized(self) -> None:
-        """Weston keeps the mode of a head that stays: the first one goes, beside a second, and comes in another size."""
+        """Weston keeps the mode of a head that stays: the first goes, beside a second, and comes in another size."""
         self._want(1, (800, 600))
         self._sized("two heads", [FIRST, (800, 600)])
         self._drop(0)
