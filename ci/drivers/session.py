@@ -100,16 +100,16 @@ class Session:
 
     def kernel_log(self) -> None:
         """Nothing is wrong in the kernel since the driver is there; before, emulated processors have warnings of their own."""
+        ours = f"dmesg | sed -n '/Initialized {MODULE}/,$p'"
+        fault = f"BUG|WARNING|Oops|Call Trace|{MODULE}.*(reset|given)"
         start = len(self.guest.serial())
-        self.ask(
-            f"dmesg | sed -n '/Initialized {MODULE}/,$p' | grep -E 'Initialized|BUG|WARNING|Oops|Call Trace|{MODULE}.*(reset|given)';"
-            " echo looked",
-            r"^looked$",
-        )
+        self.ask(f"{ours} | grep -E 'Initialized|{fault}'; echo looked", r"^looked$")
         said = self.guest.serial()[start:].splitlines()
         expect(any("Initialized" in line for line in said), f"the kernel's log does not reach back to the driver: {said}")
-        wrong = [line for line in said if "Initialized" not in line and line not in ("", "looked")]
-        expect(not wrong, f"the kernel says: {wrong}")
+        if [line for line in said if "Initialized" not in line and line not in ("", "looked")]:
+            start = len(self.guest.serial())
+            self.ask(f"{ours} | grep -B 4 -A 12 -E '{fault}'; echo looked", r"^looked$")
+            raise Failed(f"the kernel says:\n{self.guest.serial()[start:]}")
 
     def finish(self) -> str:
         self.kernel_log()
