@@ -21,8 +21,8 @@ from .process import HostFailed, Qemu
 TIME_LIMIT_REACHED = 124
 HOST_FAILED = 125
 START_LIMIT = 60.0
-# /init sends a line every five seconds.
-SILENCE_LIMIT = 90.0
+# /init sends a line every five seconds; where everything is starved, it waits for minutes for its turn.
+SILENCE_LIMIT = 300.0
 LOG_SIZE = 1 << 20
 # What belongs to the terminal and the desktop of the caller and would mislead a program in the nested host.
 NOT_PASSED_ON = {"DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "OLDPWD", "SHLVL", "_"}
