@@ -11,7 +11,6 @@ from . import kernel as checking
 DRIVERS = CHECKOUT / "guest-drivers" / "linux"
 FOLDER = Path(__file__).parent
 EXERCISE = FOLDER / "exercise"
-SCRIPTS = ("cycles",)
 # Nobody reads the log before the end, and every fault is to be in it.
 CMDLINE = "log_buf_len=8M kasan_multi_shot"
 
@@ -31,18 +30,15 @@ def _image(linux: kernel.Kernel) -> dict[str, str]:
     base = recipe.initramfs_of(
         linux, console.init, console.modules, [DRIVERS / "vdiport", FOLDER / "planted"], {"qxl": DRIVERS / "qxl"}
     )
-    programs = {"exercise": _exercise(linux).read_bytes()}
-    programs |= {name: (FOLDER / f"{name}.sh").read_bytes() for name in SCRIPTS}
-    parts = [part for program in sorted(programs.items()) for part in program]
+    program = _exercise(linux).read_bytes()
 
     def fill(folder: Path) -> None:
         more = initramfs.Archive()
-        for name, program in programs.items():
-            more.file(f"bin/{name}", program, executable=True)
+        more.file("bin/exercise", program, executable=True)
         # The kernel unpacks archives one after the other.
         (folder / "initramfs").write_bytes(base.read_bytes() + more.finish())
 
-    name = cache.digest(base.parent.name, Path(__file__).read_bytes(), *parts)
+    name = cache.digest(base.parent.name, Path(__file__).read_bytes(), program)
     cmdline = f"{console.cmdline} {CMDLINE}"
     archive = cache.entry("initramfs", name, fill) / "initramfs"
     # Entered by its PVH note: unpacking it on a processor in a processor in a program would take long.

@@ -54,6 +54,8 @@ def build(kernel: Kernel, source: Path) -> tuple[str, bytes]:
         built = list(folder.glob("*.ko"))
         if len(built) != 1:
             raise ModuleError(f"{source.name}: {len(built)} modules were built, not one")
+        # Ten times the rest, and the guest's kernel copies all of a module to load it.
+        subprocess.run(["strip", "--strip-debug", str(built[0])], check=True)
 
     (image,) = cache.entry("modules", name, fill).glob("*.ko")
     return image.stem, image.read_bytes()

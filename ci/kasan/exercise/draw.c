@@ -152,7 +152,6 @@ void exercise_draw(const char *path, unsigned int rounds, unsigned int seed)
 	for (i = 0; i < rounds; i++)
 		round_of(&card, &chance);
 	close(card.fd);
-	printf("exercise: %u rounds drawn\n", rounds);
 }
 
 void exercise_hold(const char *path)

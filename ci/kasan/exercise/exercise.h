@@ -58,5 +58,6 @@ void chance_fill(struct chance *chance, struct buffer *buffer);
 void exercise_draw(const char *path, unsigned int rounds, unsigned int seed);
 void exercise_hold(const char *path);
 void exercise_share(const char *path, const char *other);
+void exercise_cycles(unsigned int first, unsigned int count);
 
 #endif
