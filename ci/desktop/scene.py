@@ -27,11 +27,15 @@ FAILED = nested.RESULTS / "desktop"
 class Scene:
     """A guest in the nested host with its control socket and clients. To be used with `with`."""
 
+    # In which a guest does what is waited for, and a client shows it.
+    boot_seconds = nested.BOOT_SECONDS
+    client_seconds = CLIENT_SECONDS
+
     def __init__(
         self, name: str, program: Path, config: dict, paused: bool = False, seconds: int = nested.RUN_SECONDS
     ) -> None:
         self.name = name
-        self._guest = nested.NestedVm(program, config, paused, seconds)
+        self._guest = nested.NestedVm(program, config, paused, seconds, self.boot_seconds)
         self._clients: dict[int, list[Watcher]] = {}
         self._stack = contextlib.ExitStack()
         self._compared = 0
@@ -55,7 +59,7 @@ class Scene:
     def attached(self, name: str, display: int = 0) -> Watcher:
         """A client that has a picture when this returns."""
         client = self.attach(name, display)
-        client.step("mark", seconds=nested.BOOT_SECONDS)
+        client.step("mark", seconds=self.boot_seconds)
         return client
 
     def amid(self, name: str, commands: str, pattern: str, display: int = 0, first: str = "") -> Watcher:
@@ -73,7 +77,7 @@ class Scene:
         self.guest.ask(f"{begins}{commands}", rf"^begins {name}$")
         self.qmp.execute("stop")
         client = self.attach(name, display)
-        limit = time.monotonic() + nested.BOOT_SECONDS
+        limit = time.monotonic() + self.boot_seconds
         while self._displays() == shown:
             expect(time.monotonic() < limit, f"client {name} did not connect while the machine was stopped")
             time.sleep(POLL_SECONDS)
@@ -102,12 +106,12 @@ class Scene:
     def same(self, what: str, display: int = 0) -> dict:
         """Waits until the screen is at rest and every client of a display shows the canvas; its screenshot."""
         for _ in range(ROUNDS):
-            still = {"device": display, "still": STILL_MS, "timeout": int(nested.BOOT_SECONDS)}
-            self.qmp.execute("x-caraway-wait", still, seconds=nested.BOOT_SECONDS + 60)
+            still = {"device": display, "still": STILL_MS, "timeout": int(self.boot_seconds)}
+            self.qmp.execute("x-caraway-wait", still, seconds=self.boot_seconds + 60)
             canvas = self.shot(display)
             shown = {
                 client.name: client.step(
-                    "wait-equal", file=canvas["file"], out=self._picture_of(client), seconds=CLIENT_SECONDS
+                    "wait-equal", file=canvas["file"], out=self._picture_of(client), seconds=self.client_seconds
                 )
                 for client in self._clients[display]
             }
@@ -128,7 +132,7 @@ class Scene:
     def blank(self, what: str, display: int = 0) -> None:
         """Waits until no client has a picture of a display; its canvas is black then."""
         for client in self._clients[display]:
-            client.step("wait-blank", seconds=CLIENT_SECONDS)
+            client.step("wait-blank", seconds=self.client_seconds)
         canvas = picture.load(self.shot(display)["file"])
         expect(not canvas.pixels.any(), f"{what}: clients have no picture, but the canvas is not black")
 

@@ -62,11 +62,15 @@ class NestedVm:
     """`caraway run` with `config` in the nested host, its SPICE port forwarded. To be used with `with`.
 
     Of `[spice]` the configuration has what is not about the port. With `[web]`, whatever is in it, the page is at
-    `web_port`. After `seconds` the nested host ends.
+    `web_port`. After `seconds` the nested host ends. What is waited for may take `patience`, if nothing else is said.
     """
 
-    def __init__(self, program: Path, config: dict, paused: bool = False, seconds: int = RUN_SECONDS) -> None:
+    def __init__(
+        self, program: Path, config: dict, paused: bool = False, seconds: int = RUN_SECONDS,
+        patience: float = BOOT_SECONDS,
+    ) -> None:  # fmt: skip
         self._seconds = seconds
+        self._patience = patience
         self._config = config
         self._paused = paused
         self._serial: vm.Serial | None = None
@@ -131,8 +135,9 @@ class NestedVm:
         """All the guest has printed."""
         return self._log.read_text(encoding="utf-8", errors="replace").replace("\r", "")
 
-    def wait_serial(self, pattern: str, seconds: float = BOOT_SECONDS, start: int = 0) -> re.Match:
+    def wait_serial(self, pattern: str, seconds: float | None = None, start: int = 0) -> re.Match:
         """Waits until the guest has printed what matches, after position `start` of all it printed."""
+        seconds = seconds or self._patience
         limit = time.monotonic() + seconds
         while True:
             text = self.serial()
@@ -162,7 +167,7 @@ class NestedVm:
 
     def watch(self, name: str, *arguments: str) -> Watcher:
         """A client that stays connected; it connects while the caller goes on."""
-        return Watcher(name, self.port, *arguments, seconds=BOOT_SECONDS)
+        return Watcher(name, self.port, *arguments, seconds=self._patience)
 
     def qmp(self) -> Qmp:
         """A connection to the control socket."""
@@ -184,7 +189,7 @@ class NestedVm:
             self._serial = vm.Serial(connection)
         self._serial.send(line)
 
-    def ask(self, line: str, pattern: str, seconds: float = BOOT_SECONDS) -> re.Match:
+    def ask(self, line: str, pattern: str, seconds: float | None = None) -> re.Match:
         """Sends a line on the serial console and waits for the answer to it."""
         start = len(self.serial())
         self.send(line)

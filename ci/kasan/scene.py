@@ -22,6 +22,8 @@ EXPECTED_TAINTS = 1 << 9 | 1 << 12 | 1 << 13
 class CheckedScene(Scene):
     """A guest with one of our images. To be used with `with`; `finish` reads the log."""
 
+    boot_seconds = client_seconds = SLOW_SECONDS
+
     def __init__(self, name: str, program: Path, image: dict[str, str], paused: bool = False, **config) -> None:
         config = {"boot": boot_of(image), "memory": MEMORY, **config}
         super().__init__(name, program, config, paused, RUN_SECONDS)
@@ -29,13 +31,15 @@ class CheckedScene(Scene):
 
     def begin(self) -> None:
         """Waits for the guest."""
-        self.guest.wait_serial(READY, SLOW_SECONDS)
+        self.guest.wait_serial(READY)
 
     def run(self, command: str, seconds: float = SLOW_SECONDS) -> str:
         """What a command in the guest prints; it must succeed."""
-        said = self.guest.ask(f"{command}; echo \"ended $?\"", r"((?:.*\n)*?)^ended (\d+)$", seconds)
-        expect(said[2] == "0", f"{command!r} ended with {said[2]}: {said[1]}")
-        return said[1]
+        ended = self.guest.ask(f"{command}; echo \"ended $?\"", r"^ended (\d+)$", seconds)
+        # What the pattern was looked for in, up to where it was found.
+        said = ended.string[ended.pos : ended.start()]
+        expect(ended[1] == "0", f"{command!r} ended with {ended[1]}: {said}")
+        return said
 
     def _scan(self) -> None:
         """Has kmemleak look for memory that nobody refers to: twice, as what is new is not told of at once."""
