@@ -92,7 +92,7 @@ static void cycle(unsigned int number)
 
 	load("caraway_qxl");
 	load("vdiport");
-	snprintf(text, sizeof(text), "\033[3%um" "cycle %u\033[m\n", number % COLOURS + 1, number);
+	snprintf(text, sizeof(text), "\033[3%umcycle %u\033[m\n", number % COLOURS + 1, number);
 	print(SCREEN, text);
 	/* Connected, and gone again. */
 	close(opened(PORT, O_RDWR));

@@ -3,7 +3,7 @@
  * exercise draw CARD ROUNDS SEED: modes, framebuffers, damage, flips and pointers in a random order that SEED gives.
  * exercise hold CARD: shows a picture and says "holding", draws until the device is gone, says so, and ends by itself.
  * exercise share CARD OTHER: a buffer of one device as a framebuffer of another one.
- * exercise cycles FIRST COUNT: our drivers are loaded, used and unloaded, COUNT times, which are numbered from FIRST on.
+ * exercise cycles FIRST COUNT: our drivers loaded, used and unloaded, COUNT times, which are numbered from FIRST on.
  *
  * What must work and does not ends it with exit code 1 and a line that says what it was.
  */
