@@ -37,7 +37,8 @@ class CheckedScene(Scene):
 
     def run(self, command: str, seconds: float = SLOW_SECONDS) -> str:
         """What a command in the guest prints; it must succeed."""
-        ended = self.guest.ask(f"{command}; echo \"ended $?\"", r"^ended (\d+)$", seconds)
+        # With the end of the line: otherwise what was written of it so far would do, and the rest be of the next answer.
+        ended = self.guest.ask(f"{command}; echo \"ended $?\"", r"^ended (\d+)\n", seconds)
         # What the pattern was looked for in, up to where it was found.
         said = ended.string[ended.pos : ended.start()]
         expect(ended[1] == "0", f"{command!r} ended with {ended[1]}: {said}")
