@@ -8,6 +8,7 @@
 //! - [`message::Message`]: implemented by the server and the client messages of each channel ([`main_channel`],
 //!   [`display`], [`inputs`], [`cursor`], [`spicevmc`], [`smartcard`]); the messages all channels share are in
 //!   [`common`].
+//! - [`agent`]: what client, server and the guest's agent say to each other through the main channel.
 //! - [`ack`] and [`ping`]: bookkeeping of the acknowledgement window and of round trips.
 //!
 //! Input is hostile. Every read is bounded by the message it comes from, every count is compared with the bytes that
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ack;
+pub mod agent;
 pub mod caps;
 pub mod channel;
 pub mod common;

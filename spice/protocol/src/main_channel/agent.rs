@@ -3,6 +3,7 @@
 use bitflags::bitflags;
 use bytes::Bytes;
 
+use crate::agent::MonitorsConfig;
 use crate::error::Result;
 use crate::wire::{Reader, wire_enum};
 
@@ -117,12 +118,24 @@ bitflags! {
         const CLIPBOARD_SELECTION = 1 << 6;
         /// It takes monitors by their number, those that are off among them.
         const SPARSE_MONITORS_CONFIG = 1 << 7;
+        /// Lines of the guest's text end with LF.
+        const GUEST_LINEEND_LF = 1 << 8;
+        /// Lines of the guest's text end with CR and LF.
+        const GUEST_LINEEND_CRLF = 1 << 9;
+        /// It takes a limit for what a selection holds.
+        const MAX_CLIPBOARD = 1 << 10;
+        /// It takes how loud the client has it.
+        const AUDIO_VOLUME_SYNC = 1 << 11;
         /// Monitors have places.
         const MONITORS_CONFIG_POSITION = 1 << 12;
         /// There is no file transfer.
         const FILE_XFER_DISABLED = 1 << 13;
+        /// It knows more ways in which a file transfer fails.
+        const FILE_XFER_DETAILED_ERRORS = 1 << 14;
         /// It takes which display is which device.
         const GRAPHICS_DEVICE_INFO = 1 << 15;
+        /// Who grabs a selection anew does not release it before.
+        const CLIPBOARD_NO_RELEASE_ON_REGRAB = 1 << 16;
         /// Grabs have numbers, to tell who was first.
         const CLIPBOARD_GRAB_SERIAL = 1 << 17;
         const _ = !0;
@@ -149,8 +162,6 @@ impl AgentMonitor {
     pub const MOST: u32 = 256;
     /// Bytes of the longest message behind its header: with how large they are on a desk.
     pub const MOST_BYTES: u32 = 8 + Self::MOST * 24;
-    /// Sizes on a desk follow.
-    const PHYSICAL_SIZE: u32 = 2;
 
     /// Those of a message, without its header.
     ///
@@ -158,30 +169,7 @@ impl AgentMonitor {
     /// More than [`AgentMonitor::MOST`] of them, or another length than their number says.
     pub fn decode(body: &Bytes) -> Result<Vec<Self>> {
         let mut reader = Reader::new("VDAgentMonitorsConfig", body);
-        let count = reader.u32("num_of_monitors")?;
-        let flags = reader.u32("flags")?;
-        if count > Self::MOST {
-            return Err(reader.unexpected("num_of_monitors", "at most 256", count));
-        }
-        let mut monitors = Vec::with_capacity(count as usize);
-        for _ in 0..count {
-            // The height comes first.
-            let (height, width) = (reader.u32("height")?, reader.u32("width")?);
-            monitors.push(Self {
-                width,
-                height,
-                depth: reader.u32("depth")?,
-                x: reader.i32("x")?,
-                y: reader.i32("y")?,
-            });
-        }
-        if flags & Self::PHYSICAL_SIZE != 0 {
-            for _ in 0..count {
-                reader.u16("height_mm")?;
-                reader.u16("width_mm")?;
-            }
-        }
-        Ok(monitors)
+        Ok(MonitorsConfig::decode(&mut reader)?.monitors)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The protocol crate from outside: worked examples, round trips, hostile bytes.
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers and strategies are tests too.
 
+mod agent;
 mod examples;
 mod hex;
 mod hostile;
