@@ -1,0 +1,29 @@
+//! Lines for the journal, and not more of them than anybody reads.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Lines in a [`PERIOD`].
+const MOST: u32 = 40;
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// Since when is counted, and how many there were.
+static SEEN: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
+
+/// Writes a line to standard error. What a host or a client says in it has been made harmless by `Debug` or is short.
+pub fn note(text: &str) {
+    let now = Instant::now();
+    let count = {
+        let Ok(mut seen) = SEEN.lock() else {
+            return;
+        };
+        let (since, count) = seen.filter(|(since, _)| now - *since < PERIOD).unwrap_or((now, 0));
+        *seen = Some((since, count.saturating_add(1)));
+        count
+    };
+    if count < MOST {
+        eprintln!("{}", text.escape_debug());
+    } else if count == MOST {
+        eprintln!("more lines in {} s are left out", PERIOD.as_secs());
+    }
+}

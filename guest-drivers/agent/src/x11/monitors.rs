@@ -1,0 +1,403 @@
+//! Monitors, by RandR: what there is, and what a client wants there to be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use caraway_protocol::agent::{GraphicsDevice, MonitorsConfig};
+use x11rb::connection::Connection as _;
+use x11rb::protocol::randr::{
+    self, ConnectionExt as _, Crtc, GetCrtcInfoReply, GetOutputInfoReply, Mode, ModeInfo, NotifyMask, Output, Rotation,
+    SetConfig,
+};
+use x11rb::protocol::xproto::{ConnectionExt as _, Window};
+use x11rb::rust_connection::RustConnection;
+
+use super::plan::{Limits, Place, bounds, plan};
+use crate::link::{Head, Link, MOST_HEADS, Screen};
+use crate::session::DesktopError;
+
+/// Begin of the names of the modes that are ours.
+const OURS: &str = "caraway-";
+/// What the screen would be as paper: pixels of an inch, and an inch in tenths of a millimetre.
+const DOTS: u32 = 96;
+const INCH: u32 = 254;
+
+/// What the server has.
+#[derive(Debug)]
+pub(super) struct Monitors {
+    root: Window,
+    /// Outputs by the client's numbers, as far as the server has named them.
+    names: Vec<Option<String>>,
+    told: Screen,
+    is_changed: bool,
+}
+
+/// Outputs and what drives them.
+#[derive(Debug)]
+struct Parts {
+    time: u32,
+    outputs: Vec<(Output, GetOutputInfoReply)>,
+    crtcs: Vec<(Crtc, GetCrtcInfoReply)>,
+    modes: Vec<(ModeInfo, String)>,
+}
+
+impl Monitors {
+    pub(super) fn new(connection: &RustConnection, root: Window) -> Result<Self, DesktopError> {
+        connection.randr_query_version(1, 5)?.reply()?;
+        let changes = NotifyMask::SCREEN_CHANGE | NotifyMask::CRTC_CHANGE | NotifyMask::OUTPUT_CHANGE;
+        connection.randr_select_input(root, changes)?;
+        let mut monitors = Self {
+            root,
+            names: Vec::new(),
+            told: Screen::default(),
+            is_changed: false,
+        };
+        monitors.told = monitors.screen(connection)?;
+        Ok(monitors)
+    }
+
+    pub(super) const fn changed(&mut self) {
+        self.is_changed = true;
+    }
+
+    pub(super) fn greet(&self, out: &mut Vec<Link>) {
+        out.push(Link::Screen(self.told.clone()));
+    }
+
+    /// Says what the screen is if that has changed.
+    pub(super) fn update(&mut self, connection: &RustConnection, out: &mut Vec<Link>) -> Result<(), DesktopError> {
+        if std::mem::take(&mut self.is_changed) {
+            let screen = self.screen(connection)?;
+            if screen != self.told {
+                self.told = screen;
+                self.greet(out);
+            }
+        }
+        Ok(())
+    }
+
+    /// The server says which display is which output.
+    pub(super) fn name(&mut self, devices: &[GraphicsDevice]) {
+        self.names = devices
+            .iter()
+            .map(|device| output_name(Path::new("/sys"), device))
+            .collect();
+        self.is_changed = true;
+    }
+
+    /// Has the monitors that are wanted.
+    pub(super) fn apply(&mut self, connection: &RustConnection, config: &MonitorsConfig) -> Result<(), DesktopError> {
+        connection.grab_server()?;
+        let result = self.set(connection, config);
+        connection.ungrab_server()?;
+        connection.flush()?;
+        self.is_changed = true;
+        result
+    }
+
+    fn screen(&self, connection: &RustConnection) -> Result<Screen, DesktopError> {
+        let parts = self.parts(connection)?;
+        let mut heads = Vec::new();
+        for (display, output) in self.displays(&parts).into_iter().enumerate() {
+            let Some((_, info)) = output.and_then(|at| parts.outputs.get(at)) else {
+                continue;
+            };
+            let crtc = parts.crtcs.iter().find(|(crtc, _)| *crtc == info.crtc);
+            let Some((_, crtc)) = crtc.filter(|(_, crtc)| crtc.mode != x11rb::NONE) else {
+                continue;
+            };
+            let at = |at: i16| u32::try_from(at).unwrap_or(0);
+            heads.push(Head {
+                display: u32::try_from(display)?,
+                x: at(crtc.x),
+                y: at(crtc.y),
+                width: crtc.width.into(),
+                height: crtc.height.into(),
+            });
+        }
+        heads.truncate(MOST_HEADS);
+        let root = connection.get_geometry(self.root)?.reply()?;
+        let (width, height) = (root.width.into(), root.height.into());
+        Ok(Screen { width, height, heads })
+    }
+
+    fn parts(&self, connection: &RustConnection) -> Result<Parts, DesktopError> {
+        let resources = connection.randr_get_screen_resources_current(self.root)?.reply()?;
+        let time = resources.config_timestamp;
+        let mut outputs = Vec::new();
+        for output in resources.outputs {
+            outputs.push((output, connection.randr_get_output_info(output, time)?.reply()?));
+        }
+        let mut crtcs = Vec::new();
+        for crtc in resources.crtcs {
+            crtcs.push((crtc, connection.randr_get_crtc_info(crtc, time)?.reply()?));
+        }
+        let mut names = resources.names.as_slice();
+        let mut modes = Vec::new();
+        for mode in resources.modes {
+            let (name, rest) = names.split_at(names.len().min(mode.name_len.into()));
+            names = rest;
+            modes.push((mode, String::from_utf8_lossy(name).into_owned()));
+        }
+        Ok(Parts {
+            time,
+            outputs,
+            crtcs,
+            modes,
+        })
+    }
+
+    /// The outputs by the client's numbers: as the server named them, else in the order of the X server.
+    fn displays(&self, parts: &Parts) -> Vec<Option<usize>> {
+        let named: Vec<Option<usize>> = self
+            .names
+            .iter()
+            .map(|name| {
+                parts
+                    .outputs
+                    .iter()
+                    .position(|(_, info)| Some(info.name.as_slice()) == name.as_deref().map(str::as_bytes))
+            })
+            .collect();
+        if named.iter().any(Option::is_some) {
+            return named;
+        }
+        (0..parts.outputs.len()).map(Some).collect()
+    }
+
+    fn set(&self, connection: &RustConnection, config: &MonitorsConfig) -> Result<(), DesktopError> {
+        let parts = self.parts(connection)?;
+        let displays = self.displays(&parts);
+        let range = connection.randr_get_screen_size_range(self.root)?.reply()?;
+        let limits = Limits {
+            least: (range.min_width.into(), range.min_height.into()),
+            most: (range.max_width.into(), range.max_height.into()),
+        };
+        let places = plan(config, displays.len(), limits).ok_or("no monitor that could be shown")?;
+        let mut wanted = Vec::new();
+        let mut taken = Vec::new();
+        for place in places {
+            let output = displays
+                .get(place.display)
+                .copied()
+                .flatten()
+                .and_then(|at| parts.outputs.get(at));
+            let (output, info) = output.ok_or("a monitor that is not there")?;
+            let crtc = free(info, &taken).ok_or("more monitors than can be driven")?;
+            taken.push(crtc);
+            let mode = self.mode(connection, &parts, *output, info, &place)?;
+            wanted.push((crtc, *output, mode, place));
+        }
+        let places: Vec<Place> = wanted.iter().map(|(.., place)| *place).collect();
+        let (width, height) = bounds(&places, limits);
+        // What does not stay is switched off before the screen changes its size around it.
+        for (crtc, info) in &parts.crtcs {
+            let stays = wanted.iter().any(|(other, output, mode, place)| {
+                other == crtc && info.mode == *mode && info.outputs == [*output] && is_at(info, place)
+            });
+            if !stays && info.mode != x11rb::NONE {
+                drive(connection, *crtc, parts.time, (0, 0), x11rb::NONE, &[])?;
+            }
+        }
+        let side = |pixels: u32| u16::try_from(pixels);
+        let paper = |pixels: u32| (pixels * INCH / DOTS / 10).max(1);
+        connection
+            .randr_set_screen_size(self.root, side(width)?, side(height)?, paper(width), paper(height))?
+            .check()?;
+        for (crtc, output, mode, place) in wanted {
+            let at = (i16::try_from(place.x)?, i16::try_from(place.y)?);
+            drive(connection, crtc, parts.time, at, mode, &[output])?;
+        }
+        self.clean(connection)
+    }
+
+    /// A mode of an output that is as large; made if there is none.
+    fn mode(
+        &self,
+        connection: &RustConnection,
+        parts: &Parts,
+        output: Output,
+        info: &GetOutputInfoReply,
+        place: &Place,
+    ) -> Result<Mode, DesktopError> {
+        let (width, height) = (u16::try_from(place.width)?, u16::try_from(place.height)?);
+        let fits = |mode: &&(ModeInfo, String)| (mode.0.width, mode.0.height) == (width, height);
+        if let Some((mode, _)) = parts
+            .modes
+            .iter()
+            .filter(fits)
+            .find(|(mode, _)| info.modes.contains(&mode.id))
+        {
+            return Ok(mode.id);
+        }
+        let name = format!("{OURS}{width}x{height}");
+        let mode = match parts.modes.iter().find(|(_, other)| *other == name) {
+            Some((mode, _)) => mode.id,
+            None => {
+                let mode = timing(width, height, u16::try_from(name.len())?);
+                connection
+                    .randr_create_mode(self.root, mode, name.as_bytes())?
+                    .reply()?
+                    .mode
+            }
+        };
+        connection.randr_add_output_mode(output, mode)?.check()?;
+        Ok(mode)
+    }
+
+    /// Takes modes of ours away that are not in use any more.
+    fn clean(&self, connection: &RustConnection) -> Result<(), DesktopError> {
+        let parts = self.parts(connection)?;
+        for (mode, name) in &parts.modes {
+            if name.starts_with(OURS) && parts.crtcs.iter().all(|(_, crtc)| crtc.mode != mode.id) {
+                for (output, info) in &parts.outputs {
+                    if info.modes.contains(&mode.id) {
+                        connection.randr_delete_output_mode(*output, mode.id)?;
+                    }
+                }
+                connection.randr_destroy_mode(mode.id)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What can drive an output: what does, or what is free.
+fn free(info: &GetOutputInfoReply, taken: &[Crtc]) -> Option<Crtc> {
+    let usual = Some(info.crtc).filter(|crtc| *crtc != x11rb::NONE && !taken.contains(crtc));
+    usual.or_else(|| info.crtcs.iter().copied().find(|crtc| !taken.contains(crtc)))
+}
+
+fn is_at(crtc: &GetCrtcInfoReply, place: &Place) -> bool {
+    i64::from(crtc.x) == i64::from(place.x) && i64::from(crtc.y) == i64::from(place.y)
+}
+
+fn drive(
+    connection: &RustConnection,
+    crtc: Crtc,
+    time: u32,
+    (x, y): (i16, i16),
+    mode: Mode,
+    outputs: &[Output],
+) -> Result<(), DesktopError> {
+    let now = x11rb::CURRENT_TIME;
+    let reply = connection
+        .randr_set_crtc_config(crtc, now, time, x, y, mode, Rotation::ROTATE0, outputs)?
+        .reply()?;
+    if reply.status != SetConfig::SUCCESS {
+        return Err(format!("the X server refuses a monitor: {:?}", reply.status).into());
+    }
+    Ok(())
+}
+
+/// Times a monitor of 60 Hz could be driven with; nobody looks at more than the size.
+fn timing(width: u16, height: u16, name_len: u16) -> ModeInfo {
+    let (across, down) = (width.saturating_add(160), height.saturating_add(30));
+    ModeInfo {
+        id: 0,
+        width,
+        height,
+        dot_clock: u32::from(across) * u32::from(down) * 60,
+        hsync_start: width.saturating_add(48),
+        hsync_end: width.saturating_add(80),
+        htotal: across,
+        hskew: 0,
+        vsync_start: height.saturating_add(3),
+        vsync_end: height.saturating_add(7),
+        vtotal: down,
+        name_len,
+        mode_flags: randr::ModeFlag::HSYNC_POSITIVE | randr::ModeFlag::VSYNC_NEGATIVE,
+    }
+}
+
+/// What X calls an output of a PCI device: the name that the kernel has for it.
+fn output_name(sys: &Path, device: &GraphicsDevice) -> Option<String> {
+    let folder = pci_folder(sys, &device.address)?.join("drm");
+    let is_card = |name: &str| {
+        name.strip_prefix("card")
+            .is_some_and(|rest| rest.parse::<u32>().is_ok())
+    };
+    let card = entries(&folder).into_iter().find(|name| is_card(name))?;
+    let prefix = format!("{card}-");
+    let mut outputs: Vec<(u32, String)> = entries(&folder.join(&card))
+        .into_iter()
+        .filter_map(|name| {
+            let output = name.strip_prefix(&prefix)?;
+            let number = output.rsplit('-').next()?.parse().ok()?;
+            Some((number, output.to_owned()))
+        })
+        .collect();
+    outputs.sort();
+    let (_, name) = outputs.into_iter().nth(usize::try_from(device.output).ok()?)?;
+    Some(name)
+}
+
+/// Where the kernel has the device of an address `pci/DDDD/SS.F/...`.
+fn pci_folder(sys: &Path, address: &str) -> Option<PathBuf> {
+    let mut parts = address.strip_prefix("pci/")?.split('/');
+    let is_hex = |text: &str| !text.is_empty() && text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let domain = parts.next().filter(|part| is_hex(part))?;
+    let mut folder = sys.join(format!("devices/pci{domain}:00"));
+    for part in parts {
+        let (slot, function) = part.split_once('.')?;
+        if !is_hex(slot) || !is_hex(function) {
+            return None;
+        }
+        // Which bus is behind a bridge is the firmware's choice.
+        let ending = format!(":{part}");
+        let is_it = |name: &String| name.starts_with(domain) && name.ends_with(&ending);
+        folder = folder.join(entries(&folder).into_iter().find(is_it)?);
+    }
+    Some(folder)
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(address: &str, output: u32) -> GraphicsDevice {
+        GraphicsDevice {
+            channel: 0,
+            monitor: output,
+            output,
+            address: address.to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_output_is_found_by_its_device() {
+        let sys = tempfile::tempdir().unwrap();
+        let card = sys.path().join("devices/pci0000:00/0000:00:01.0/drm/card0");
+        for name in ["card0-Virtual-1", "card0-Virtual-2", "card0-Virtual-10", "power"] {
+            fs::create_dir_all(card.join(name)).unwrap();
+        }
+        fs::create_dir_all(
+            sys.path()
+                .join("devices/pci0000:00/0000:00:02.0/0000:05:00.0/drm/card1/card1-VGA-1"),
+        )
+        .unwrap();
+        let name = |address, output| output_name(sys.path(), &device(address, output));
+        assert_eq!(name("pci/0000/01.0", 1).as_deref(), Some("Virtual-2"));
+        assert_eq!(name("pci/0000/01.0", 2).as_deref(), Some("Virtual-10"));
+        assert_eq!(name("pci/0000/01.0", 3), None);
+        assert_eq!(name("pci/0000/02.0/00.0", 0).as_deref(), Some("VGA-1"));
+        for wrong in [
+            "",
+            "pci",
+            "pci/../01.0",
+            "pci/0000/../..",
+            "pci/0000/01",
+            "usb/0000/01.0",
+            "pci/0000/03.0",
+        ] {
+            assert_eq!(name(wrong, 0), None, "{wrong}");
+        }
+    }
+}
