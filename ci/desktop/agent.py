@@ -1,8 +1,9 @@
-"""Debian's spice-vdagent on the desktop, and spice-gtk."""
+"""Debian's spice-vdagent and our agent on the desktop, and spice-gtk."""
 
 import contextlib
 import hashlib
 import random
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,8 @@ CYCLES = 20
 CLIPBOARD, PRIMARY = 0, 1
 # Our driver of the other way to the host.
 VDIPORT = nested.CHECKOUT / "guest-drivers" / "linux" / "vdiport"
+# Our agent, built for any guest.
+OURS = nested.CHECKOUT / "guest-drivers" / "agent" / "build"
 BIND = "/sys/bus/pci/drivers/vdiport"
 TEXT = "What was copied here: äöü, 10 €, and\na second line."
 
@@ -44,6 +47,22 @@ class Agent:
             self._sized(1152, 720)
             scene.guest.ask("agent", r"^agent started$")
             return self._all()
+
+    def ours(self) -> str:
+        """The same with our agent."""
+        built = subprocess.run([OURS], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        with self._desktop("agent-ours", "--program", built) as scene:
+            self._client.step("agent", can=[MONITORS_CONFIG], seconds=nested.BOOT_SECONDS)
+            scene.guest.ask(
+                "/run/programs/caraway-agent >/run/daemon.out 2>&1 & until [ -S /run/caraway-agent/socket ]; do sleep 0.2; done; "
+                "/run/programs/caraway-agent session --folder /tmp/files >/run/session.out 2>&1 & echo agent started",
+                r"^agent started$",
+            )
+            try:
+                return self._all()
+            finally:
+                said = scene.guest.ask("cat /run/daemon.out /run/session.out; echo told", r"(?s)(.*)^told$")[1]
+                (nested.RESULTS / "agent-ours.log").write_text(said)
 
     def vdiport(self) -> str:
         """The same by the VDIPort and our driver, which is loaded, unloaded and taken away from the agent."""

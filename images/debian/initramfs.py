@@ -43,10 +43,16 @@ class Archive:
         return bytes(self._data)
 
 
-def assemble(init: bytes, modules: list[tuple[str, bytes]], others: list[tuple[str, bytes]]) -> bytes:
-    """Busybox, `init` as /init, `modules` under /modules and their order in /modules/order, which leaves out `others`."""
+def assemble(
+    init: bytes,
+    modules: list[tuple[str, bytes]],
+    others: list[tuple[str, bytes]],
+    programs: list[tuple[str, bytes]],
+) -> bytes:
+    """Busybox, `init` as /init, `modules` under /modules and their order in /modules/order, which leaves out `others`,
+    `programs` under /programs."""
     archive = Archive()
-    for name in ("bin", "dev", "proc", "sys", "run", "tmp", "etc", "new", "modules"):
+    for name in ("bin", "dev", "proc", "sys", "run", "tmp", "etc", "new", "modules", "programs"):
         archive.folder(name)
     archive.character_device("dev/console", 5, 1)
     archive.file("bin/busybox", BUSYBOX.read_bytes(), executable=True)
@@ -55,4 +61,6 @@ def assemble(init: bytes, modules: list[tuple[str, bytes]], others: list[tuple[s
     for name, image in [*modules, *others]:
         archive.file(f"modules/{name}.ko", image)
     archive.file("modules/order", "".join(f"{name}\n" for name, _ in modules).encode())
+    for name, image in programs:
+        archive.file(f"programs/{name}", image, executable=True)
     return archive.finish()

@@ -54,17 +54,21 @@ def read(name: str) -> Recipe:
 
 
 def build(
-    recipe: Recipe, other_kernel: str | None = None, extra: Sequence[Path] = (), instead: Mapping[str, Path] = NOTHING
+    recipe: Recipe,
+    other_kernel: str | None = None,
+    extra: Sequence[Path] = (),
+    instead: Mapping[str, Path] = NOTHING,
+    programs: Sequence[Path] = (),
 ) -> dict[str, str]:
     """Builds what the recipe describes, or finds it built, and returns what to boot: paths and the command line.
 
     `other_kernel` is a metapackage to take in place of the recipe's. `extra` are folders with the source of modules that
     lie in the initramfs beside the recipe's, and that nobody loads unasked; `instead` of a module of the recipe's the one
-    whose source is in the folder is loaded.
+    whose source is in the folder is loaded. `programs` are static ones, which lie in the initramfs, too.
     """
     linux = kernel.load(other_kernel or recipe.kernel)
     result = {"vmlinuz": str(linux.vmlinuz), "vmlinux": str(linux.vmlinux), "cmdline": recipe.cmdline}
-    result["initramfs"] = str(initramfs_of(linux, recipe.init, recipe.modules, extra, instead))
+    result["initramfs"] = str(initramfs_of(linux, recipe.init, recipe.modules, extra, instead, programs))
     if recipe.root is not None:
         result["disk"] = str(_disk(recipe.root))
     return result
@@ -76,8 +80,9 @@ def initramfs_of(
     wanted: list[str],
     extra: Sequence[Path] = (),
     instead: Mapping[str, Path] = NOTHING,
+    programs: Sequence[Path] = (),
 ) -> Path:
-    """The initramfs of a kernel, an init script and modules, built once for each combination."""
+    """The initramfs of a kernel, an init script, modules and programs, built once for each combination."""
     unknown = sorted(set(instead) - set(wanted))
     if unknown:
         raise RecipeError(f"no module {unknown[0]!r} to replace; there are: {', '.join(wanted)}")
@@ -86,11 +91,13 @@ def initramfs_of(
     ours = {name: modules.build(linux, source) for name, source in instead.items()}
     parts = [part for module in built for part in module]
     parts += [part for name, module in sorted(ours.items()) for part in (name, *module)]
+    carried = [(program.name, program.read_bytes()) for program in programs]
+    parts += [part for program in carried for part in program]
     name = cache.digest(linux.name, init, *wanted, *parts, initramfs.BUSYBOX.read_bytes(), assembler)
 
     def fill(folder: Path) -> None:
         loaded = kernel.load_order(linux, wanted, ours)
-        (folder / "initramfs").write_bytes(initramfs.assemble(init.encode(), loaded, built))
+        (folder / "initramfs").write_bytes(initramfs.assemble(init.encode(), loaded, built, carried))
 
     return cache.entry("initramfs", name, fill) / "initramfs"
 
