@@ -1,5 +1,6 @@
 //! Lines for the journal, and not more of them than anybody reads.
 
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// Since when is counted, and how many there were.
 static SEEN: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
 
-/// Writes a line to standard error. What a host or a client says in it has been made harmless by `Debug` or is short.
+/// Writes a line to standard error; what could act on a terminal in it is taken out.
 pub fn note(text: &str) {
     let now = Instant::now();
     let count = {
@@ -21,9 +22,11 @@ pub fn note(text: &str) {
         *seen = Some((since, count.saturating_add(1)));
         count
     };
-    if count < MOST {
-        eprintln!("{}", text.escape_debug());
-    } else if count == MOST {
-        eprintln!("more lines in {} s are left out", PERIOD.as_secs());
-    }
+    let line = match count {
+        count if count < MOST => text.replace(char::is_control, "?"),
+        MOST => format!("more lines in {} s are left out", PERIOD.as_secs()),
+        _ => return,
+    };
+    // There is nobody else to tell.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -38,7 +38,7 @@ impl Bench {
         };
         bench.engine.session(Some(SESSION));
         bench.engine.opened();
-        let said = bench.to_client();
+        let said = bench.client_hears();
         let [
             AgentMessage::AnnounceCapabilities {
                 wants_answer: true,
@@ -53,8 +53,8 @@ impl Bench {
             caps: client,
         });
         bench.dialect = Dialect::of(caps, client);
-        bench.to_client();
-        bench.to_session();
+        bench.client_hears();
+        bench.session_hears();
         bench
     }
 
@@ -84,7 +84,7 @@ impl Bench {
         self.engine.session_says(message);
     }
 
-    fn to_client(&mut self) -> Vec<AgentMessage> {
+    fn client_hears(&mut self) -> Vec<AgentMessage> {
         let mut arrived = Vec::new();
         self.reader.push(&self.engine.take_output(), &mut arrived).unwrap();
         let decode = |arrived| match arrived {
@@ -99,7 +99,7 @@ impl Bench {
         todo.into_iter().filter(|todo| !matches!(todo, Do::Note(_))).collect()
     }
 
-    fn to_session(&mut self) -> Vec<AgentMessage> {
+    fn session_hears(&mut self) -> Vec<AgentMessage> {
         let told = self.engine.take_todo().into_iter().filter_map(|todo| match todo {
             Do::Tell(Link::Agent(message)) => Some(message),
             _ => None,
@@ -173,7 +173,7 @@ fn who_comes_is_greeted() {
         caps: CLIENT,
     });
     assert!(matches!(
-        bench.to_client()[..],
+        bench.client_hears()[..],
         [AgentMessage::AnnounceCapabilities {
             wants_answer: false,
             ..
@@ -189,36 +189,36 @@ fn who_comes_is_greeted() {
 fn the_client_copies_and_the_guest_pastes() {
     let mut bench = Bench::new();
     bench.client(&grab(Some(0)));
-    assert_eq!(bench.to_session(), [grab(None)]);
+    assert_eq!(bench.session_hears(), [grab(None)]);
     bench.session(ask());
-    assert_eq!(bench.to_client(), [ask()]);
+    assert_eq!(bench.client_hears(), [ask()]);
     bench.client(&text("hé"));
-    assert_eq!(bench.to_session(), [text("hé")]);
+    assert_eq!(bench.session_hears(), [text("hé")]);
     // Nobody has asked again.
     bench.client(&text("more"));
-    assert_eq!(bench.to_session(), []);
+    assert_eq!(bench.session_hears(), []);
     bench.client(&RELEASE);
-    assert_eq!(bench.to_session(), [RELEASE]);
+    assert_eq!(bench.session_hears(), [RELEASE]);
     bench.session(ask());
-    assert_eq!(bench.to_session(), [NOTHING]);
-    assert_eq!(bench.to_client(), []);
+    assert_eq!(bench.session_hears(), [NOTHING]);
+    assert_eq!(bench.client_hears(), []);
 }
 
 #[test]
 fn the_guest_copies_and_the_client_pastes() {
     let mut bench = Bench::new();
     bench.client(&ask());
-    assert_eq!(bench.to_client(), [NOTHING]);
+    assert_eq!(bench.client_hears(), [NOTHING]);
     bench.session(grab(None));
-    assert_eq!(bench.to_client(), [grab(Some(0))]);
+    assert_eq!(bench.client_hears(), [grab(Some(0))]);
     bench.client(&ask());
-    assert_eq!(bench.to_session(), [ask()]);
+    assert_eq!(bench.session_hears(), [ask()]);
     bench.session(text("of the guest"));
-    assert_eq!(bench.to_client(), [text("of the guest")]);
+    assert_eq!(bench.client_hears(), [text("of the guest")]);
     bench.session(text("what nobody asked for"));
-    assert_eq!(bench.to_client(), []);
+    assert_eq!(bench.client_hears(), []);
     bench.session(RELEASE);
-    assert_eq!(bench.to_client(), [RELEASE]);
+    assert_eq!(bench.client_hears(), [RELEASE]);
 }
 
 #[test]
@@ -226,19 +226,19 @@ fn a_grab_that_is_too_late_is_none() {
     let mut bench = Bench::new();
     bench.session(grab(None));
     bench.client(&grab(Some(0)));
-    assert_eq!(bench.to_session(), []);
+    assert_eq!(bench.session_hears(), []);
     bench.client(&grab(Some(1)));
-    assert_eq!(bench.to_session(), [grab(None)]);
+    assert_eq!(bench.session_hears(), [grab(None)]);
     bench.session(grab(None));
-    assert_eq!(bench.to_client(), [grab(Some(0)), grab(Some(2))]);
+    assert_eq!(bench.client_hears(), [grab(Some(0)), grab(Some(2))]);
     // A client that has just come counts anew, and so do we.
     bench.client(&AgentMessage::AnnounceCapabilities {
         wants_answer: true,
         caps: CLIENT,
     });
-    bench.to_client();
+    bench.client_hears();
     bench.session(grab(None));
-    assert_eq!(bench.to_client(), [grab(Some(0))]);
+    assert_eq!(bench.client_hears(), [grab(Some(0))]);
 }
 
 #[test]
@@ -246,32 +246,32 @@ fn who_waits_hears_of_another_owner() {
     let mut bench = Bench::new();
     bench.session(grab(None));
     bench.client(&ask());
-    bench.to_client();
-    bench.to_session();
+    bench.client_hears();
+    bench.session_hears();
     bench.client(&grab(Some(1)));
-    assert_eq!(bench.to_client(), [NOTHING]);
+    assert_eq!(bench.client_hears(), [NOTHING]);
     bench.session(ask());
-    bench.to_session();
+    bench.session_hears();
     bench.client(&grab(Some(2)));
-    assert_eq!(bench.to_session(), [NOTHING, grab(None)]);
+    assert_eq!(bench.session_hears(), [NOTHING, grab(None)]);
 }
 
 #[test]
 fn a_client_of_old_has_one_clipboard_and_no_serials() {
     let mut bench = Bench::with(AgentCaps::MOUSE_STATE, AgentCaps::CLIPBOARD_BY_DEMAND);
     bench.client(&grab(None));
-    assert_eq!(bench.to_session(), [grab(None)]);
+    assert_eq!(bench.session_hears(), [grab(None)]);
     bench.session(ask());
-    assert_eq!(bench.to_client(), [ask()]);
+    assert_eq!(bench.client_hears(), [ask()]);
     bench.client(&start(1));
     bench.session(status(1, FileStatus::NotEnoughSpace(Some(3))));
-    assert_eq!(bench.to_client(), [status(1, FileStatus::Error(None))]);
+    assert_eq!(bench.client_hears(), [status(1, FileStatus::Error(None))]);
     bench.client(&AgentMessage::MonitorsConfig(MonitorsConfig::default()));
     bench.session(AgentMessage::Reply {
         to: AgentKind::MonitorsConfig,
         ok: true,
     });
-    assert_eq!(bench.to_client(), []);
+    assert_eq!(bench.client_hears(), []);
 }
 
 #[test]
@@ -280,32 +280,32 @@ fn what_is_too_long_for_one_side_is_nothing() {
     bench.client(&AgentMessage::MaxClipboard(4));
     bench.session(grab(None));
     bench.client(&ask());
-    bench.to_client();
+    bench.client_hears();
     bench.session(text("five!"));
-    assert_eq!(bench.to_client(), [NOTHING]);
+    assert_eq!(bench.client_hears(), [NOTHING]);
     bench.client(&ask());
     bench.session(text("four"));
-    assert_eq!(bench.to_client(), [text("four")]);
+    assert_eq!(bench.client_hears(), [text("four")]);
     // From the client: 2 GiB of which some come, which is as good as all.
     bench.client(&grab(Some(1)));
     bench.session(ask());
-    bench.to_session();
+    bench.session_hears();
     let long = AgentMessage::Clipboard {
         selection: CLIPBOARD,
         kind: TEXT,
         data: vec![b'x'; port::MOST_CLIPBOARD + 1].into(),
     };
     bench.client(&long);
-    assert_eq!(bench.to_session(), [NOTHING]);
+    assert_eq!(bench.session_hears(), [NOTHING]);
 }
 
 #[test]
 fn files_go_to_the_session() {
     let mut bench = Bench::new();
     bench.client(&start(7));
-    assert_eq!(bench.to_session(), [start(7)]);
+    assert_eq!(bench.session_hears(), [start(7)]);
     bench.session(status(7, FileStatus::CanSendData));
-    assert_eq!(bench.to_client(), [status(7, FileStatus::CanSendData)]);
+    assert_eq!(bench.client_hears(), [status(7, FileStatus::CanSendData)]);
     let data = |id| AgentMessage::FileXferData {
         id,
         data: Bytes::from_static(b"abc"),
@@ -313,17 +313,17 @@ fn files_go_to_the_session() {
     bench.client(&data(7));
     // One that nobody has begun.
     bench.client(&data(8));
-    assert_eq!(bench.to_session(), [data(7)]);
+    assert_eq!(bench.session_hears(), [data(7)]);
     // The same number again, while it is taken.
     bench.client(&start(7));
-    assert_eq!(bench.to_client(), [status(7, FileStatus::Error(None))]);
+    assert_eq!(bench.client_hears(), [status(7, FileStatus::Error(None))]);
     bench.session(status(7, FileStatus::Success));
-    assert_eq!(bench.to_client(), [status(7, FileStatus::Success)]);
+    assert_eq!(bench.client_hears(), [status(7, FileStatus::Success)]);
     bench.session(status(7, FileStatus::Success));
-    assert_eq!(bench.to_client(), []);
+    assert_eq!(bench.client_hears(), []);
     bench.client(&start(9));
     bench.client(&status(9, FileStatus::Cancelled));
-    assert_eq!(bench.to_session(), [start(9), status(9, FileStatus::Cancelled)]);
+    assert_eq!(bench.session_hears(), [start(9), status(9, FileStatus::Cancelled)]);
 }
 
 #[test]
@@ -332,12 +332,12 @@ fn files_are_not_too_many_and_may_be_unwanted() {
     for id in 0..10_000 {
         bench.client(&start(id));
     }
-    assert_eq!(bench.to_session().len(), MOST_FILES);
-    assert_eq!(bench.to_client().len(), 10_000 - MOST_FILES);
+    assert_eq!(bench.session_hears().len(), MOST_FILES);
+    assert_eq!(bench.client_hears().len(), 10_000 - MOST_FILES);
     let mut bench = Bench::with(AgentCaps::FILE_XFER_DISABLED, CLIENT);
     bench.client(&start(1));
-    assert_eq!(bench.to_client(), [status(1, FileStatus::Disabled)]);
-    assert_eq!(bench.to_session(), []);
+    assert_eq!(bench.client_hears(), [status(1, FileStatus::Disabled)]);
+    assert_eq!(bench.session_hears(), []);
 }
 
 #[test]
@@ -350,10 +350,10 @@ fn another_session_does_not_get_what_was_meant_for_the_one_before() {
         serial: None,
         kinds: vec![TEXT],
     });
-    bench.to_client();
-    bench.to_session();
+    bench.client_hears();
+    bench.session_hears();
     bench.engine.session(Some(AgentCaps::CLIPBOARD_BY_DEMAND));
-    let said = bench.to_client();
+    let said = bench.client_hears();
     let selection = Selection::Primary;
     assert_eq!(said[0], AgentMessage::ClipboardRelease { selection });
     assert_eq!(said[1], status(3, FileStatus::NotConnected));
@@ -372,14 +372,14 @@ fn another_session_does_not_get_what_was_meant_for_the_one_before() {
         id: 3,
         data: Bytes::from_static(b"abc"),
     });
-    assert_eq!(bench.to_session(), []);
+    assert_eq!(bench.session_hears(), []);
     bench.engine.session(None);
-    bench.to_client();
+    bench.client_hears();
     bench.client(&start(4));
-    assert_eq!(bench.to_client(), [status(4, FileStatus::NotConnected)]);
+    assert_eq!(bench.client_hears(), [status(4, FileStatus::NotConnected)]);
     bench.client(&AgentMessage::MonitorsConfig(MonitorsConfig::default()));
     assert_eq!(
-        bench.to_client(),
+        bench.client_hears(),
         [AgentMessage::Reply {
             to: AgentKind::MonitorsConfig,
             ok: false
@@ -393,18 +393,18 @@ fn the_host_vanishes_and_comes_back() {
     let mut bench = Bench::new();
     bench.client(&grab(Some(0)));
     bench.client(&start(3));
-    bench.to_session();
+    bench.session_hears();
     bench.server(&AgentMessage::ClientDisconnected);
     assert_eq!(bench.todo(), [Do::LetGo, Do::Tell(Link::Inactive)]);
     // To nobody.
     bench.session(status(3, FileStatus::Success));
-    assert_eq!(bench.to_client(), []);
+    assert_eq!(bench.client_hears(), []);
     bench.client(&AgentMessage::AnnounceCapabilities {
         wants_answer: true,
         caps: CLIENT,
     });
-    assert_eq!(bench.to_client().len(), 1);
-    bench.to_session();
+    assert_eq!(bench.client_hears().len(), 1);
+    bench.session_hears();
     bench.engine.closed();
     assert_eq!(bench.todo(), [Do::LetGo, Do::Tell(Link::Inactive)]);
     // In the middle of a message.
@@ -419,7 +419,7 @@ fn the_host_vanishes_and_comes_back() {
         wants_answer: true,
         caps: CLIENT,
     });
-    assert_eq!(bench.to_client().len(), 2);
+    assert_eq!(bench.client_hears().len(), 2);
 }
 
 #[test]
@@ -444,9 +444,9 @@ fn the_server_has_the_pointer_and_names_displays() {
         address: "pci/0000/01.0".to_owned(),
     }]);
     bench.server(&devices);
-    assert_eq!(bench.to_session(), [devices.clone()]);
+    assert_eq!(bench.session_hears(), std::slice::from_ref(&devices));
     bench.engine.session(Some(SESSION));
-    assert_eq!(bench.to_session(), [devices]);
+    assert_eq!(bench.session_hears(), [devices]);
 }
 
 #[test]
@@ -463,9 +463,9 @@ fn unknown_and_malformed_messages_are_passed_over() {
         port::write(AgentKind::from(kind), &body, &mut wire);
         bench.engine.port_says(&wire).unwrap();
     }
-    assert_eq!((bench.todo(), bench.to_client()), (Vec::new(), Vec::new()));
+    assert_eq!((bench.todo(), bench.client_hears()), (Vec::new(), Vec::new()));
     bench.client(&grab(Some(0)));
-    assert_eq!(bench.to_session(), [grab(None)]);
+    assert_eq!(bench.session_hears(), [grab(None)]);
 }
 
 /// Something that one of them does.

@@ -99,7 +99,8 @@ impl Desktop for X11 {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.clipboards.deadline()
+        let deadlines = [self.clipboards.deadline(), self.monitors.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     fn pump(&mut self, out: &mut Vec<Link>) -> Result<(), DesktopError> {

@@ -2,18 +2,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use caraway_protocol::agent::{GraphicsDevice, MonitorsConfig};
+use caraway_protocol::agent::{AgentMonitor, GraphicsDevice, MonitorsConfig};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{
     self, ConnectionExt as _, Crtc, GetCrtcInfoReply, GetOutputInfoReply, Mode, ModeInfo, NotifyMask, Output, Rotation,
     SetConfig,
 };
-use x11rb::protocol::xproto::{ConnectionExt as _, Window};
+use x11rb::protocol::xproto::{Atom, AtomEnum, ConnectionExt as _, Window};
 use x11rb::rust_connection::RustConnection;
 
 use super::plan::{Limits, Place, bounds, plan};
 use crate::link::{Head, Link, MOST_HEADS, Screen};
+use crate::log::note;
 use crate::session::DesktopError;
 
 /// Begin of the names of the modes that are ours.
@@ -21,6 +23,8 @@ const OURS: &str = "caraway-";
 /// What the screen would be as paper: pixels of an inch, and an inch in tenths of a millimetre.
 const DOTS: u32 = 96;
 const INCH: u32 = 254;
+/// How long a desktop has to follow what is plugged by itself.
+const DESKTOPS_TURN: Duration = Duration::from_millis(700);
 
 /// What the server has.
 #[derive(Debug)]
@@ -30,6 +34,12 @@ pub(super) struct Monitors {
     names: Vec<Option<String>>,
     told: Screen,
     is_changed: bool,
+    /// Names of the properties in which a driver says where an output should be.
+    suggested: [Atom; 2],
+    /// What the driver would have, by output: nothing where nothing is plugged.
+    plugged: Vec<Option<AgentMonitor>>,
+    /// When that is looked at, if it has changed.
+    follow_at: Option<Instant>,
 }
 
 /// Outputs and what drives them.
@@ -46,13 +56,18 @@ impl Monitors {
         connection.randr_query_version(1, 5)?.reply()?;
         let changes = NotifyMask::SCREEN_CHANGE | NotifyMask::CRTC_CHANGE | NotifyMask::OUTPUT_CHANGE;
         connection.randr_select_input(root, changes)?;
+        let [x, y] = ["suggested X", "suggested Y"].map(|name| connection.intern_atom(false, name.as_bytes()));
         let mut monitors = Self {
             root,
             names: Vec::new(),
             told: Screen::default(),
             is_changed: false,
+            suggested: [x?.reply()?.atom, y?.reply()?.atom],
+            plugged: Vec::new(),
+            follow_at: None,
         };
         monitors.told = monitors.screen(connection)?;
+        monitors.plugged = monitors.plugged(connection)?;
         Ok(monitors)
     }
 
@@ -72,8 +87,93 @@ impl Monitors {
                 self.told = screen;
                 self.greet(out);
             }
+            let plugged = self.plugged(connection)?;
+            if plugged != self.plugged {
+                self.plugged = plugged;
+                self.follow_at = Some(Instant::now() + DESKTOPS_TURN);
+            }
+        }
+        if self.follow_at.is_some_and(|at| at <= Instant::now()) {
+            self.follow_at = None;
+            if let Err(error) = self.follow(connection) {
+                note(&format!("the monitors that are plugged: {error}"));
+            }
         }
         Ok(())
+    }
+
+    /// When there is something to do.
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.follow_at
+    }
+
+    /// What the driver would have: the client's window, where the server tells the device of it and not the agent.
+    fn plugged(&self, connection: &RustConnection) -> Result<Vec<Option<AgentMonitor>>, DesktopError> {
+        let parts = self.parts(connection)?;
+        let mut plugged = Vec::new();
+        for (output, info) in &parts.outputs {
+            let preferred = info.modes.get(..usize::from(info.num_preferred)).and_then(<[_]>::first);
+            let mode = preferred.and_then(|id| parts.modes.iter().find(|(mode, _)| mode.id == *id));
+            let Some((mode, _)) = mode.filter(|_| info.connection == randr::Connection::CONNECTED) else {
+                plugged.push(None);
+                continue;
+            };
+            let mut place = [0; 2];
+            for (at, name) in place.iter_mut().zip(self.suggested) {
+                let property =
+                    connection.randr_get_output_property(*output, name, AtomEnum::ANY, 0, 1, false, false)?;
+                let bytes = property.reply()?.data;
+                *at = bytes.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+            }
+            plugged.push(Some(AgentMonitor {
+                width: mode.width.into(),
+                height: mode.height.into(),
+                depth: 32,
+                x: place[0],
+                y: place[1],
+            }));
+        }
+        Ok(plugged)
+    }
+
+    /// Has what is plugged, unless the desktop has seen to it.
+    fn follow(&mut self, connection: &RustConnection) -> Result<(), DesktopError> {
+        let parts = self.parts(connection)?;
+        let is_so = parts.outputs.iter().zip(&self.plugged).all(|((_, info), plugged)| {
+            let crtc = parts
+                .crtcs
+                .iter()
+                .find(|(crtc, _)| *crtc == info.crtc)
+                .map(|(_, crtc)| crtc);
+            let crtc = crtc.filter(|crtc| crtc.mode != x11rb::NONE);
+            crtc.map(|crtc| (crtc.width.into(), crtc.height.into()))
+                == plugged.map(|plugged| (plugged.width, plugged.height))
+        });
+        if is_so || self.plugged.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let off = AgentMonitor {
+            width: 0,
+            height: 0,
+            depth: 32,
+            x: 0,
+            y: 0,
+        };
+        let monitors: Vec<AgentMonitor> = self.plugged.iter().map(|plugged| plugged.unwrap_or(off)).collect();
+        let mut places: Vec<(i32, i32)> = self
+            .plugged
+            .iter()
+            .flatten()
+            .map(|monitor| (monitor.x, monitor.y))
+            .collect();
+        let count = places.len();
+        places.sort_unstable();
+        places.dedup();
+        // A driver that suggests nothing says the same of all.
+        let has_places = places.len() == count;
+        self.apply_by(connection, &MonitorsConfig { has_places, monitors }, |_, parts| {
+            (0..parts.outputs.len()).map(Some).collect()
+        })
     }
 
     /// The server says which display is which output.
@@ -87,8 +187,17 @@ impl Monitors {
 
     /// Has the monitors that are wanted.
     pub(super) fn apply(&mut self, connection: &RustConnection, config: &MonitorsConfig) -> Result<(), DesktopError> {
+        self.apply_by(connection, config, Self::displays)
+    }
+
+    fn apply_by(
+        &mut self,
+        connection: &RustConnection,
+        config: &MonitorsConfig,
+        displays: impl Fn(&Self, &Parts) -> Vec<Option<usize>>,
+    ) -> Result<(), DesktopError> {
         connection.grab_server()?;
-        let result = self.set(connection, config);
+        let result = self.set(connection, config, displays);
         connection.ungrab_server()?;
         connection.flush()?;
         self.is_changed = true;
@@ -165,9 +274,14 @@ impl Monitors {
         (0..parts.outputs.len()).map(Some).collect()
     }
 
-    fn set(&self, connection: &RustConnection, config: &MonitorsConfig) -> Result<(), DesktopError> {
+    fn set(
+        &self,
+        connection: &RustConnection,
+        config: &MonitorsConfig,
+        displays: impl Fn(&Self, &Parts) -> Vec<Option<usize>>,
+    ) -> Result<(), DesktopError> {
         let parts = self.parts(connection)?;
-        let displays = self.displays(&parts);
+        let displays = displays(self, &parts);
         let range = connection.randr_get_screen_size_range(self.root)?.reply()?;
         let limits = Limits {
             least: (range.min_width.into(), range.min_height.into()),
