@@ -61,7 +61,7 @@ class Agent:
             try:
                 return self._all()
             finally:
-                said = scene.guest.ask("cat /run/daemon.out /run/session.out; echo told", r"(?s)(.*)^told$")[1]
+                said = scene.guest.ask("cat /run/daemon.out /run/session.out; ls -la /tmp/files; echo told", r"(?s)(.*)^told$")[1]
                 (nested.RESULTS / "agent-ours.log").write_text(said)
 
     def vdiport(self) -> str:

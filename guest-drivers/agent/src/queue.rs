@@ -32,7 +32,8 @@ impl Queue {
 
     /// Where more go.
     pub(crate) fn back(&mut self) -> &mut Vec<u8> {
-        if self.written > 0 {
+        // Not every time: a queue that is long would be moved for each few bytes.
+        if self.written > self.bytes.len() / 2 {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
