@@ -8,9 +8,12 @@
 pub mod daemon;
 pub mod link;
 pub mod log;
+mod outputs;
+mod plan;
 pub mod port;
 mod queue;
 pub mod session;
+mod wayland;
 mod x11;
 
 /// Where daemon and sessions meet.

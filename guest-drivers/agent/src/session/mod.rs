@@ -5,6 +5,7 @@ mod files;
 mod files_tests;
 mod folder;
 
+use std::env;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -23,6 +24,7 @@ use crate::link::{Link, LinkReader, VERSION};
 use crate::log::note;
 use crate::port::MOST_CLIPBOARD;
 use crate::queue::{self, Queue};
+use crate::wayland::Wayland;
 use crate::x11::X11;
 
 /// Between attempts to reach the daemon.
@@ -87,14 +89,14 @@ pub trait Desktop {
 /// There is no screen, or none that is known.
 pub fn run(options: &Options) -> Result<(), DesktopError> {
     let folder = options.folder.clone().map_or_else(downloads, Ok)?;
-    let mut desktop = X11::connect()?;
+    let mut desktop = connect_desktop()?;
     let mut told = None;
     loop {
         match connect(&options.socket) {
             Ok(stream) => {
                 told = None;
                 let files = Downloads::new(folder.clone());
-                let error = Session::new(stream, &mut desktop, files)?.run()?;
+                let error = Session::new(stream, desktop.as_mut(), files)?.run()?;
                 note(&format!("the daemon is gone: {error}"));
                 if options.once {
                     return Ok(());
@@ -108,12 +110,24 @@ pub fn run(options: &Options) -> Result<(), DesktopError> {
                 }
             }
         }
-        rest(&mut desktop)?;
+        rest(desktop.as_mut())?;
     }
 }
 
+/// The compositor, if there is one that lets a clipboard be managed, else the X server, which may be the compositor's.
+fn connect_desktop() -> Result<Box<dyn Desktop>, DesktopError> {
+    if env::var_os("WAYLAND_DISPLAY").is_some() {
+        match Wayland::connect() {
+            Ok(desktop) => return Ok(Box::new(desktop)),
+            Err(error) if env::var_os("DISPLAY").is_some() => note(&format!("{error}: the X server is used")),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Box::new(X11::connect()?))
+}
+
 /// Waits for the next attempt; what happens on the screen meanwhile is taken up.
-fn rest(desktop: &mut impl Desktop) -> Result<(), DesktopError> {
+fn rest(desktop: &mut dyn Desktop) -> Result<(), DesktopError> {
     std::thread::sleep(AGAIN);
     desktop.take(Link::Inactive, &mut Vec::new())?;
     desktop.pump(&mut Vec::new())
@@ -132,17 +146,16 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
 }
 
 /// A connection with the daemon.
-#[derive(Debug)]
-struct Session<'a, D> {
+struct Session<'a> {
     stream: UnixStream,
     reader: LinkReader,
     out: Queue,
-    desktop: &'a mut D,
+    desktop: &'a mut dyn Desktop,
     files: Downloads,
 }
 
-impl<'a, D: Desktop> Session<'a, D> {
-    fn new(stream: UnixStream, desktop: &'a mut D, files: Downloads) -> Result<Self, DesktopError> {
+impl<'a> Session<'a> {
+    fn new(stream: UnixStream, desktop: &'a mut dyn Desktop, files: Downloads) -> Result<Self, DesktopError> {
         let mut session = Self {
             stream,
             reader: LinkReader::new(MOST_CLIPBOARD + 64),

@@ -3,7 +3,6 @@
 mod clipboard;
 mod convert;
 mod monitors;
-mod plan;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;

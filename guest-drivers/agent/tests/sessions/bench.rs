@@ -32,11 +32,15 @@ impl Drop for Program {
 #[derive(Debug)]
 pub(crate) struct Screen {
     _server: Program,
-    pub(crate) name: String,
+    /// Where a compositor has its socket.
+    _folder: TempDir,
+    /// How programs find it.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Screen {
-    pub(crate) fn new() -> Self {
+    /// That of an X server.
+    pub(crate) fn x11() -> Self {
         let mut server = Command::new("Xvfb")
             .args([
                 "-displayfd",
@@ -58,14 +62,66 @@ impl Screen {
             .unwrap();
         Self {
             _server: Program(server),
-            name: format!(":{}", line.trim()),
+            _folder: tempfile::tempdir().unwrap(),
+            environment: vec![("DISPLAY", format!(":{}", line.trim()))],
         }
+    }
+
+    /// That of a Wayland compositor, with two outputs.
+    pub(crate) fn wayland() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap().to_owned();
+        let config = folder.path().join("config");
+        std::fs::write(&config, "xwayland disable\noutput * resolution 1280x720\n").unwrap();
+        // It does not run as root; in a namespace of its own root is an ordinary user.
+        let is_root = rustix::process::geteuid().is_root();
+        let program: &[&str] = if is_root {
+            &["unshare", "--user", "--map-user=1000", "sway"]
+        } else {
+            &["sway"]
+        };
+        let server = Command::new(program[0])
+            .args(&program[1..])
+            .arg("--config")
+            .arg(&config)
+            .env("XDG_RUNTIME_DIR", &path)
+            .env("WLR_BACKENDS", "headless")
+            .env("WLR_HEADLESS_OUTPUTS", "2")
+            .env("WLR_RENDERER", "pixman")
+            .env("WLR_LIBINPUT_NO_DEVICES", "1")
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("DISPLAY")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sway is one of the packages of ci/setup");
+        let server = Program(server);
+        let is_socket = |name: &String| name.starts_with("wayland-") && !name.ends_with(".lock");
+        let name = wait("compositor", || names(folder.path()).into_iter().find(is_socket));
+        Self {
+            _server: server,
+            _folder: folder,
+            environment: vec![("XDG_RUNTIME_DIR", path), ("WAYLAND_DISPLAY", name)],
+        }
+    }
+
+    /// The X server's name.
+    pub(crate) fn display(&self) -> &str {
+        &self.environment[0].1
+    }
+
+    /// A program on this screen.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// xclip on this screen.
     pub(crate) fn xclip(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("xclip");
-        command.env("DISPLAY", &self.name).args(arguments);
+        let mut command = self.command("xclip");
+        command.args(arguments);
         command
     }
 
@@ -132,10 +188,14 @@ pub(crate) struct Bench {
 impl Bench {
     /// Agent and client know each other.
     pub(crate) fn new() -> Self {
+        Self::on(Screen::x11())
+    }
+
+    pub(crate) fn on(screen: Screen) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("port")).unwrap();
         let mut bench = Self {
-            screen: Screen::new(),
+            screen,
             daemon: None,
             session: None,
             listener,
@@ -161,9 +221,7 @@ impl Bench {
     }
 
     fn agent(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_caraway-agent"));
-        command.env("DISPLAY", &self.screen.name).env_remove("WAYLAND_DISPLAY");
-        command
+        self.screen.command(env!("CARGO_BIN_EXE_caraway-agent"))
     }
 
     pub(crate) fn start_daemon(&mut self) {

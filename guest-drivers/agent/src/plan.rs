@@ -4,20 +4,20 @@ use caraway_protocol::agent::MonitorsConfig;
 
 /// A monitor's place and size on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// By the client's number.
-    pub(super) display: usize,
-    pub(super) x: u32,
-    pub(super) y: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
+    pub(crate) display: usize,
+    pub(crate) x: u32,
+    pub(crate) y: u32,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
 }
 
 /// The least and most pixels of a screen, across and down.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) least: (u32, u32),
-    pub(super) most: (u32, u32),
+pub(crate) struct Limits {
+    pub(crate) least: (u32, u32),
+    pub(crate) most: (u32, u32),
 }
 
 /// Smaller ones no desktop is usable on.
@@ -25,7 +25,7 @@ const LEAST: u32 = 64;
 
 /// Where the monitors that are wanted go, of those that there are: from the left in the order of their numbers, or where the
 /// client wants them, with the first ones at the edges. `None` if there would be none.
-pub(super) fn plan(config: &MonitorsConfig, displays: usize, limits: Limits) -> Option<Vec<Place>> {
+pub(crate) fn plan(config: &MonitorsConfig, displays: usize, limits: Limits) -> Option<Vec<Place>> {
     let wanted = config.monitors.iter().enumerate().take(displays);
     let mut places = Vec::new();
     let mut right = 0_i64;
@@ -88,7 +88,7 @@ fn fits(places: &[Wanted], limits: Limits) -> bool {
 }
 
 /// The size of the screen that holds the places.
-pub(super) fn bounds(places: &[Place], limits: Limits) -> (u32, u32) {
+pub(crate) fn bounds(places: &[Place], limits: Limits) -> (u32, u32) {
     let width = places
         .iter()
         .map(|place| place.x + place.width)

@@ -9,7 +9,7 @@ use crate::bench::{Bench, Screen};
 
 /// Width and height of the screen, and names of its modes.
 fn state(screen: &Screen) -> ((u16, u16), Vec<String>) {
-    let (connection, number) = x11rb::connect(Some(&screen.name)).unwrap();
+    let (connection, number) = x11rb::connect(Some(screen.display())).unwrap();
     let root = connection.setup().roots[number].root;
     let size = connection.get_geometry(root).unwrap().reply().unwrap();
     let resources = connection
