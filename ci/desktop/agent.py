@@ -38,6 +38,8 @@ class Agent:
         self._program = program
         self._file_mib = file_mib
         self._kernel = kernel
+        # Whether the agent has the screen follow the driver; else the test does.
+        self._follows = False
 
     def session(self) -> str:
         """Clipboard both ways, a file, the window's size, the pointer."""
@@ -49,7 +51,8 @@ class Agent:
             return self._all()
 
     def ours(self) -> str:
-        """The same with our agent."""
+        """The same with our agent, which has the screen follow the window."""
+        self._follows = True
         built = subprocess.run([OURS], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         with self._desktop("agent-ours", "--program", built) as scene:
             self._client.step("agent", can=[MONITORS_CONFIG], seconds=nested.BOOT_SECONDS)
@@ -172,8 +175,10 @@ class Agent:
     def _sized(self, width: int, height: int) -> None:
         self._client.step("want-monitor", width=width, height=height)
         mode = f"{width}x{height}"
+        there = f"^ *{mode} .*[*].*+" if self._follows else f"^ *{mode} .*+"
+        follow = "" if self._follows else " xrandr --output Virtual-1 --auto;"
         self._scene.guest.ask(
-            f"until xrandr | grep -q '^ *{mode} .*+'; do sleep 0.2; done; xrandr --output Virtual-1 --auto; echo sized",
+            f"until xrandr | grep -q '{there}'; do sleep 0.2; done;{follow} echo sized",
             r"^sized$",
         )
         self._scene.size(f"a window of {mode}", width, height)
