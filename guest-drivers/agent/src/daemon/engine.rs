@@ -132,6 +132,7 @@ impl Engine {
 
     /// Another session is active, or none. The one before is not told by this.
     pub fn session(&mut self, caps: Option<AgentCaps>) {
+        self.todo.push(Do::LetGo);
         for number in 0..self.held.len() {
             self.give_up(number);
         }

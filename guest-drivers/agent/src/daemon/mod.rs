@@ -118,7 +118,7 @@ impl<'a> Daemon<'a> {
             pointer,
             mouse: Mouse::default(),
             sessions: Sessions::listen(&options.socket, options.seat.clone())?,
-            watch: watch(&options.seat.folder()),
+            watch: options.seat.folder().and_then(|folder| watch(&folder)),
         })
     }
 
@@ -314,7 +314,7 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
     ))
 }
 
-/// Tells of changes in a folder; `None` if there is no such folder.
+/// Tells of changes in a folder; `None` if it cannot be watched.
 fn watch(folder: &Path) -> Option<OwnedFd> {
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).ok()?;
     let changes = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::DELETE;

@@ -68,10 +68,11 @@ impl Seat {
         scope.map(str::to_owned)
     }
 
-    /// What changes when somebody else has the screen: files that come and go there.
+    /// Where files come and go when somebody else has the screen; `None` if logind tells nothing of it.
     #[must_use]
-    pub fn folder(&self) -> PathBuf {
-        self.root.join("run/systemd/seats")
+    pub fn folder(&self) -> Option<PathBuf> {
+        let folder = self.root.join("run/systemd/seats");
+        folder.join("seat0").exists().then_some(folder)
     }
 }
 

@@ -217,6 +217,16 @@ impl Sessions {
             };
             let user = who.uid.as_raw();
             let of_user = self.peers.iter().filter(|peer| peer.user == user).count();
+            if self.peers.len() >= MOST && self.seat.active().user == Some(user) {
+                // Who has the screen does not stand back behind others.
+                if let Some(place) = self.peers.iter().position(|peer| peer.user != user) {
+                    let peer = self.peers.remove(place);
+                    note(&format!(
+                        "a session of user {} ends: there is no room for it",
+                        peer.user
+                    ));
+                }
+            }
             if self.peers.len() >= MOST || of_user >= MOST_OF_USER || stream.set_nonblocking(true).is_err() {
                 note(&format!(
                     "a session of user {user} is refused: there are {of_user} of it, {} in all",
