@@ -130,6 +130,7 @@ impl<'a> Daemon<'a> {
         } else if self.port.is_none() && Instant::now() >= self.again {
             self.open();
         }
+        self.write();
         let ready = self.wait()?;
         if ready.watch {
             self.drain_watch();
@@ -149,13 +150,17 @@ impl<'a> Daemon<'a> {
             self.read();
         }
         self.act();
+        Ok(())
+    }
+
+    /// Writes what is to be said to the host, as far as it takes it.
+    fn write(&mut self) {
         self.out.back().extend(self.engine.take_output());
         if let Some(port) = &self.port
             && let Err(error) = self.out.write(port)
         {
             self.close(Some(&error.to_string()));
         }
-        Ok(())
     }
 
     fn wait(&self) -> io::Result<Ready> {

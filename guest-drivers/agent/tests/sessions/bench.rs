@@ -192,9 +192,18 @@ impl Bench {
     }
 
     pub(crate) fn on(screen: Screen) -> Self {
+        let mut bench = Self::bare(screen);
+        bench.start_daemon();
+        bench.start_session();
+        bench.attach();
+        bench
+    }
+
+    /// Nothing runs yet but the screen.
+    pub(crate) fn bare(screen: Screen) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("port")).unwrap();
-        let mut bench = Self {
+        Self {
             screen,
             daemon: None,
             session: None,
@@ -204,11 +213,7 @@ impl Bench {
             arrived: Vec::new(),
             dialect: Dialect::default(),
             folder,
-        };
-        bench.start_daemon();
-        bench.start_session();
-        bench.attach();
-        bench
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -268,6 +273,13 @@ impl Bench {
             caps: CLIENT,
         });
         self.dialect = Dialect::of(caps, CLIENT);
+    }
+
+    /// Whether the agent does not open the port for a while.
+    pub(crate) fn stays_closed(&self) -> bool {
+        std::thread::sleep(Duration::from_secs(3));
+        self.listener.set_nonblocking(true).unwrap();
+        self.listener.accept().is_err()
     }
 
     /// Whether the agent has not opened the port, or has closed it.

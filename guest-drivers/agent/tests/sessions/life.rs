@@ -3,9 +3,9 @@
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use caraway_protocol::agent::{AgentMessage, ClipboardKind, Selection};
+use caraway_protocol::agent::{AgentMessage, ClipboardKind, FileStart, FileStatus, Selection};
 
-use crate::bench::{Bench, Program, wait};
+use crate::bench::{Bench, Program, Screen, wait};
 
 const CLIPBOARD: Selection = Selection::Clipboard;
 const TEXT: ClipboardKind = ClipboardKind::Text;
@@ -101,6 +101,69 @@ fn who_says_nothing_or_nonsense_takes_no_place() {
         assert_eq!(stream.read(&mut byte).unwrap(), 0);
     }
     works(&mut bench);
+}
+
+/// Writes what logind would.
+fn seat(bench: &Bench, user: u32, session: &str) {
+    let folder = bench.folder.path().join("run/systemd/seats");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("new"), format!("ACTIVE={session}\nACTIVE_UID={user}\n")).unwrap();
+    std::fs::rename(folder.join("new"), folder.join("seat0")).unwrap();
+}
+
+#[test]
+fn only_who_has_the_screen_is_served() {
+    let us = rustix::process::getuid().as_raw();
+    let mut bench = Bench::bare(Screen::x11());
+    seat(&bench, us + 1, "c1");
+    bench.start_daemon();
+    bench.start_session();
+    assert!(bench.stays_closed());
+    seat(&bench, us, "c1");
+    bench.attach();
+    works(&mut bench);
+    seat(&bench, us + 1, "c1");
+    wait("end of the port", || bench.is_closed().then_some(()));
+    assert!(bench.stays_closed());
+}
+
+#[test]
+fn of_several_sessions_of_a_user_it_is_the_one_that_has_the_screen() {
+    let us = rustix::process::getuid().as_raw();
+    let mut bench = Bench::bare(Screen::x11());
+    seat(&bench, us, "c1");
+    let mut sessions = Vec::new();
+    for name in ["c1", "c2"] {
+        // They wait for the daemon, so that it can be said before where they are.
+        let mut command = bench.session_command();
+        command.arg("--folder").arg(bench.folder.path().join(name));
+        let session = Program(command.spawn().unwrap());
+        let folder = bench.folder.path().join(format!("proc/{}", session.0.id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let group = format!("0::/user.slice/user-{us}.slice/session-{name}.scope\n");
+        std::fs::write(folder.join("cgroup"), group).unwrap();
+        sessions.push(session);
+    }
+    bench.start_daemon();
+    bench.attach();
+    for (id, name) in [(1, "c1"), (2, "c2"), (3, "c1")] {
+        seat(&bench, us, name);
+        let path = bench.folder.path().join(name).join(format!("f{id}"));
+        // As long as it takes the daemon to see it, a file may still go to the other.
+        wait("file in the session's folder", || {
+            let name = format!("f{id}");
+            bench.send(&AgentMessage::FileXferStart(FileStart { id, name, size: 0 }));
+            bench.expect("end of a file", |message| match message {
+                AgentMessage::FileXferStatus {
+                    status: FileStatus::CanSendData,
+                    ..
+                } => None,
+                AgentMessage::FileXferStatus { .. } => Some(()),
+                _ => None,
+            });
+            path.exists().then_some(())
+        });
+    }
 }
 
 #[test]
