@@ -4,6 +4,7 @@ mod files;
 #[cfg(test)]
 mod files_tests;
 mod folder;
+mod volume;
 
 use std::env;
 use std::io;
@@ -26,6 +27,7 @@ use crate::port::MOST_CLIPBOARD;
 use crate::queue::{self, Queue};
 use crate::wayland::Wayland;
 use crate::x11::X11;
+use volume::Volume;
 
 /// Between attempts to reach the daemon.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -152,6 +154,7 @@ struct Session<'a> {
     out: Queue,
     desktop: &'a mut dyn Desktop,
     files: Downloads,
+    volume: Volume,
 }
 
 impl<'a> Session<'a> {
@@ -162,11 +165,12 @@ impl<'a> Session<'a> {
             out: Queue::default(),
             desktop,
             files,
+            volume: Volume::new(),
         };
-        let mut links = vec![Link::Hello {
-            version: VERSION,
-            caps: session.desktop.caps(),
-        }];
+        let mut caps = session.desktop.caps();
+        caps.set(AgentCaps::AUDIO_VOLUME_SYNC, session.volume.is_there());
+        let version = VERSION;
+        let mut links = vec![Link::Hello { version, caps }];
         session.desktop.greet(&mut links);
         session.send(&links);
         Ok(session)
@@ -197,6 +201,7 @@ impl<'a> Session<'a> {
                 }
             }
             self.desktop.pump(&mut links)?;
+            self.volume.go_on();
             self.send(&links);
             if let Err(error) = self.out.write(&self.stream) {
                 return Ok(error.to_string());
@@ -216,7 +221,8 @@ impl<'a> Session<'a> {
                 .iter()
                 .map(|(descriptor, flags)| PollFd::new(descriptor, *flags)),
         );
-        let timeout = self.desktop.deadline().map(|deadline| {
+        let deadlines = [self.desktop.deadline(), self.volume.deadline()];
+        let timeout = deadlines.into_iter().flatten().min().map(|deadline| {
             let left = deadline.saturating_duration_since(Instant::now());
             Timespec {
                 tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
@@ -235,6 +241,13 @@ impl<'a> Session<'a> {
             Link::Agent(AgentMessage::FileXferStart(start)) => self.files.start(&start, out),
             Link::Agent(AgentMessage::FileXferData { id, data }) => self.files.data(id, &data, out),
             Link::Agent(AgentMessage::FileXferStatus { id, .. }) => self.files.cancel(id, out),
+            Link::Agent(AgentMessage::AudioVolumeSync {
+                is_playback,
+                is_mute,
+                volumes,
+            }) => {
+                self.volume.set(is_playback, is_mute, &volumes);
+            }
             Link::Inactive => {
                 self.files.forget();
                 self.desktop.take(link, out)?;
