@@ -1,5 +1,5 @@
 //! Messages between a client, the server and the guest's agent (VDAgent), as they stand behind their
-//! [`AgentHeader`](crate::main_channel::AgentHeader).
+//! [`AgentHeader`].
 //!
 //! The tunnel they travel through is part of the [main channel](crate::main_channel). What some of them look like depends
 //! on what both ends announced: their [`Dialect`].
