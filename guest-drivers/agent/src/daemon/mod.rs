@@ -126,6 +126,8 @@ impl<'a> Daemon<'a> {
     fn step(&mut self) -> io::Result<()> {
         // A port that is open makes the server hand the mouse to the agent, which needs a session to know where it is.
         if self.sessions.active().is_none() {
+            // The client hears what became of its files.
+            self.write();
             self.close(None);
         } else if self.port.is_none() && Instant::now() >= self.again {
             self.open();

@@ -103,13 +103,20 @@ impl Desktop for X11 {
     }
 
     fn pump(&mut self, out: &mut Vec<Link>) -> Result<(), DesktopError> {
-        while let Some(event) = self.connection.poll_for_event()? {
-            self.event(&event, out)?;
+        // Until nothing is left: what arrives while an answer is waited for wakes nobody later.
+        loop {
+            let mut has_events = false;
+            while let Some(event) = self.connection.poll_for_event()? {
+                has_events = true;
+                self.event(&event, out)?;
+            }
+            self.clipboards.expire(&self.connection, out)?;
+            self.monitors.update(&self.connection, out)?;
+            self.connection.flush()?;
+            if !has_events && !self.monitors.has_changed() {
+                return Ok(());
+            }
         }
-        self.clipboards.expire(&self.connection, out)?;
-        self.monitors.update(&self.connection, out)?;
-        self.connection.flush()?;
-        Ok(())
     }
 
     fn take(&mut self, link: Link, out: &mut Vec<Link>) -> Result<(), DesktopError> {

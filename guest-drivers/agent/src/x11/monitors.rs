@@ -74,6 +74,11 @@ impl Monitors {
         self.is_changed = true;
     }
 
+    /// Whether there is something to look at.
+    pub(super) const fn has_changed(&self) -> bool {
+        self.is_changed
+    }
+
     pub(super) fn greet(&self, out: &mut Vec<Link>) {
         out.push(Link::Screen(self.told.clone()));
     }
