@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from harness.vm import expect
+from harness.vm import Failed, expect
 
 from .guest import Guest
 
@@ -15,11 +15,12 @@ DRIVER = "/sys/bus/pci/drivers/vdiport"
 ASK = r'printf "\001\0\0\0\034\0\0\0\001\0\0\0\006\0\0\0\0\0\0\0\0\0\0\0\010\0\0\0\001\0\0\0\0\0\0\0" >&3 || echo unwritten'
 READ = "dd bs=4096 count=1 <&3 >/tmp/got 2>/dev/null"
 # Programs that open the port and ask; the answer, nothing when the connection has ended, is in a file. The second one asks
-# again when the first answer has come; the third one asks without end, when somebody waits for the answer, since nobody is
-# interrupted for one that nobody waits for; the last one writes more than the ring has room for.
+# again when the first answer has come. The third one asks without end while somebody waits for all that comes, since nobody
+# is interrupted for what nobody waits for. The last one writes more than the ring has room for.
 TALK = f"exec 3<>/dev/vdiport0 && {{ {ASK}; exec {READ}; }}"
 TALK_TWICE = f"exec 3<>/dev/vdiport0 && {{ {ASK}; {READ}; {ASK}; }}"
-TALK_ALWAYS = f"exec 3<>/dev/vdiport0 && while true; do {READ} & sleep 1 3>&-; {ASK}; wait; done"
+READ_ALL = "dd bs=4096 <&3 >/tmp/got 2>/dev/null"
+TALK_ALWAYS = f"exec 3<>/dev/vdiport0 && {{ {READ_ALL} & while true; do {ASK}; sleep 1 3>&-; done; }}"
 FILL = "exec 3<>/dev/vdiport0 && exec dd if=/dev/zero bs=504 count=40 >&3"
 
 
@@ -106,7 +107,13 @@ def talk(guest: Guest, case: Case) -> None:
     """A program uses the port meanwhile."""
     guest.misbehave(DEVICE, case.fault, case.value, case.count)
     start(guest, case.program)
-    guest.until(case.fault, lambda: bool(guest.run("echo alive") and guest.acted(DEVICE)))
+    try:
+        guest.until(case.fault, lambda: bool(guest.run("echo alive") and guest.acted(DEVICE)))
+    except Failed:
+        # What comes next begins with a port that nobody has open.
+        guest.behave(DEVICE)
+        guest.run("kill $talk; killall dd 2>/dev/null; wait $talk")
+        raise
     said = None if case.waits else ended(guest)
     is_there = is_running(guest)
     guest.behave(DEVICE)
