@@ -40,15 +40,15 @@ class Case:
 
 
 CASES = (
-    Case("release-unknown", 257, drive=LINES, says=f"released that was not sent.*{RESET}"),
-    Case("release-unknown", -1, drive=LINES, says=f"released that was not sent.*{RESET}"),
-    Case("release-twice", drive=LINES, says=f"released that was not sent.*{RESET}"),
-    Case("release-loop", drive=LINES, says=f"released that was not sent.*{RESET}"),
-    Case("release-empty", drive=LINES, says=f"chain of released commands is empty.*{RESET}"),
-    Case("release-early", drive=LINES),
+    Case("release-unknown", 257, says=f"released that was not sent.*{RESET}"),
+    Case("release-unknown", -1, says=f"released that was not sent.*{RESET}"),
+    Case("release-twice", says=f"released that was not sent.*{RESET}"),
+    Case("release-loop", says=f"released that was not sent.*{RESET}"),
+    Case("release-empty", says=f"chain of released commands is empty.*{RESET}"),
+    Case("release-early"),
     Case("release-never", count=None, drive=f"{SOON}; {LINES}", says=f"does not come back.*{RESET}"),
-    Case("release-producer", 9, drive=LINES, says=f"release ring has more items.*{RESET}"),
-    Case("release-producer", -1000, drive=LINES, says=f"release ring has more items.*{RESET}"),
+    Case("release-producer", 9, says=f"release ring has more items.*{RESET}"),
+    Case("release-producer", -1000, says=f"release ring has more items.*{RESET}"),
     Case("command-consumer", 40, says=f"ring has more commands.*{RESET}"),
     Case("command-consumer", -1000, says=f"ring has more commands.*{RESET}"),
     Case("command-consumer", 0x7FFFFFFF, says=f"ring has more commands.*{RESET}"),

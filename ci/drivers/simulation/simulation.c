@@ -127,12 +127,6 @@ bool qxl_device_is_usable(struct qxl *device)
 	return true;
 }
 
-void qxl_device_await_room(struct qxl *device, bool is_awaited)
-{
-	(void)device;
-	(void)is_awaited;
-}
-
 void qxl_device_fail(struct qxl *device, const char *why)
 {
 	(void)device;

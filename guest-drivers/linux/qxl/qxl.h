@@ -275,7 +275,6 @@ struct qxl {
 	struct qxl_recents *recents;
 	/* There was no room for something; commands taken and released so far, as many at the last look, since when. */
 	bool is_kept_back;
-	bool is_room_awaited;
 	u64 moves;
 	u64 watch_moves;
 	unsigned long watch_since;
@@ -340,7 +339,6 @@ int qxl_device_run(struct qxl *qxl, u8 port, u8 value);
 void qxl_device_write(struct qxl *qxl, u8 port);
 void qxl_device_fail(struct qxl *qxl, const char *why);
 bool qxl_device_is_usable(struct qxl *qxl);
-void qxl_device_await_room(struct qxl *qxl, bool is_awaited);
 
 /* qxl_rom.c */
 int qxl_rom_check(struct qxl *qxl, u64 ram_bytes);

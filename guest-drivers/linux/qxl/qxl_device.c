@@ -12,9 +12,8 @@
 
 #include "qxl.h"
 
-#define QXL_INTERRUPTS	(QXL_INT_IO_CMD | QXL_INT_ERROR | QXL_INT_CLIENT_MONITORS)
-/* What tells that there is room again. Some devices interrupt for all that they release; mostly nobody waits for it. */
-#define QXL_INTERRUPTS_ROOM	(QXL_INT_DISPLAY | QXL_INT_CURSOR)
+#define QXL_INTERRUPTS	(QXL_INT_DISPLAY | QXL_INT_CURSOR | QXL_INT_IO_CMD | QXL_INT_ERROR | \
+			 QXL_INT_CLIENT_MONITORS)
 /* A port that takes longer than this will not be done any more. */
 #define QXL_PORT_TIMEOUT	(5 * HZ)
 
@@ -84,20 +83,6 @@ static void qxl_device_set_mask(struct qxl *qxl, u32 mask)
 	/* The device looks at the mask when it is told to. */
 	mb();
 	qxl_device_write(qxl, QXL_PORT_UPDATE_IRQ);
-}
-
-/* Room is waited for, or is not any more. */
-void qxl_device_await_room(struct qxl *qxl, bool is_awaited)
-{
-	lockdep_assert_held(&qxl->lock);
-	if (qxl->is_room_awaited == is_awaited)
-		return;
-	qxl->is_room_awaited = is_awaited;
-	/* An interrupt that is on its way, or comes once for nothing, does no harm. */
-	if (is_awaited)
-		qxl_device_set_mask(qxl, QXL_INTERRUPTS | QXL_INTERRUPTS_ROOM);
-	else
-		ram_write(&qxl->ram->int_mask, QXL_INTERRUPTS);
 }
 
 /* It is memory of the host: cached, as the other side has it; and so without another mapping that is not. */
@@ -201,7 +186,6 @@ int qxl_device_start(struct qxl *qxl)
 
 	WRITE_ONCE(qxl->has_failed, false);
 	WRITE_ONCE(qxl->is_running, true);
-	qxl->is_room_awaited = false;
 	qxl_device_set_mask(qxl, QXL_INTERRUPTS);
 	error = qxl_device_add_slot(qxl);
 	if (error)

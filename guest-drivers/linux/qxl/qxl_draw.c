@@ -224,10 +224,7 @@ void qxl_draw_all(struct qxl *qxl)
 	qxl->is_kept_back = false;
 	qxl_cursor_flush(qxl);
 	qxl_draw_flush(qxl);
-	if (!qxl_device_is_usable(qxl))
-		return;
-	qxl_device_await_room(qxl, qxl->is_kept_back);
-	if (!qxl->is_kept_back)
+	if (!qxl->is_kept_back || !qxl_device_is_usable(qxl))
 		return;
 	if (!delayed_work_pending(&qxl->watch) && qxl->watch_moves != qxl->moves) {
 		qxl->watch_moves = qxl->moves;
