@@ -98,11 +98,6 @@ static inline void bitmap_zero(unsigned long *bits, u32 size)
 	memset(bits, 0, BITS_TO_LONGS(size) * sizeof(long));
 }
 
-static inline void bitmap_copy(unsigned long *to, const unsigned long *from, u32 size)
-{
-	memcpy(to, from, BITS_TO_LONGS(size) * sizeof(long));
-}
-
 static inline void bitmap_andnot(unsigned long *to, const unsigned long *some, const unsigned long *others, u32 size)
 {
 	for (u32 i = 0; i < BITS_TO_LONGS(size); i++)

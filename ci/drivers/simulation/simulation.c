@@ -399,9 +399,8 @@ static void something(u32 head)
 		say(head, &rect);
 		break;
 	case 11:
-		/* A button, in one of two states; a larger picture, one of a few. */
-		rect.x2 = min(rect.x2, rect.x1 + 100);
-		rect.y2 = min(rect.y2, rect.y1 + 40);
+		/* A picture, one of a few, always in the same place. */
+		rect = DRM_RECT_INIT(16, 20, 96, 40);
 		draw_stored(head, &rect, below(4));
 		say(head, &rect);
 		break;

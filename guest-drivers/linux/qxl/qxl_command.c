@@ -80,11 +80,12 @@ static void qxl_command_pixels(struct qxl *qxl, struct qxl_head *head, const str
 	for (y = rect->y1; y < rect->y2; y++, to += width) {
 		const u32 *from = qxl_source_at(qxl, head, rect->x1, y, width);
 
-		if (is_known && is_whole)
+		if (is_known && is_whole) {
 			qxl_hash_copy(&qxl->hash_key, to, from, width, qxl_shown_at(head, rect->x1 / QXL_SEGMENT, y));
-		else
-			memcpy(to, from, width * sizeof(u32));
-		if (is_known && !is_whole)
+			continue;
+		}
+		memcpy(to, from, width * sizeof(u32));
+		if (is_known)
 			qxl_recent_drawn(qxl, head, rect->x1, y, to, width);
 	}
 }

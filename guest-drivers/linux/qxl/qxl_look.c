@@ -8,41 +8,46 @@
 /* Tiles that are little. */
 #define QXL_LOOK_SMALL		8
 
-/* Hashes some tiles of a row of them, those from `first` to `end`. Those that differ are marked in `differ`. */
-static void qxl_look_at(struct qxl *qxl, struct qxl_head *head, u32 row, u32 first, u32 end, u32 width, u32 height,
-			unsigned long *differ)
+/* Hashes some tiles of a row of them, those from `first` to `end`. */
+static void qxl_look_at(struct qxl *qxl, struct qxl_head *head, u32 row, u32 first, u32 end, u32 width, u32 height)
 {
 	s32 y = row * QXL_TILE_HEIGHT, last = min_t(s32, y + QXL_TILE_HEIGHT, height);
 	u32 x = first * QXL_TILE_WIDTH, count = min(end * QXL_TILE_WIDTH, width) - x;
-	u32 segments = DIV_ROUND_UP(count, QXL_SEGMENT), i;
 
-	for (; y < last; y++) {
-		u64 *now = qxl_now_at(qxl, head, first * QXL_TILE_SEGMENTS, y);
-		const u64 *shown = qxl_shown_at(head, first * QXL_TILE_SEGMENTS, y);
-
-		qxl_hash_line(&qxl->hash_key, qxl_source_at(qxl, head, x, y, count), count, now);
-		for (i = 0; i < segments; i++)
-			if (now[i] != shown[i])
-				__set_bit(first + i / QXL_TILE_SEGMENTS, differ);
-	}
+	for (; y < last; y++)
+		qxl_hash_line(&qxl->hash_key, qxl_source_at(qxl, head, x, y, count), count,
+			      qxl_now_at(qxl, head, first * QXL_TILE_SEGMENTS, y));
 	qxl->counters.tiles_seen += end - first;
+}
+
+/* Whether a tile that was hashed differs from what the device shows. */
+static bool qxl_look_differs(struct qxl *qxl, struct qxl_head *head, u32 column, u32 row, u32 width, u32 height)
+{
+	u32 first = column * QXL_TILE_SEGMENTS;
+	u32 end = min(first + QXL_TILE_SEGMENTS, DIV_ROUND_UP(width, QXL_SEGMENT));
+	u32 y = row * QXL_TILE_HEIGHT, last = min(y + QXL_TILE_HEIGHT, height);
+
+	for (; y < last; y++)
+		if (qxl_shown_differs(qxl, head, first, end, y))
+			return true;
+	return false;
 }
 
 /* Leaves marked what differs, and has all of it in `changed`; what was looked at is in `seen`. */
 void qxl_look(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
 {
 	struct qxl_tiles *damage = head->damage;
-	u32 row, first, end;
+	u32 row, column, first, end;
 
 	qxl_tiles_copy(qxl->seen, damage);
 	for (row = damage->first; row < damage->end; row++) {
-		DECLARE_BITMAP(differ, QXL_TILE_COLUMNS) = {};
-
-		for_each_set_bitrange(first, end, damage->rows[row], QXL_TILE_COLUMNS)
-			qxl_look_at(qxl, head, row, first, end, width, height, differ);
-		qxl->counters.tiles_same += bitmap_weight(damage->rows[row], QXL_TILE_COLUMNS);
-		bitmap_copy(damage->rows[row], differ, QXL_TILE_COLUMNS);
-		qxl->counters.tiles_same -= bitmap_weight(differ, QXL_TILE_COLUMNS);
+		for_each_set_bitrange(first, end, qxl->seen->rows[row], QXL_TILE_COLUMNS)
+			qxl_look_at(qxl, head, row, first, end, width, height);
+		for_each_set_bit(column, qxl->seen->rows[row], QXL_TILE_COLUMNS)
+			if (!qxl_look_differs(qxl, head, column, row, width, height)) {
+				__clear_bit(column, damage->rows[row]);
+				qxl->counters.tiles_same++;
+			}
 	}
 	qxl_tiles_clip(damage, width, height);
 	qxl_tiles_copy(qxl->changed, damage);
@@ -59,16 +64,9 @@ void qxl_look_again(struct qxl *qxl, struct qxl_head *head, const struct drm_rec
 	qxl_tiles_mark(head->damage, rect);
 	for (row = rect->y1 / QXL_TILE_HEIGHT; row < last; row++)
 		for (column = first; column < end; column++) {
-			DECLARE_BITMAP(differ, QXL_TILE_COLUMNS) = {};
-			u32 segment = column * QXL_TILE_SEGMENTS;
-			u32 segments = min(segment + QXL_TILE_SEGMENTS, DIV_ROUND_UP(width, QXL_SEGMENT));
-			u32 y = row * QXL_TILE_HEIGHT, below = min(y + QXL_TILE_HEIGHT, height);
-
 			if (!test_bit(column, qxl->seen->rows[row]))
-				qxl_look_at(qxl, head, row, column, column + 1, width, height, differ);
-			while (y < below && !qxl_shown_differs(qxl, head, segment, segments, y))
-				y++;
-			if (y == below)
+				qxl_look_at(qxl, head, row, column, column + 1, width, height);
+			if (!qxl_look_differs(qxl, head, column, row, width, height))
 				__clear_bit(column, head->damage->rows[row]);
 		}
 	qxl_tiles_mark(qxl->seen, rect);
@@ -79,14 +77,13 @@ void qxl_look_again(struct qxl *qxl, struct qxl_head *head, const struct drm_rec
 /* Looks at what is to be sent and was not looked at before. */
 void qxl_look_rest(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
 {
-	DECLARE_BITMAP(differ, QXL_TILE_COLUMNS) = {};
 	DECLARE_BITMAP(rest, QXL_TILE_COLUMNS);
 	u32 row, first, end;
 
 	for (row = qxl->changed->first; row < qxl->changed->end; row++) {
 		bitmap_andnot(rest, qxl->changed->rows[row], qxl->seen->rows[row], QXL_TILE_COLUMNS);
 		for_each_set_bitrange(first, end, rest, QXL_TILE_COLUMNS)
-			qxl_look_at(qxl, head, row, first, end, width, height, differ);
+			qxl_look_at(qxl, head, row, first, end, width, height);
 	}
 }
 

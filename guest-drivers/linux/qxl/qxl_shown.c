@@ -32,7 +32,6 @@ static void qxl_shown_begin(struct qxl *qxl, struct qxl_shown *shown, u32 width,
 {
 	size_t bytes;
 	unsigned int i;
-	u32 y;
 
 	if (shown->width != width || shown->height != height || !shown->hashes) {
 		kvfree(shown->hashes);
@@ -53,8 +52,7 @@ static void qxl_shown_begin(struct qxl *qxl, struct qxl_shown *shown, u32 width,
 	for (i = 0; i < ARRAY_SIZE(shown->edges); i++)
 		shown->edges[i].segment = -1;
 	memset64(shown->hashes, qxl_hash_colour(&qxl->hash_key, 0, QXL_SEGMENT), qxl_shown_segments(shown));
-	for (y = 0; y < DIV_ROUND_UP(height, QXL_TILE_HEIGHT); y++)
-		memset(shown->keys + (size_t)y * width, 0, width * sizeof(u32));
+	memset(shown->keys, 0, qxl_shown_key_pixels(shown) * sizeof(u32));
 }
 
 /* The device shows the layout, all of it black. */
