@@ -21,6 +21,8 @@ TALK = f"exec 3<>/dev/vdiport0 && {{ {ASK}; exec {READ}; }}"
 TALK_TWICE = f"exec 3<>/dev/vdiport0 && {{ {ASK}; {READ}; {ASK}; }}"
 READ_ALL = "dd bs=4096 <&3 >/tmp/got 2>/dev/null"
 TALK_ALWAYS = f"exec 3<>/dev/vdiport0 && {{ {READ_ALL} & while true; do {ASK}; sleep 1 3>&-; done; }}"
+# Ends a program that does not by itself.
+STOP = "kill $talk; killall dd 2>/dev/null"
 FILL = "exec 3<>/dev/vdiport0 && exec dd if=/dev/zero bs=504 count=40 >&3"
 
 
@@ -112,13 +114,13 @@ def talk(guest: Guest, case: Case) -> None:
     except Failed:
         # What comes next begins with a port that nobody has open.
         guest.behave(DEVICE)
-        guest.run("kill $talk; killall dd 2>/dev/null; wait $talk")
+        guest.run(STOP)
         raise
     said = None if case.waits else ended(guest)
     is_there = is_running(guest)
     guest.behave(DEVICE)
     if case.stays:
-        guest.run("kill $talk; killall dd 2>/dev/null")
+        guest.run(STOP)
     said = said or ended(guest)
     lines = guest.said("vdiport")
     expect(is_there == case.waits, f"the program {'is there' if is_there else 'has ended'}: {said!r}")
