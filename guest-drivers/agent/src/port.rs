@@ -200,8 +200,12 @@ fn check(chunk: ChunkHeader) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Puts a message for the clients behind what is to be written to the port.
-pub fn write(kind: AgentKind, body: &[u8], out: &mut Vec<u8>) {
+/// Puts a message behind what is to be written to the port, in the clients' stream or, as only a server does, in its own.
+pub fn write(stream: Origin, kind: AgentKind, body: &[u8], out: &mut Vec<u8>) {
+    let port = match stream {
+        Origin::Client => CLIENT_PORT,
+        Origin::Server => SERVER_PORT,
+    };
     let header = AgentHeader {
         protocol: AgentHeader::PROTOCOL,
         kind: kind.into(),
@@ -210,17 +214,14 @@ pub fn write(kind: AgentKind, body: &[u8], out: &mut Vec<u8>) {
     };
     let first = body.len().min(AGENT_DATA_MAX - AgentHeader::BYTES);
     let (first, rest) = body.split_at(first);
-    chunk(&[&header.encode(), first], out);
-    rest.chunks(AGENT_DATA_MAX).for_each(|part| chunk(&[part], out));
+    chunk(port, &[&header.encode(), first], out);
+    rest.chunks(AGENT_DATA_MAX).for_each(|part| chunk(port, &[part], out));
 }
 
-fn chunk(parts: &[&[u8]], out: &mut Vec<u8>) {
+fn chunk(port: u32, parts: &[&[u8]], out: &mut Vec<u8>) {
     // At most as long as a constant.
     let size = parts.iter().map(|part| part.len()).sum::<usize>() as u32;
-    let header = ChunkHeader {
-        port: CLIENT_PORT,
-        size,
-    };
+    let header = ChunkHeader { port, size };
     out.extend_from_slice(&header.encode());
     parts.iter().for_each(|part| out.extend_from_slice(part));
 }
@@ -242,7 +243,7 @@ mod tests {
         #[test]
         fn messages_survive_any_cut(messages in vec((0..20_u32, vec(any::<u8>(), 0..5000)), 0..5), cut in 1..3000_usize) {
             let mut wire = Vec::new();
-            messages.iter().for_each(|(kind, body)| write((*kind).into(), body, &mut wire));
+            messages.iter().for_each(|(kind, body)| write(Origin::Client, (*kind).into(), body, &mut wire));
             let mut reader = Reader::default();
             let mut out = Vec::new();
             for part in wire.chunks(cut) {
@@ -260,7 +261,7 @@ mod tests {
             let mut reader = Reader::default();
             let mut wire = Vec::new();
             if chunked {
-                bytes.chunks(700).for_each(|part| chunk(&[part], &mut wire));
+                bytes.chunks(700).for_each(|part| chunk(CLIENT_PORT, &[part], &mut wire));
             } else {
                 wire = bytes;
             }
@@ -281,7 +282,7 @@ mod tests {
     #[test]
     fn the_streams_are_put_together_each_by_itself() {
         let mut wire = Vec::new();
-        write(AgentKind::Clipboard, &[7; 4000], &mut wire);
+        write(Origin::Client, AgentKind::Clipboard, &[7; 4000], &mut wire);
         // Between the first and the second chunk.
         let mut servers = ChunkHeader {
             port: SERVER_PORT,
@@ -313,13 +314,13 @@ mod tests {
     fn what_is_announced_takes_no_memory() {
         let mut reader = Reader::default();
         let mut wire = Vec::new();
-        chunk(&[&header(4, 2 << 30)], &mut wire);
+        chunk(CLIENT_PORT, &[&header(4, 2 << 30)], &mut wire);
         assert_eq!(read(&mut reader, &wire), Ok(Vec::new()));
         let body = reader.client.body.as_ref().unwrap();
         assert_eq!((body.keep, body.bytes.capacity()), (LEAD, 0));
         // All of it comes; none of it is kept.
         let mut part = Vec::new();
-        chunk(&[&[9; AGENT_DATA_MAX]], &mut part);
+        chunk(CLIENT_PORT, &[&[9; AGENT_DATA_MAX]], &mut part);
         for _ in 0..((2_u64 << 30) / AGENT_DATA_MAX as u64 - 1) / 4096 {
             assert_eq!(read(&mut reader, &part), Ok(Vec::new()));
         }
@@ -329,8 +330,13 @@ mod tests {
     #[test]
     fn one_that_is_too_long_is_passed_over() {
         let mut wire = Vec::new();
-        write(AgentKind::AudioVolumeSync, &vec![1; MOST_OTHER + 1], &mut wire);
-        write(AgentKind::MaxClipboard, &[0; 4], &mut wire);
+        write(
+            Origin::Client,
+            AgentKind::AudioVolumeSync,
+            &vec![1; MOST_OTHER + 1],
+            &mut wire,
+        );
+        write(Origin::Client, AgentKind::MaxClipboard, &[0; 4], &mut wire);
         let arrived = read(&mut Reader::default(), &wire).unwrap();
         let lead = Bytes::from_static(&[1; LEAD]);
         let size = MOST_OTHER as u32 + 1;
@@ -346,7 +352,7 @@ mod tests {
         assert_eq!(read(&mut Reader::default(), &of(1, 2049)), Err(Fault::Chunk(2049)));
         assert_eq!(read(&mut Reader::default(), &of(1, 0)), Ok(Vec::new()));
         let mut wire = Vec::new();
-        chunk(&[&[2; AgentHeader::BYTES]], &mut wire);
+        chunk(CLIENT_PORT, &[&[2; AgentHeader::BYTES]], &mut wire);
         assert!(matches!(read(&mut Reader::default(), &wire), Err(Fault::Header(_))));
     }
 }

@@ -7,9 +7,8 @@
 
 use caraway_agent::daemon::{Engine, Mouse};
 use caraway_agent::link::{Head, Link, LinkReader, Screen};
-use caraway_agent::port::{self, Reader};
-use caraway_protocol::agent::{AgentCaps, AgentHeader, AgentKind};
-use caraway_protocol::main_channel::{ChunkHeader, SERVER_PORT};
+use caraway_agent::port::{self, Origin, Reader};
+use caraway_protocol::agent::{AgentCaps, AgentKind};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -101,16 +100,8 @@ impl Conversation {
     fn step(&mut self, step: Step, bytes: &[u8]) {
         match step {
             Step::Port => self.port(bytes),
-            Step::Client => {
-                let mut wire = Vec::new();
-                let (kind, body) = split(bytes);
-                port::write(kind, body, &mut wire);
-                self.port(&wire);
-            }
-            Step::Server => {
-                let (kind, body) = split(bytes);
-                self.port(&servers(kind, body));
-            }
+            Step::Client => self.port(&in_stream(Origin::Client, bytes)),
+            Step::Server => self.port(&in_stream(Origin::Server, bytes)),
             Step::Session => self.session(bytes),
             Step::Says => {
                 let (kind, body) = split(bytes);
@@ -128,7 +119,7 @@ impl Conversation {
                 let words = [1, caps];
                 let body: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
                 let mut wire = Vec::new();
-                port::write(AgentKind::AnnounceCapabilities, &body, &mut wire);
+                port::write(Origin::Client, AgentKind::AnnounceCapabilities, &body, &mut wire);
                 self.port(&wire);
             }
         }
@@ -207,19 +198,11 @@ fn split(bytes: &[u8]) -> (AgentKind, &[u8]) {
     }
 }
 
-fn servers(kind: AgentKind, body: &[u8]) -> Vec<u8> {
-    let header = AgentHeader {
-        protocol: AgentHeader::PROTOCOL,
-        kind: kind.into(),
-        opaque: 0,
-        size: body.len() as u32,
-    };
-    let data = [&header.encode(), body].concat();
-    let chunk = ChunkHeader {
-        port: SERVER_PORT,
-        size: data.len() as u32,
-    };
-    [&chunk.encode()[..], &data].concat()
+fn in_stream(stream: Origin, bytes: &[u8]) -> Vec<u8> {
+    let (kind, body) = split(bytes);
+    let mut wire = Vec::new();
+    port::write(stream, kind, body, &mut wire);
+    wire
 }
 
 /// What fuzzing starts from: conversations as they usually are.

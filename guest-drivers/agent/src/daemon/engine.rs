@@ -186,7 +186,12 @@ impl Engine {
     }
 
     fn send(&mut self, message: &AgentMessage) {
-        port::write(message.kind(), &message.encode(self.dialect()), &mut self.out);
+        port::write(
+            Origin::Client,
+            message.kind(),
+            &message.encode(self.dialect()),
+            &mut self.out,
+        );
     }
 
     fn tell(&mut self, message: AgentMessage) {

@@ -1,15 +1,14 @@
 use bytes::Bytes;
 use caraway_protocol::agent::{
-    AgentCaps, AgentHeader, AgentKind, AgentMessage, ClipboardKind, Dialect, FileStart, FileStatus, GraphicsDevice,
-    MonitorsConfig, MouseState, Selection,
+    AgentCaps, AgentKind, AgentMessage, ClipboardKind, Dialect, FileStart, FileStatus, GraphicsDevice, MonitorsConfig,
+    MouseState, Selection,
 };
-use caraway_protocol::main_channel::{ChunkHeader, SERVER_PORT};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::engine::{Do, Engine, MOST_FILES};
 use crate::link::Link;
-use crate::port::{self, Arrived, Reader};
+use crate::port::{self, Arrived, Origin, Reader};
 
 /// What spice-gtk announces.
 const CLIENT: AgentCaps = AgentCaps::from_bits_retain(0x35077);
@@ -60,24 +59,14 @@ impl Bench {
 
     fn client(&mut self, message: &AgentMessage) {
         let mut wire = Vec::new();
-        port::write(message.kind(), &message.encode(self.dialect), &mut wire);
+        port::write(Origin::Client, message.kind(), &message.encode(self.dialect), &mut wire);
         self.engine.port_says(&wire).unwrap();
     }
 
     fn server(&mut self, message: &AgentMessage) {
-        let body = message.encode(self.dialect);
-        let header = AgentHeader {
-            protocol: 1,
-            kind: message.kind().into(),
-            opaque: 0,
-            size: body.len() as u32,
-        };
-        let data = [header.encode(), body].concat();
-        let chunk = ChunkHeader {
-            port: SERVER_PORT,
-            size: data.len() as u32,
-        };
-        self.engine.port_says(&[&chunk.encode()[..], &data].concat()).unwrap();
+        let mut wire = Vec::new();
+        port::write(Origin::Server, message.kind(), &message.encode(self.dialect), &mut wire);
+        self.engine.port_says(&wire).unwrap();
     }
 
     fn session(&mut self, message: AgentMessage) {
@@ -409,7 +398,7 @@ fn the_host_vanishes_and_comes_back() {
     assert_eq!(bench.todo(), [Do::LetGo, Do::Tell(Link::Inactive)]);
     // In the middle of a message.
     let mut wire = Vec::new();
-    port::write(AgentKind::Clipboard, &[0; 4000], &mut wire);
+    port::write(Origin::Client, AgentKind::Clipboard, &[0; 4000], &mut wire);
     bench.engine.opened();
     bench.engine.port_says(&wire[..100]).unwrap();
     bench.engine.closed();
@@ -460,7 +449,7 @@ fn unknown_and_malformed_messages_are_passed_over() {
         (7, vec![0; 3]),
     ] {
         let mut wire = Vec::new();
-        port::write(AgentKind::from(kind), &body, &mut wire);
+        port::write(Origin::Client, AgentKind::from(kind), &body, &mut wire);
         bench.engine.port_says(&wire).unwrap();
     }
     assert_eq!((bench.todo(), bench.client_hears()), (Vec::new(), Vec::new()));
@@ -507,7 +496,7 @@ proptest! {
             match step {
                 Step::Client(kind, body) => {
                     let mut wire = Vec::new();
-                    port::write(kind.into(), &body, &mut wire);
+                    port::write(Origin::Client, kind.into(), &body, &mut wire);
                     if bench.engine.port_says(&wire).is_err() {
                         bench.engine.opened();
                         bench.reader = Reader::default();

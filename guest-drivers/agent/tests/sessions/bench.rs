@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use caraway_agent::port::{self, Arrived, Reader};
-use caraway_protocol::agent::{AgentCaps, AgentHeader, AgentMessage, ClipboardKind, Dialect, Selection};
-use caraway_protocol::main_channel::{ChunkHeader, SERVER_PORT};
+use caraway_agent::port::{self, Arrived, Origin, Reader};
+use caraway_protocol::agent::{
+    AgentCaps, AgentKind, AgentMessage, AgentMonitor, ClipboardKind, Dialect, MonitorsConfig, Selection,
+};
 use tempfile::TempDir;
 
 /// What spice-gtk announces.
@@ -303,26 +304,47 @@ impl Bench {
 
     /// Of a client.
     pub(crate) fn send(&mut self, message: &AgentMessage) {
-        let mut wire = Vec::new();
-        port::write(message.kind(), &message.encode(self.dialect), &mut wire);
-        self.write(&wire);
+        self.send_in(Origin::Client, message);
     }
 
     /// Of the server itself.
     pub(crate) fn send_own(&mut self, message: &AgentMessage) {
-        let body = message.encode(self.dialect);
-        let header = AgentHeader {
-            protocol: 1,
-            kind: message.kind().into(),
-            opaque: 0,
-            size: body.len() as u32,
+        self.send_in(Origin::Server, message);
+    }
+
+    fn send_in(&mut self, stream: Origin, message: &AgentMessage) {
+        let mut wire = Vec::new();
+        port::write(stream, message.kind(), &message.encode(self.dialect), &mut wire);
+        self.write(&wire);
+    }
+
+    /// The client has something.
+    pub(crate) fn grab(&mut self, selection: Selection, serial: u32, kind: ClipboardKind) {
+        self.send(&AgentMessage::ClipboardGrab {
+            selection,
+            serial: Some(serial),
+            kinds: vec![kind],
+        });
+    }
+
+    /// The client has a window for each of these, by width, height and place; whether the agent says that it is done.
+    pub(crate) fn want(&mut self, has_places: bool, monitors: &[(u32, u32, i32, i32)]) -> bool {
+        let monitor = |&(width, height, x, y): &(u32, u32, i32, i32)| AgentMonitor {
+            width,
+            height,
+            depth: 32,
+            x,
+            y,
         };
-        let data = [header.encode(), body].concat();
-        let chunk = ChunkHeader {
-            port: SERVER_PORT,
-            size: data.len() as u32,
-        };
-        self.write(&[&chunk.encode()[..], &data].concat());
+        let monitors = monitors.iter().map(monitor).collect();
+        self.send(&AgentMessage::MonitorsConfig(MonitorsConfig { has_places, monitors }));
+        self.expect("reply", |message| match message {
+            AgentMessage::Reply {
+                to: AgentKind::MonitorsConfig,
+                ok,
+            } => Some(*ok),
+            _ => None,
+        })
     }
 
     /// The next message, if one comes soon.

@@ -9,17 +9,6 @@ const CLIPBOARD: Selection = Selection::Clipboard;
 const TEXT: ClipboardKind = ClipboardKind::Text;
 const BOTH: [(Selection, &str); 2] = [(CLIPBOARD, "clipboard"), (Selection::Primary, "primary")];
 
-/// The client has something.
-fn grab(bench: &mut Bench, selection: Selection, serial: u32, kind: ClipboardKind) {
-    let kinds = vec![kind];
-    let serial = Some(serial);
-    bench.send(&AgentMessage::ClipboardGrab {
-        selection,
-        serial,
-        kinds,
-    });
-}
-
 /// What a program is given while the client answers.
 fn pasted(bench: &mut Bench, selection: (Selection, &str), target: &str, kind: ClipboardKind, data: &Bytes) -> Vec<u8> {
     let child = bench
@@ -39,7 +28,7 @@ fn the_clients_text_is_pasted() {
     let mut bench = Bench::new();
     let text = Bytes::from_static("What was copied: äöü, 10 €\nand a second line.".as_bytes());
     for both in BOTH {
-        grab(&mut bench, both.0, 0, TEXT);
+        bench.grab(both.0, 0, TEXT);
         bench.screen.wait_target(both.1, "UTF8_STRING");
         for target in ["UTF8_STRING", "text/plain;charset=utf-8", "text/plain"] {
             assert_eq!(pasted(&mut bench, both, target, TEXT, &text), text);
@@ -94,7 +83,7 @@ fn pictures_go_both_ways_piece_by_piece() {
     for (kind, name) in kinds {
         // Not a multiple of anything; more than a request of X11 may have.
         let picture = Bytes::from(noise(9_000_001));
-        grab(&mut bench, CLIPBOARD, serial, kind);
+        bench.grab(CLIPBOARD, serial, kind);
         bench.screen.wait_target("clipboard", name);
         let seen = pasted(&mut bench, BOTH[0], name, kind, &picture);
         assert!(picture == seen, "{name}: {} bytes", seen.len());
@@ -114,7 +103,7 @@ fn pictures_go_both_ways_piece_by_piece() {
 #[test]
 fn a_client_without_an_answer_is_not_waited_for() {
     let mut bench = Bench::new();
-    grab(&mut bench, CLIPBOARD, 0, TEXT);
+    bench.grab(CLIPBOARD, 0, TEXT);
     bench.screen.wait_target("clipboard", "UTF8_STRING");
     let nothing = bench.screen.xclip(&["-selection", "clipboard", "-o"]).spawn().unwrap();
     bench.answer(CLIPBOARD, ClipboardKind::Text, &Bytes::new());

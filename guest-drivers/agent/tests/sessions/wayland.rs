@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use caraway_protocol::agent::{AgentKind, AgentMessage, AgentMonitor, ClipboardKind, MonitorsConfig, Selection};
+use caraway_protocol::agent::{AgentMessage, ClipboardKind, Selection};
 
 use crate::bench::{Bench, Program, Screen, noise, wait};
 
@@ -47,22 +47,12 @@ fn wait_type(screen: &Screen, arguments: &[&str], name: &str) {
     });
 }
 
-fn grab(bench: &mut Bench, selection: Selection, serial: u32, kind: ClipboardKind) {
-    let kinds = vec![kind];
-    let serial = Some(serial);
-    bench.send(&AgentMessage::ClipboardGrab {
-        selection,
-        serial,
-        kinds,
-    });
-}
-
 #[test]
 fn text_goes_both_ways() {
     let mut bench = Bench::on(Screen::wayland());
     let text = Bytes::from_static("What was copied: äöü, 10 €\nand a second line.".as_bytes());
     for (selection, arguments) in BOTH {
-        grab(&mut bench, selection, 0, TEXT);
+        bench.grab(selection, 0, TEXT);
         wait_type(&bench.screen, arguments, "text/plain;charset=utf-8");
         for name in ["text/plain;charset=utf-8", "UTF8_STRING"] {
             let child = paste(&bench.screen, arguments, name)
@@ -94,7 +84,7 @@ fn pictures_go_both_ways() {
     let mut bench = Bench::on(Screen::wayland());
     let selection = Selection::Clipboard;
     let picture = Bytes::from(noise(9_000_001));
-    grab(&mut bench, selection, 0, ClipboardKind::Png);
+    bench.grab(selection, 0, ClipboardKind::Png);
     wait_type(&bench.screen, &[], "image/png");
     let child = paste(&bench.screen, &[], "image/png")
         .stdout(Stdio::piped())
@@ -115,7 +105,7 @@ fn pictures_go_both_ways() {
 #[test]
 fn a_client_that_goes_takes_its_clipboard_along() {
     let mut bench = Bench::on(Screen::wayland());
-    grab(&mut bench, Selection::Clipboard, 0, TEXT);
+    bench.grab(Selection::Clipboard, 0, TEXT);
     wait_type(&bench.screen, &[], "text/plain");
     let child = paste(&bench.screen, &[], "text/plain")
         .stdout(Stdio::piped())
@@ -175,37 +165,18 @@ fn socket(screen: &Screen) -> String {
     format!("{folder}/{}", name.unwrap())
 }
 
-fn want(bench: &mut Bench, has_places: bool, monitors: &[(u32, u32, i32, i32)]) -> bool {
-    let monitor = |(width, height, x, y): &(u32, u32, i32, i32)| AgentMonitor {
-        width: *width,
-        height: *height,
-        depth: 32,
-        x: *x,
-        y: *y,
-    };
-    let monitors = monitors.iter().map(monitor).collect();
-    bench.send(&AgentMessage::MonitorsConfig(MonitorsConfig { has_places, monitors }));
-    bench.expect("reply", |message| match message {
-        AgentMessage::Reply {
-            to: AgentKind::MonitorsConfig,
-            ok,
-        } => Some(*ok),
-        _ => None,
-    })
-}
-
 #[test]
 fn outputs_are_as_the_client_wants_them() {
     let mut bench = Bench::on(Screen::wayland());
-    assert!(want(&mut bench, false, &[(1366, 768, 0, 0), (801, 601, 0, 0)]));
+    assert!(bench.want(false, &[(1366, 768, 0, 0), (801, 601, 0, 0)]));
     assert_eq!(outputs(&bench.screen), ["1366x768+0+0", "801x601+1366+0"]);
-    assert!(want(&mut bench, true, &[(800, 600, 0, 0), (640, 480, 0, -480)]));
+    assert!(bench.want(true, &[(800, 600, 0, 0), (640, 480, 0, -480)]));
     assert_eq!(outputs(&bench.screen), ["640x480+0+0", "800x600+0+480"]);
-    assert!(!want(&mut bench, true, &[(0, 0, 0, 0), (0, 0, 0, 0)]));
+    assert!(!bench.want(true, &[(0, 0, 0, 0), (0, 0, 0, 0)]));
     assert_eq!(outputs(&bench.screen), ["640x480+0+0", "800x600+0+480"]);
     // Outputs that are nowhere cannot be switched off in this compositor, which is said.
-    assert!(!want(&mut bench, true, &[(800, 600, 0, 480), (0, 0, 0, 0)]));
+    assert!(!bench.want(true, &[(800, 600, 0, 480), (0, 0, 0, 0)]));
     assert_eq!(outputs(&bench.screen).len(), 2);
-    assert!(want(&mut bench, false, &[(1280, 720, 0, 0), (1280, 720, 0, 0)]));
+    assert!(bench.want(false, &[(1280, 720, 0, 0), (1280, 720, 0, 0)]));
     assert_eq!(outputs(&bench.screen), ["1280x720+0+0", "1280x720+1280+0"]);
 }
