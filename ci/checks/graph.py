@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .files import CHECKOUT
 
-WORKSPACES = (".", "guest-drivers", "ci/fuzz/qxl", "ci/fuzz/pictures", "ci/fuzz/sessions", "ci/fuzz/guest")
+WORKSPACES = (".", "guest-drivers")
 # What this project is built for; crates of other systems are in the lock file and never compiled.
 TARGET = "x86_64-unknown-linux-gnu"
 

@@ -4,7 +4,7 @@ import random
 import re
 import string
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from desktop.console import READY, boot_of
@@ -23,6 +23,15 @@ HARM = re.compile(
 ACT_SECONDS = 60
 CLIENT_SECONDS = 60
 EQUAL_SECONDS = 1
+
+
+# With --short, every so many of the lies that a driver sees when it is bound.
+LIES_STEP = 4
+
+
+def kinds(cases: Sequence, is_short: bool) -> list:
+    """All cases, or the first of each fault."""
+    return list({case.fault: case for case in reversed(cases)}.values())[::-1] if is_short else list(cases)
 
 
 class Guest:
