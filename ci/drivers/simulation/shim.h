@@ -35,6 +35,7 @@ typedef struct { int counter; } atomic_t;
 #define static_assert		_Static_assert
 #define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#define SZ_512K			0x80000
 #define BIT(n)			(1ul << (n))
 #define U32_MAX			UINT32_MAX
 #define U8_MAX			UINT8_MAX

@@ -45,6 +45,8 @@ static struct {
 } known[NUMBERS];
 
 static u32 draws, copies, fills, again, refusals, races;
+/* Commands that the device has not been told of. */
+static u32 unpublished;
 
 static u64 next_random(void)
 {
@@ -131,6 +133,11 @@ void qxl_device_fail(struct qxl *device, const char *why)
 {
 	(void)device;
 	fail(why, 0, 0, 0);
+}
+
+void qxl_device_ignore_room(struct qxl *device)
+{
+	(void)device;
 }
 
 void qxl_cursor_flush(struct qxl *device)
@@ -226,6 +233,13 @@ static void check_number(const struct qxl_image *image, const u32 *pixels)
 	}
 }
 
+void qxl_ring_publish(struct qxl *device, struct qxl_producer *producer)
+{
+	(void)device;
+	(void)producer;
+	unpublished = 0;
+}
+
 void qxl_ring_push(struct qxl *device, struct qxl_producer *producer, u32 type, u64 address)
 {
 	struct qxl_drawable drawable;
@@ -233,6 +247,7 @@ void qxl_ring_push(struct qxl *device, struct qxl_producer *producer, u32 type, 
 
 	(void)device;
 	(void)producer;
+	unpublished++;
 	memcpy(&drawable, arena + address, sizeof(drawable));
 	box = (struct drm_rect){ drawable.bbox.left, drawable.bbox.top, drawable.bbox.right, drawable.bbox.bottom };
 	if (type != QXL_COMMAND_DRAW || !drm_rect_visible(&box))
@@ -440,6 +455,8 @@ static void flush(void)
 		say_pending();
 		qxl_draw_all(&qxl);
 		is_flushing = false;
+		if (unpublished)
+			fail("the device is not told of commands", 0, unpublished, 0);
 		if (++rounds > 5000)
 			fail("it does not come to an end", 0, 0, 0);
 	} while (qxl.is_kept_back || pending_count);

@@ -76,6 +76,8 @@ struct qxl_producer {
 	struct qxl_command_ring *ring;
 	u8 port;
 	u32 prod;
+	/* So far the device has been told. */
+	u32 published;
 };
 
 struct qxl_slot {
@@ -275,6 +277,8 @@ struct qxl {
 	struct qxl_recents *recents;
 	/* There was no room for something; commands taken and released so far, as many at the last look, since when. */
 	bool is_kept_back;
+	/* The device interrupts when there is room. */
+	bool awaits_room;
 	u64 moves;
 	u64 watch_moves;
 	unsigned long watch_since;
@@ -334,6 +338,8 @@ static inline u64 qxl_hash_mix(u64 some, u64 other)
 int qxl_device_map(struct qxl *qxl);
 int qxl_device_start(struct qxl *qxl);
 void qxl_device_stop(struct qxl *qxl);
+void qxl_device_await_room(struct qxl *qxl);
+void qxl_device_ignore_room(struct qxl *qxl);
 irqreturn_t qxl_device_interrupt(int irq, void *data);
 int qxl_device_run(struct qxl *qxl, u8 port, u8 value);
 void qxl_device_write(struct qxl *qxl, u8 port);
@@ -348,6 +354,7 @@ bool qxl_rom_client_monitors(struct qxl *qxl, struct qxl_client_monitors *monito
 void qxl_ring_init(struct qxl *qxl);
 bool qxl_ring_has_room(struct qxl *qxl, struct qxl_producer *producer);
 void qxl_ring_push(struct qxl *qxl, struct qxl_producer *producer, u32 type, u64 address);
+void qxl_ring_publish(struct qxl *qxl, struct qxl_producer *producer);
 
 /* qxl_arena.c */
 int qxl_arena_init(struct qxl *qxl);

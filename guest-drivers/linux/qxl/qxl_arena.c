@@ -144,6 +144,7 @@ bool qxl_arena_collect(struct qxl *qxl)
 			if (!arena->is_short)
 				break;
 			ram_write(&ring->ring.notify_on_prod, arena->release_cons + 1);
+			qxl_device_await_room(qxl);
 			/* The device writes its counter and then reads the mark: here it is the other way round. */
 			virt_mb();
 			if (ram_read(&ring->ring.prod) == arena->release_cons)

@@ -3,7 +3,12 @@
  * The drawing commands: pictures, fills and copies. Each is complete in memory when it is pushed, and what the device
  * shows then is noted at the same time.
  */
+#include <linux/sizes.h>
+
 #include "qxl.h"
+
+/* A picture of so many bytes is published as soon as it is there. */
+#define QXL_PUBLISH_BYTES	((u32)SZ_512K)
 
 /* A picture and its pixels, which follow. */
 struct qxl_picture {
@@ -33,7 +38,8 @@ static int qxl_command_take(struct qxl *qxl, u32 bytes)
 	slot = qxl_arena_take_draw(qxl, bytes);
 	if (slot >= 0)
 		return slot;
-	/* Only now is it of use to hear what was released. */
+	/* Only now is it of use to hear what was released, and all that could be is to be at the device. */
+	qxl_ring_publish(qxl, &qxl->commands);
 	qxl->arena.is_short = true;
 	if (qxl_arena_collect(qxl))
 		slot = qxl_arena_take_draw(qxl, bytes);
@@ -132,6 +138,9 @@ bool qxl_command_picture(struct qxl *qxl, struct qxl_head *head, const struct dr
 	picture.chunk = (struct qxl_chunk){ .data_size = cpu_to_le32(bytes) };
 	memcpy(memory, &picture, sizeof(picture));
 	qxl_command_send(qxl, slot);
+	/* The device can begin with a large one while the rest is looked at. */
+	if (bytes >= QXL_PUBLISH_BYTES)
+		qxl_ring_publish(qxl, &qxl->commands);
 	qxl->counters.pictures++;
 	qxl->counters.picture_bytes += bytes;
 	return true;

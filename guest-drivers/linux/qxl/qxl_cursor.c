@@ -234,6 +234,7 @@ void qxl_cursor_flush(struct qxl *qxl)
 	memcpy(&memory->command, &command, sizeof(command));
 	qxl_arena_send(qxl, slot);
 	qxl_ring_push(qxl, &qxl->cursor_commands, QXL_COMMAND_CURSOR, address);
+	qxl_ring_publish(qxl, &qxl->cursor_commands);
 	qxl->counters.cursors++;
 }
 

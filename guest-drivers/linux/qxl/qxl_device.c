@@ -12,8 +12,9 @@
 
 #include "qxl.h"
 
-#define QXL_INTERRUPTS	(QXL_INT_DISPLAY | QXL_INT_CURSOR | QXL_INT_IO_CMD | QXL_INT_ERROR | \
-			 QXL_INT_CLIENT_MONITORS)
+#define QXL_INTERRUPTS	(QXL_INT_IO_CMD | QXL_INT_ERROR | QXL_INT_CLIENT_MONITORS)
+/* Of use only to who waits for room; some devices interrupt for whatever they take or release. */
+#define QXL_INTERRUPTS_ROOM	(QXL_INT_DISPLAY | QXL_INT_CURSOR)
 /* A port that takes longer than this will not be done any more. */
 #define QXL_PORT_TIMEOUT	(5 * HZ)
 
@@ -68,7 +69,7 @@ irqreturn_t qxl_device_interrupt(int irq, void *data)
 	/* Bits may be pending that were not asked for, before the start as well. */
 	if (!READ_ONCE(qxl->is_running))
 		return IRQ_HANDLED;
-	if (pending & (QXL_INT_DISPLAY | QXL_INT_CURSOR))
+	if (pending & QXL_INTERRUPTS_ROOM)
 		queue_work(qxl->works, &qxl->progress);
 	if (pending & QXL_INT_CLIENT_MONITORS)
 		queue_work(qxl->works, &qxl->hotplug);
@@ -83,6 +84,30 @@ static void qxl_device_set_mask(struct qxl *qxl, u32 mask)
 	/* The device looks at the mask when it is told to. */
 	mb();
 	qxl_device_write(qxl, QXL_PORT_UPDATE_IRQ);
+}
+
+/* Something waits for room: what the device takes and releases from here on interrupts. Then it is looked once more. */
+void qxl_device_await_room(struct qxl *qxl)
+{
+	lockdep_assert_held(&qxl->lock);
+	if (qxl->awaits_room)
+		return;
+	qxl->awaits_room = true;
+	/* What is pending already would not interrupt again. */
+	atomic_andnot((__force int)cpu_to_le32(QXL_INTERRUPTS_ROOM), (atomic_t *)&qxl->ram->int_pending);
+	ram_write(&qxl->ram->int_mask, QXL_INTERRUPTS | QXL_INTERRUPTS_ROOM);
+	/* The device makes room and then reads the mask: here it is the other way round. */
+	virt_mb();
+}
+
+/* Nothing does any more. A line that is up stays so until the handler has seen to it. */
+void qxl_device_ignore_room(struct qxl *qxl)
+{
+	lockdep_assert_held(&qxl->lock);
+	if (!qxl->awaits_room)
+		return;
+	qxl->awaits_room = false;
+	ram_write(&qxl->ram->int_mask, QXL_INTERRUPTS);
 }
 
 /* It is memory of the host: cached, as the other side has it; and so without another mapping that is not. */
@@ -186,6 +211,7 @@ int qxl_device_start(struct qxl *qxl)
 
 	WRITE_ONCE(qxl->has_failed, false);
 	WRITE_ONCE(qxl->is_running, true);
+	qxl->awaits_room = false;
 	qxl_device_set_mask(qxl, QXL_INTERRUPTS);
 	error = qxl_device_add_slot(qxl);
 	if (error)

@@ -222,10 +222,16 @@ void qxl_draw_all(struct qxl *qxl)
 {
 	lockdep_assert_held(&qxl->lock);
 	qxl->is_kept_back = false;
+	qxl_arena_collect(qxl);
 	qxl_cursor_flush(qxl);
 	qxl_draw_flush(qxl);
-	if (!qxl->is_kept_back || !qxl_device_is_usable(qxl))
+	qxl_ring_publish(qxl, &qxl->commands);
+	if (!qxl_device_is_usable(qxl))
 		return;
+	if (!qxl->is_kept_back) {
+		qxl_device_ignore_room(qxl);
+		return;
+	}
 	if (!delayed_work_pending(&qxl->watch) && qxl->watch_moves != qxl->moves) {
 		qxl->watch_moves = qxl->moves;
 		qxl->watch_since = jiffies;
@@ -243,7 +249,6 @@ void qxl_draw_watch(struct qxl *qxl)
 	if (!qxl->is_kept_back || !qxl_device_is_usable(qxl))
 		return;
 	qxl->arena.has_asked = false;
-	qxl_arena_collect(qxl);
 	qxl_draw_all(qxl);
 	if (qxl->watch_moves != qxl->moves) {
 		qxl->watch_moves = qxl->moves;

@@ -45,7 +45,6 @@ static void qxl_progress(struct work_struct *work)
 	if (!drm_dev_enter(&qxl->drm, &index))
 		return;
 	mutex_lock(&qxl->lock);
-	qxl_arena_collect(qxl);
 	qxl_draw_all(qxl);
 	mutex_unlock(&qxl->lock);
 	drm_dev_exit(index);
