@@ -145,9 +145,9 @@ class Steps:
         seen.save(out)
         return {**_described(seen), "out": out}
 
-    def do_save(self, out: str) -> None:
-        """As screenshot, without the checksum, which takes its time."""
-        self._client.picture().save(out)
+    def do_save(self, out: str, seconds: float = SECONDS) -> None:
+        """As screenshot, without the checksum, which takes its time. Between two modes there is no picture for a while."""
+        self._client.wait_for(lambda seen: seen.save(out) or True, seconds, "picture")
 
     def do_console(self) -> dict:
         return {"lines": self._lines(self._client.picture())}
