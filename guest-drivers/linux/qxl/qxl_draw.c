@@ -67,11 +67,14 @@ static bool qxl_draw_rect(struct qxl *qxl, struct qxl_head *head, struct drm_rec
 /* Copies what has moved; whether there was room. What differs then is marked. */
 static bool qxl_draw_motion(struct qxl *qxl, struct qxl_head *head, u32 width, u32 height)
 {
+	u32 count, tiles = qxl_tiles_count(qxl->changed);
 	struct drm_rect rect;
-	u32 count;
 	s32 dx, dy;
 
 	for (count = 0; count < QXL_MOTIONS; count++) {
+		/* What came into sight is not worth another search. */
+		if (count && qxl_tiles_count(qxl->changed) < tiles / 4)
+			break;
 		if (!qxl_motion_find(qxl, head, width, height, &rect, &dx, &dy))
 			break;
 		if (!qxl_command_copy(qxl, head, &rect, dx, dy))

@@ -210,6 +210,18 @@ static bool qxl_motion_scan(struct qxl_search *search, u32 number, s32 far_x, s3
 	return false;
 }
 
+/* Whether enough anchors have moved as others did the last time, to the side. */
+static bool qxl_motion_is_again_aside(struct qxl_search *search, const struct qxl_tiles *changed, u32 tiles)
+{
+	search->agree = 0;
+	search->tries = 0;
+	if (!search->head->motion.dx)
+		return false;
+	qxl_motion_anchors(search, changed, tiles);
+	return search->count >= QXL_MOTION_AGREE &&
+	       qxl_motion_try(search, search->head->motion.dx, search->head->motion.dy);
+}
+
 /* A motion that enough anchors have made: to the side, or near. */
 static bool qxl_motion_aside(struct qxl_search *search, const struct qxl_tiles *changed, u32 tiles)
 {
@@ -267,20 +279,50 @@ static bool qxl_motion_line_fits(struct qxl_search *search, s32 x1, s32 x2, s32 
 	return true;
 }
 
+/* Whether all of a tile went up or down. */
+static bool qxl_motion_tile_went(const struct qxl_search *search, u32 column, u32 row)
+{
+	struct qxl_head *head = search->head;
+	u32 first = column * QXL_TILE_SEGMENTS, stride = head->shown.stride;
+	u32 count = min_t(u32, QXL_TILE_SEGMENTS, stride - first), i;
+	s32 y = row * QXL_TILE_HEIGHT, end = min(y + QXL_TILE_HEIGHT, search->height);
+	const u64 *now, *was;
+
+	if (y + search->dy < 0 || end + search->dy > search->height)
+		return false;
+	was = qxl_shown_at(head, first, y + search->dy);
+	/* Where nobody said that something changed the framebuffer has what is shown. */
+	if (test_bit(column, search->qxl->seen->rows[row]))
+		now = qxl_now_at(search->qxl, head, first, y);
+	else
+		now = qxl_shown_at(head, first, y);
+	for (; y < end; y++, now += stride, was += stride)
+		for (i = 0; i < count; i++)
+			if (now[i] != was[i])
+				return false;
+	return true;
+}
+
 /* Of what went to the side not every line is looked at. */
 static bool qxl_motion_tile_fits(struct qxl_search *search, u32 column, u32 row)
 {
 	s32 x = column * QXL_TILE_WIDTH, y = row * QXL_TILE_HEIGHT;
 	s32 end = min(y + QXL_TILE_HEIGHT, search->height);
 
-	for (; y < end; y += search->dx ? QXL_TILE_HEIGHT / 2 : 1)
+	if (!search->dx)
+		return qxl_motion_tile_went(search, column, row);
+	for (; y < end; y += QXL_TILE_HEIGHT / 2)
 		if (!qxl_motion_line_fits(search, x, x + QXL_TILE_WIDTH, y))
 			return false;
 	return true;
 }
 
-/* The tiles that moved, as a rectangle; whether most of it is so: what has not changed may look the same as well. */
-static bool qxl_motion_measure(struct qxl_search *search, const struct qxl_tiles *changed, struct drm_rect *rect)
+/*
+ * The tiles that moved, at least so many, as a rectangle; whether most of it is so: what has not changed may look the
+ * same as well.
+ */
+static bool qxl_motion_measure(struct qxl_search *search, const struct qxl_tiles *changed, u32 least,
+			       struct drm_rect *rect)
 {
 	u32 row, column, moved = 0, fit, area = 0;
 	s32 x, y;
@@ -298,7 +340,7 @@ static bool qxl_motion_measure(struct qxl_search *search, const struct qxl_tiles
 			rect->x2 = max(rect->x2, x + QXL_TILE_WIDTH);
 			rect->y2 = max(rect->y2, y + QXL_TILE_HEIGHT);
 		}
-	if (moved < QXL_MOTION_TILES / 2)
+	if (moved < max(least, QXL_MOTION_TILES / 2u))
 		return false;
 	fit = moved;
 	for (row = rect->y1 / QXL_TILE_HEIGHT; row < rect->y2 / QXL_TILE_HEIGHT; row++)
@@ -374,6 +416,15 @@ static void qxl_motion_grow(struct qxl_search *search, struct drm_rect *rect)
 	rect->y2 = min(rect->y2, search->height - search->dy);
 }
 
+/* What moves often moves on like that: then nothing has to be looked for. */
+static bool qxl_motion_again(struct qxl_search *search, const struct qxl_tiles *changed, u32 tiles,
+			     struct drm_rect *rect)
+{
+	search->dx = search->head->motion.dx;
+	search->dy = search->head->motion.dy;
+	return (search->dx || search->dy) && qxl_motion_measure(search, changed, tiles / 4 * 3, rect);
+}
+
 /*
  * Looks whether what has changed on a head, of which so much is shown, is there elsewhere: `rect` of it is what the
  * device shows `dx` to the right and `dy` below.
@@ -391,8 +442,10 @@ bool qxl_motion_find(struct qxl *qxl, struct qxl_head *head, u32 width, u32 heig
 	search->head = head;
 	search->width = width;
 	search->height = height;
-	if (!(qxl_motion_vertical(search, changed, tiles) && qxl_motion_measure(search, changed, rect)) &&
-	    !(qxl_motion_aside(search, changed, tiles) && qxl_motion_measure(search, changed, rect)))
+	if (!qxl_motion_again(search, changed, tiles, rect) &&
+	    !(qxl_motion_is_again_aside(search, changed, tiles) && qxl_motion_measure(search, changed, 0, rect)) &&
+	    !(qxl_motion_vertical(search, changed, tiles) && qxl_motion_measure(search, changed, 0, rect)) &&
+	    !(qxl_motion_aside(search, changed, tiles) && qxl_motion_measure(search, changed, 0, rect)))
 		return false;
 	qxl_motion_grow(search, rect);
 	if (!drm_rect_visible(rect))
