@@ -74,6 +74,8 @@ class NestedVm:
         self._config = config
         self._paused = paused
         self._serial: vm.Serial | None = None
+        # What the nested host does first, in the shell that then starts the program.
+        self.prologue = ""
         RESULTS.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="vm-", dir=RESULTS))
         # The nested host sees this checkout, but a program being rebuilt meanwhile must not change under it.
@@ -126,7 +128,7 @@ class NestedVm:
         command = [
             str(CHECKOUT / "ci" / "nested"), "--timeout", str(self._seconds),
             *(word for outside, inside in forwards for word in ("--forward", f"{outside}:{inside}")), "--",
-            "sh", "-c", script, "sh", *words,
+            "sh", "-c", self.prologue + script, "sh", *words,
         ]  # fmt: skip
         with open(self._output, "wb") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=self._errors)

@@ -19,16 +19,16 @@ wait $pid
 class QemuVm(NestedVm):
     """QEMU with its QXL device, libspice and one of our images. To be used with `with`.
 
-    Unless it is told how many outputs there may be, libspice tells clients of one alone.
+    `spice` is added to the options of its server. Unless it is told how many outputs there may be, libspice tells clients of one alone.
     """
 
-    def __init__(self, image: dict[str, str], disks: list[str]) -> None:
+    def __init__(self, image: dict[str, str], disks: list[str], spice: str = "") -> None:
         # Nothing of ours runs there: the program that is copied is the relay.
         super().__init__(Path(__file__).parent / "relay.py", {})
         self._qemu = [
             "qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "1024", "-nodefaults", "-no-user-config",
-            "-display", "none", "-vga", "none", "-device", "qxl-vga,max_outputs=4",
-            "-spice", f"port={SPICE},addr=0.0.0.0,disable-ticketing=on",
+            "-name", "linux,debug-threads=on", "-display", "none", "-vga", "none", "-device", "qxl-vga,max_outputs=4",
+            "-spice", f"port={SPICE},addr=0.0.0.0,disable-ticketing=on{spice}",
             "-chardev", f"socket,id=serial,path=/tmp/qemu/serial,server=on,wait=off,logfile={self._log}",
             "-device", "virtio-serial-pci", "-chardev", "spicevmc,id=agent,name=vdagent",
             "-device", "virtserialport,chardev=agent,name=com.redhat.spice.0",
