@@ -42,6 +42,8 @@ class Weston(Session):
 
     def pointer(self) -> None:
         """It goes to the upper left corner, away, and comes back, to the same picture."""
+        # Where somebody has the agent's port open libspice takes him for an agent that moves the pointer.
+        self.client.step("want-mouse-mode", client=False)
         pictures = []
         for across, down in ((-1000, -1000), (300, 200), (-1000, -1000)):
             self.client.step("motion", dx=across, dy=down)
