@@ -7,10 +7,11 @@ from .rule import Rule
 
 # Homes and folders of one machine. A path of the guest or of the system is something else.
 MACHINE = re.compile(r"(?<![\w.$}/-])/(?:root|home|Users|work|workspace)/[\w.]")
-# Addresses a file may name: where the project's references and tools live, names reserved for examples, and the namespace
-# of SVG, which nobody fetches.
+# Addresses a file may name: where the project's references and tools live, Debian's own mirror, names reserved for
+# examples, and the namespace of SVG, which nobody fetches.
 HOSTS = (
     "github.com", "www.apache.org", "example.org", "example.com", "127.0.0.1", "localhost", "json-schema.org", "www.w3.org",
+    "deb.debian.org",
 )  # fmt: skip
 # Whatever is in a domain (RFC 2606) or a network (RFC 5737) for examples.
 EXAMPLES = re.compile(r"(?:.*\.)?example(?:\.org|\.com)?|192\.0\.2\.\d+")

@@ -94,7 +94,7 @@ class Agent:
     @contextlib.contextmanager
     def _desktop(self, name: str, *options: str) -> Iterator[Scene]:
         """The desktop is up, and a client is there."""
-        image = nested.image("desktop", *options, *(["--kernel", self._kernel] if self._kernel else []))
+        image = nested.image("test-desktop", *options, *(["--kernel", self._kernel] if self._kernel else []))
         config = {
             "boot": boot_of(image),
             "disk": [{"path": image["disk"], "readonly": True}],

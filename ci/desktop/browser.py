@@ -64,7 +64,7 @@ class Desktop:
         ticket = self._stack.enter_context(tempfile.NamedTemporaryFile("w", dir=nested.RESULTS, encoding="utf-8"))
         ticket.write(TICKET)
         ticket.flush()
-        image = nested.image("desktop")
+        image = nested.image("test-desktop")
         config = {
             "boot": boot_of(image),
             "disk": [{"path": image["disk"], "readonly": True}],

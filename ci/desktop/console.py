@@ -44,7 +44,7 @@ class Console:
     def __init__(self, program: Path, kernel: str | None = None, driver: Driver = KERNELS) -> None:
         self._program = program
         options = [*driver.options, *(["--kernel", kernel] if kernel else [])]
-        self._image = nested.image("console", "--module", str(LEAKED_IRQ), *options)
+        self._image = nested.image("test-console", "--module", str(LEAKED_IRQ), *options)
         self._driver = driver
         self._label = " ".join([*([driver.module] if driver is not KERNELS else []), kernel or "console"])
 

@@ -33,7 +33,7 @@ class Xorg:
 
     def session(self) -> str:
         """The whole session, from before the driver to two heads."""
-        image = nested.image("desktop", *self._image)
+        image = nested.image("test-desktop", *self._image)
         config = {
             "boot": boot_of(image, *self._words),
             "disk": [{"path": image["disk"], "readonly": True}],

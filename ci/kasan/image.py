@@ -26,7 +26,7 @@ def checked() -> dict[str, str]:
 
 
 def _image(linux: kernel.Kernel) -> dict[str, str]:
-    console = recipe.read("console")
+    console = recipe.read("test-console")
     base = recipe.initramfs_of(
         linux, console.init, console.modules, [DRIVERS / "vdiport", FOLDER / "planted"], {"qxl": DRIVERS / "qxl"}
     )

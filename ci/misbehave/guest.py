@@ -39,7 +39,7 @@ class Guest:
 
     def __init__(self, program: Path, name: str, drivers: Path = DRIVERS, kernel: str | None = None) -> None:
         options = ["--instead", f"qxl={drivers / 'qxl'}", "--module", str(drivers / "vdiport")]
-        image = nested.image("console", *options, *(["--kernel", kernel] if kernel else []))
+        image = nested.image("test-console", *options, *(["--kernel", kernel] if kernel else []))
         self._compared = 0
         self._scene = Scene(f"misbehave-{name}", program, {"boot": boot_of(image)})
 

@@ -61,6 +61,21 @@ def entry(kind: str, name: str, build) -> Path:
     return path
 
 
+def put(path: Path, content: bytes) -> None:
+    """Writes a file that is there as a whole or, when that fails, as it was before."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.rename(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
 def keep_newest(kind: str, count: int) -> None:
     """Removes all but the `count` entries of `kind` used last."""
     folder = root() / kind

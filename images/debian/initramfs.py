@@ -48,6 +48,7 @@ def assemble(
     modules: list[tuple[str, bytes]],
     others: list[tuple[str, bytes]],
     programs: list[tuple[str, bytes]],
+    busybox: Path = BUSYBOX,
 ) -> bytes:
     """Busybox, `init` as /init, `modules` under /modules and their order in /modules/order, which leaves out `others`,
     `programs` under /programs."""
@@ -55,7 +56,7 @@ def assemble(
     for name in ("bin", "dev", "proc", "sys", "run", "tmp", "etc", "new", "modules", "programs"):
         archive.folder(name)
     archive.character_device("dev/console", 5, 1)
-    archive.file("bin/busybox", BUSYBOX.read_bytes(), executable=True)
+    archive.file("bin/busybox", busybox.read_bytes(), executable=True)
     archive.link("bin/sh", "busybox")
     archive.file("init", init, executable=True)
     for name, image in [*modules, *others]:

@@ -4,12 +4,13 @@ import lzma
 import re
 import struct
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from . import cache, packages
+from . import cache, modules, packages
+from .lock import Package
 
 # No module is replaced.
 NOTHING: Mapping[str, tuple[str, bytes]] = MappingProxyType({})
@@ -42,20 +43,44 @@ class Kernel:
 def load(metapackage: str = "linux-image-amd64") -> Kernel:
     """The kernel behind a metapackage, fetched, unpacked and its image decompressed once."""
     name, version = packages.real_package(metapackage)
-    release = name.removeprefix("linux-image-").removesuffix("-unsigned")
 
-    def build(folder: Path) -> None:
+    def fetch(folder: Path) -> None:
         package = packages.download(name, version, folder)
         packages.unpack(package, folder)
         package.unlink()
+
+    return _unpacked(name, version, fetch)
+
+
+def of_package(package: Package, file: Path, headers: Sequence[Path] = ()) -> Kernel:
+    """The kernel in the file of a package; with `headers`, the files of what modules are built with."""
+    found = _unpacked(package.name, package.version, lambda folder: packages.unpack(file, folder), package.sha256[:16])
+    if not headers:
+        return found
+
+    def build(folder: Path) -> None:
+        for header in headers:
+            packages.unpack(header, folder)
+        modules.settle_headers(folder, found.release)
+
+    name = cache.digest(package.sha256, *(header.name for header in headers))
+    folder = cache.entry("headers", f"{found.release}_{name}", build)
+    return replace(found, headers=modules.headers_folder(folder, found.release))
+
+
+def _unpacked(name: str, version: str, fetch: Callable[[Path], None], mark: str = "") -> Kernel:
+    release = name.removeprefix("linux-image-").removesuffix("-unsigned")
+
+    def build(folder: Path) -> None:
+        fetch(folder)
         image = (folder / "boot" / f"vmlinuz-{release}").read_bytes()
         (folder / "vmlinux").write_bytes(decompress(image))
 
-    folder = cache.entry("kernels", f"{name}_{version.replace(':', '%3a')}", build)
-    modules = folder / "lib" / "modules" / release
-    if not modules.is_dir():
-        modules = folder / "usr" / "lib" / "modules" / release
-    return Kernel(f"{name}_{version}", release, folder / "boot" / f"vmlinuz-{release}", folder / "vmlinux", modules)
+    folder = cache.entry("kernels", f"{name}_{version.replace(':', '%3a')}{mark and '_' + mark}", build)
+    tree = folder / "lib" / "modules" / release
+    if not tree.is_dir():
+        tree = folder / "usr" / "lib" / "modules" / release
+    return Kernel(f"{name}_{version}", release, folder / "boot" / f"vmlinuz-{release}", folder / "vmlinux", tree)
 
 
 def decompress(image: bytes) -> bytes:

@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import cache, packages
-from .kernel import Kernel
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
 
 
 class ModuleError(Exception):
@@ -25,15 +28,23 @@ def headers(release: str) -> Path:
             file = packages.download(package, version, folder)
             packages.unpack(file, folder)
             file.unlink()
-        # The package expects to be installed; where it is unpacked, the common part is beside it.
-        makefile = folder / "usr" / "src" / name / "Makefile"
-        makefile.write_text(makefile.read_text().replace("include /usr/src/", "include ../"))
+        settle_headers(folder, release)
 
     entry = cache.entry("headers", f"{name}_{packages.candidate(name).replace(':', '%3a')}", build)
-    return entry / "usr" / "src" / name
+    return headers_folder(entry, release)
 
 
-def build(kernel: Kernel, source: Path) -> tuple[str, bytes]:
+def headers_folder(unpacked: Path, release: str) -> Path:
+    return unpacked / "usr" / "src" / f"linux-headers-{release}"
+
+
+def settle_headers(unpacked: Path, release: str) -> None:
+    """The package expects to be installed; where it is unpacked, the common part is beside it."""
+    makefile = headers_folder(unpacked, release) / "Makefile"
+    makefile.write_text(makefile.read_text().replace("include /usr/src/", "include ../"))
+
+
+def build(kernel: "Kernel", source: Path) -> tuple[str, bytes]:
     """Name and image of the one module whose source and Makefile are in `source`. Warnings are errors."""
     release = kernel.release
     files = sorted(path for path in source.iterdir() if path.is_file())
@@ -43,8 +54,13 @@ def build(kernel: Kernel, source: Path) -> tuple[str, bytes]:
     def fill(folder: Path) -> None:
         for path in files:
             shutil.copy(path, folder)
+        tree = kernel.headers or headers(release)
+        # Where it is built is not to be seen in the module: the names of its files are in messages, and all the compiler
+        # writes for debuggers in the sum that is its id.
+        flags = f"-Werror -ffile-prefix-map={folder}=/module -ffile-prefix-map={tree}=/headers"
+        flags += f" -ffile-prefix-map={tree.parent}=/usr/src"
         # The type information in BTF needs another tool and is for debuggers.
-        command = ["make", "-C", str(kernel.headers or headers(release)), f"M={folder}", "W=1", "KCFLAGS=-Werror"]
+        command = ["make", "-C", str(tree), f"M={folder}", "W=1", f"KCFLAGS={flags}"]
         command += ["CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "LC_ALL": "C"}

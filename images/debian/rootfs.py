@@ -1,51 +1,85 @@
 """Debian root file systems on raw ext4 images, made with mmdebstrap and without mounting anything."""
 
 import os
-import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from . import ext4, mirror, progress
+from .packages import PackageError
 
 # Documentation, manuals and translations are most of a small Debian and nothing a test looks at.
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
-MIB = 1 << 20
+# What differs from one build to the next and is made again where it is needed.
+PASSING = (
+    "var/cache/apt/*", "var/lib/apt/lists/*", "var/cache/fontconfig/*", "var/cache/debconf/*-old", "var/lib/dpkg/*-old",
+    "var/log/*.log", "var/log/apt", "var/cache/ldconfig/aux-cache", "var/lib/systemd/catalog/database", "tmp/*",
+    "var/lib/dkms/*/*/*/*/log", "var/lib/dkms/mok.*", "etc/.pwd.lock",
+)  # fmt: skip
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# Of what went wrong, the last lines.
+SAID_LINES = 15
 
 
-def make(
-    folder: Path, suite: str, variant: str, packages: list[str], setup: str, leave_out: list[str], spare_mib: int
-) -> Path:  # fmt: skip
-    """Writes `root.ext4` into `folder`: the packages, changed by the shell script `setup`, plus `spare_mib` of room.
+@dataclass(frozen=True)
+class Root:
+    """What a root file system is made of."""
 
-    `setup` runs on the host with the new root's path as $1, after the packages are configured. `leave_out` are patterns
-    of paths that are not unpacked.
+    name: str
+    suite: str
+    packages: tuple[str, ...]
+    setup: str
+    leave_out: tuple[str, ...]
+    spare_mib: int
+    size_mib: int | None
+
+
+def make(folder: Path, root: Root, files: Sequence[Path], moment: int) -> Path:
+    """Writes `root.ext4` into `folder`: the packages, changed by the shell script of `root`.
+
+    The script runs on the host with the new root's path as $1, after the packages are configured. `files` are all
+    packages there are, and nothing in the image is younger than `moment`.
     """
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        root = Path(work) / "root"
-        script = Path(work) / "setup"
-        script.write_text(setup, encoding="utf-8")
-        script.chmod(0o755)
-        command = ["mmdebstrap", f"--variant={variant}", "--quiet", f"--include={','.join(packages)}"]
-        command += [f"--dpkgopt=path-exclude={pattern}" for pattern in (*LEFT_OUT, *leave_out)]
-        command += ['--aptopt=Apt::Install-Recommends "false"', f"--customize-hook={script}", suite, str(root)]
-        # mmdebstrap speaks on stderr; stdout belongs to the caller's list of results.
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    # Without root the packages are unpacked by another user, who cannot look into everybody's home.
+    where = folder if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(dir=where) as work, tempfile.TemporaryDirectory(dir=folder) as room:
+        os.chmod(work, 0o755)
+        packages = Path(work) / "packages"
+        packages.mkdir(mode=0o755)
+        source = mirror.repository(packages, root.suite, files)
+        scripts = {"setup": root.setup, "settle": settle(root.suite)}
+        for name, text in scripts.items():
+            (Path(work) / name).write_text(text, encoding="utf-8")
+            (Path(work) / name).chmod(0o755)
+        archive = Path(room) / "root.tar"
+        command = ["mmdebstrap", "--variant=minbase", "--format=tar", f"--include={','.join(root.packages)}"]
+        command += [f"--dpkgopt=path-exclude={pattern}" for pattern in (*LEFT_OUT, *root.leave_out)]
+        command += ['--aptopt=Apt::Install-Recommends "false"']
+        command += [f"--customize-hook={Path(work) / name}" for name in scripts]
+        progress.say(f"{root.name}: unpacking and configuring {len(files)} packages")
+        # The initramfs is made here, not there. Programs are the system's, whoever calls: one that finds them in a folder of
+        # somebody's first runs for each package.
+        settings = {**os.environ, "SOURCE_DATE_EPOCH": str(moment), "INITRD": "No", "LC_ALL": "C", "PATH": PATH}
+        done = subprocess.run(
+            [*command, root.suite, str(archive), source], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace", env=settings,
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = "\n".join(done.stdout.splitlines()[-SAID_LINES:])
+            raise PackageError(f"mmdebstrap failed with exit code {done.returncode}:\n{said}")
+        progress.say(f"{root.name}: writing the disk")
         image = folder / "root.ext4"
-        make_ext4(root, image, spare_mib)
-        if os.geteuid() == 0:
-            shutil.rmtree(root)
+        ext4.write(archive, image, root.spare_mib, root.size_mib, root.name, moment)
         return image
 
 
-def make_ext4(root: Path, image: Path, spare_mib: int) -> None:
-    """An ext4 image that holds the tree `root` and `spare_mib` MiB more."""
-    used = int(subprocess.run(["du", "-sm", str(root)], capture_output=True, text=True, check=True).stdout.split()[0])
-    inodes = int(subprocess.run(["du", "-s", "--inodes", str(root)], capture_output=True, text=True, check=True).stdout.split()[0])
-    # Metadata of ext4 without a journal takes a few percent.
-    size = (used + used // 10 + spare_mib) * MIB
-    with open(image, "wb") as file:
-        file.truncate(size)
-    subprocess.run(
-        ["mkfs.ext4", "-q", "-F", "-L", "caraway-root", "-m", "0", "-O", "^has_journal", "-N", str(inodes + 8192)]
-        + ["-E", "lazy_itable_init=0,root_owner=0:0", "-d", str(root), str(image)],
-        check=True,
+def settle(suite: str) -> str:
+    """The script that comes last: packages come from Debian from now on, and what is of one build goes."""
+    lines = [f"echo 'deb {line}'" for line in mirror.sources(suite)]
+    return "\n".join(
+        ["#!/bin/sh", "set -e", 'root=$1', "{", *lines, '} >"$root/etc/apt/sources.list"']
+        + [f'rm -rf "$root"/{pattern}' for pattern in PASSING]
+        + ['[ ! -e "$root/etc/machine-id" ] || : >"$root/etc/machine-id"', ""]
     )

@@ -3,7 +3,10 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use caraway_config::{Compression, Listen, Use, Video};
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 
 use crate::{ctl::args::CtlCommand, replay::parse_name, run::incoming::Incoming};
 
@@ -53,7 +56,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_long_help = ENDINGS)]
 pub(crate) struct RunArgs {
-    /// The VM's configuration, a TOML file (`caraway schema` describes it)
+    /// The VM's configuration, a TOML file (`caraway schema` describes it); `.toml` may be left out
+    #[arg(value_parser = PathBufValueParser::new().map(configuration))]
     pub(crate) config: Option<PathBuf>,
     /// Set a key of the configuration, for example `--set cpus=2` or `--set 'boot.cmdline=quiet'`; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
@@ -183,7 +187,8 @@ pub(crate) struct WebArgs {
 /// code 2.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The configuration
+    /// The configuration; `.toml` may be left out
+    #[arg(value_parser = PathBufValueParser::new().map(configuration))]
     pub(crate) config: PathBuf,
     /// Set a key of the configuration, as for `run`
     #[arg(long, value_name = "KEY=VALUE")]
@@ -235,4 +240,47 @@ pub(crate) struct AddUserArgs {
     /// What is written beside the name, `control` or `view`. Both let in, and do not restrict anything
     #[arg(long, value_name = "ROLE", default_value = "control")]
     pub(crate) role: caraway_server::Role,
+}
+
+/// The file that `path` means: beside a folder with a machine's parts is its configuration, of the same name with `.toml`.
+fn configuration(path: PathBuf) -> PathBuf {
+    if path.exists() && !path.is_dir() {
+        return path;
+    }
+    // Shells complete the name of a folder with a slash.
+    let mut name = path.components().as_path().as_os_str().to_os_string();
+    name.push(".toml");
+    let named = PathBuf::from(name);
+    if named.is_file() { named } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::configuration;
+
+    #[test]
+    fn the_ending_of_a_configuration_may_be_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        assert_eq!(configuration(path("vm")), path("vm"), "neither is there");
+        fs::create_dir(path("vm")).unwrap();
+        assert_eq!(configuration(path("vm")), path("vm"), "a folder alone");
+        fs::write(path("vm.toml"), "").unwrap();
+        assert_eq!(
+            configuration(path("vm")),
+            path("vm.toml"),
+            "a folder, and a configuration beside it"
+        );
+        assert_eq!(configuration(path("vm/")), path("vm.toml"));
+        assert_eq!(configuration(path("vm.toml")), path("vm.toml"));
+        fs::write(path("other"), "").unwrap();
+        fs::write(path("other.toml"), "").unwrap();
+        assert_eq!(
+            configuration(path("other")),
+            path("other"),
+            "a file of that very name comes first"
+        );
+    }
 }
