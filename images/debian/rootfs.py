@@ -56,7 +56,8 @@ def make(folder: Path, root: Root, files: Sequence[Path], moment: int) -> Path:
         archive = Path(room) / "root.tar"
         command = ["mmdebstrap", "--variant=minbase", "--format=tar", f"--include={','.join(root.packages)}"]
         command += [f"--dpkgopt=path-exclude={pattern}" for pattern in (*LEFT_OUT, *root.leave_out)]
-        command += ['--aptopt=Apt::Install-Recommends "false"']
+        # Half an image is thrown away, so nothing of it has to be on the disk before it is complete.
+        command += ["--dpkgopt=force-unsafe-io", '--aptopt=Apt::Install-Recommends "false"']
         command += [f"--customize-hook={Path(work) / name}" for name in scripts]
         progress.say(f"{root.name}: unpacking and configuring {len(files)} packages")
         # The initramfs is made here, not there. Programs are the system's, whoever calls: one that finds them in a folder of
@@ -81,5 +82,6 @@ def settle(suite: str) -> str:
     return "\n".join(
         ["#!/bin/sh", "set -e", 'root=$1', "{", *lines, '} >"$root/etc/apt/sources.list"']
         + [f'rm -rf "$root"/{pattern}' for pattern in PASSING]
+        + ['sed -i /force-unsafe-io/d "$root"/etc/dpkg/dpkg.cfg.d/*']
         + ['[ ! -e "$root/etc/machine-id" ] || : >"$root/etc/machine-id"', ""]
     )
