@@ -1,4 +1,6 @@
-//! Saved machines: the directory a snapshot is, written while the machine is held still and read into a new one.
+//! Machines that go on elsewhere: saved to a directory and read into a new one, or moved while they run ([`live`]).
+//!
+//! A snapshot is a directory, written while the machine is held still:
 //!
 //! ```text
 //! DIRECTORY/state          what machine it was, the list of memories, the records of all devices
@@ -11,6 +13,7 @@
 
 mod checksum;
 mod error;
+pub mod live;
 mod pages;
 mod reader;
 mod state_file;

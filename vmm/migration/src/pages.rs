@@ -74,7 +74,7 @@ fn copy_part(part: &[u8], at: u64, to: &File, copied: &mut Copied) -> io::Result
 }
 
 /// The next pages from `at` on that are no hole, up to `size`; all of them on a file system that does not tell.
-fn next_data(file: &File, at: u64, size: u64) -> io::Result<Option<std::ops::Range<u64>>> {
+pub(crate) fn next_data(file: &File, at: u64, size: u64) -> io::Result<Option<std::ops::Range<u64>>> {
     if at >= size {
         return Ok(None);
     }

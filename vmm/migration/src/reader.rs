@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use crate::{
     Fact, SnapshotError,
     pages::{self, CopyError},
-    state_file::{self, Contents, HEADER, MOST_BODY, Memory, STATE, invalid},
+    state_file::{self, Contents, HEADER, MOST_BODY, Memory, STATE, difference, invalid},
 };
 
 /// An opened snapshot: its state was read and checked, the memories are read when they are asked for.
@@ -61,25 +61,15 @@ impl Snapshot {
     /// # Errors
     /// Names the first difference.
     pub fn check(&self, here: &[Fact]) -> Result<(), SnapshotError> {
-        let differs = |name: &str, saved: &str, here: &str| SnapshotError::Differs {
-            path: self.state_path(),
-            name: name.escape_debug().to_string(),
-            saved: saved.escape_debug().to_string(),
-            here: here.escape_debug().to_string(),
-        };
-        for fact in here {
-            match self.machine.iter().find(|saved| saved.name == fact.name) {
-                Some(saved) if saved.value == fact.value => {}
-                Some(saved) => return Err(differs(&fact.name, &saved.value, &fact.value)),
-                None => return Err(differs(&fact.name, "none", &fact.value)),
-            }
+        match difference(&self.machine, here) {
+            None => Ok(()),
+            Some((name, saved, here)) => Err(SnapshotError::Differs {
+                path: self.state_path(),
+                name,
+                saved,
+                here,
+            }),
         }
-        for saved in &self.machine {
-            if !here.iter().any(|fact| fact.name == saved.name) {
-                return Err(differs(&saved.name, &saved.value, "none"));
-            }
-        }
-        Ok(())
     }
 
     /// Fills a memory that has only zeros with its saved contents.

@@ -39,6 +39,22 @@ impl Fact {
     }
 }
 
+/// The first difference between a machine that was saved or comes, and the one it is to go on in: its name, what that one
+/// has, what this one has; made fit to be printed.
+pub(crate) fn difference(coming: &[Fact], here: &[Fact]) -> Option<(String, String, String)> {
+    let value = |facts: &[Fact], name: &str| {
+        let fact = facts.iter().find(|fact| fact.name == name);
+        fact.map_or_else(|| "none".to_owned(), |fact| fact.value.escape_debug().to_string())
+    };
+    let differs = |fact: &&Fact| value(coming, &fact.name) != value(here, &fact.name);
+    let fact = here.iter().chain(coming).find(differs)?;
+    Some((
+        fact.name.escape_debug().to_string(),
+        value(coming, &fact.name),
+        value(here, &fact.name),
+    ))
+}
+
 /// One memory of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
