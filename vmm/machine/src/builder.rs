@@ -4,6 +4,7 @@
 mod board;
 mod incoming;
 mod platform;
+mod prepared;
 mod timer;
 
 use std::{
@@ -26,19 +27,21 @@ use event_manager::EventSet;
 use kvm_bindings::kvm_cpuid_entry2;
 use kvm_ioctls::Cap;
 
+pub use self::prepared::Prepared;
 use self::{
     board::{Board, INTX},
     platform::Platform,
 };
 use crate::{
-    Machine,
+    Machine, MemoryLog,
     boot::{BootError, BootVideo},
-    driver::{Command, Driver, Flush, MachineHandle, Memories, Message, Parts, Queue, Saver, ram_files},
+    driver::{Command, CpuLeaf, Driver, Flush, MachineHandle, Memories, Message, Parts, Queue, Saver, ram_files},
     event_loop::{Devices, Handler, Registration, Watchable},
     firmware::{BootFailure, Firmware, PCI_PORTS},
     kvm::{
         KvmError, cpuid,
         reset::{Controllers, PowerOn},
+        saved::leaf,
         vcpu::Vcpu,
     },
     memory::{LayoutError, WINDOW32},
@@ -122,6 +125,8 @@ pub struct MachineBuilder {
     options: Options,
     queue: Arc<Queue>,
     first_entry: Arc<OnceLock<Instant>>,
+    /// What the first vCPU shows, once there is one.
+    cpu: Arc<OnceLock<Vec<CpuLeaf>>>,
     controllers: Controllers,
     /// What is left of the saved state, when there is one.
     incoming: Option<Records>,
@@ -164,10 +169,24 @@ impl MachineBuilder {
         Self::start(spec, Some(records))
     }
 
-    fn start(spec: MachineSpec, mut incoming: Option<Records>) -> Result<Self, BuildError> {
-        let platform = Platform::new(spec.cpus, spec.memory)?;
-        // Before a restored device drives a line.
-        let controllers = Controllers::take(&platform.vm)?;
+    /// Sets up the platform alone, with memories that are to be filled before the records come.
+    ///
+    /// # Errors
+    /// As [`MachineBuilder::new`].
+    pub fn prepare(spec: MachineSpec) -> Result<Prepared, BuildError> {
+        Prepared::new(spec)
+    }
+
+    fn start(spec: MachineSpec, incoming: Option<Records>) -> Result<Self, BuildError> {
+        Self::on(Prepared::new(spec)?, incoming)
+    }
+
+    fn on(prepared: Prepared, mut incoming: Option<Records>) -> Result<Self, BuildError> {
+        let Prepared {
+            spec,
+            platform,
+            controllers,
+        } = prepared;
         let (board, savers) = Board::new(&platform, spec.debug_exit, &mut incoming)?;
         Ok(Self {
             firmware: Firmware {
@@ -187,6 +206,7 @@ impl MachineBuilder {
             },
             queue: Arc::new(Queue::new().map_err(host("a command queue"))?),
             first_entry: Arc::new(OnceLock::new()),
+            cpu: Arc::new(OnceLock::new()),
             platform,
             board,
             controllers,
@@ -236,6 +256,17 @@ impl MachineBuilder {
         ram_files(self.platform.vm.ram()).into_iter().flatten().collect()
     }
 
+    /// The log of guest RAM and of the memories that were added until now.
+    #[must_use]
+    pub fn memory_log(&self) -> MemoryLog {
+        let platform = &self.platform;
+        MemoryLog::new(
+            Arc::clone(&platform.vm),
+            Arc::clone(&platform.space),
+            self.memories.clone(),
+        )
+    }
+
     /// The guest's port and memory address spaces.
     #[must_use]
     pub fn address_space(&self) -> Arc<dyn AddressSpace> {
@@ -280,7 +311,11 @@ impl MachineBuilder {
     /// Commands and events, from any thread, from now on.
     #[must_use]
     pub fn handle(&self) -> MachineHandle {
-        MachineHandle::new(Arc::clone(&self.queue), Arc::clone(&self.first_entry))
+        MachineHandle::new(
+            Arc::clone(&self.queue),
+            Arc::clone(&self.first_entry),
+            Arc::clone(&self.cpu),
+        )
     }
 
     /// Plugs a PCI function in at 00:`device`.0. 0 is the host bridge, 0x1e the panic device, 0x1f is kept free.
@@ -388,6 +423,10 @@ impl MachineBuilder {
                 (self.restore_vcpus(records)?, None)
             }
         };
+        if let Some((first, _)) = vcpus.first() {
+            // Nobody else sets it.
+            self.cpu.set(first.cpuid().iter().map(leaf).collect()).ok();
+        }
         let queue = Arc::clone(&self.queue);
         let reporter: Reporter = Arc::new(move |report: Report| {
             // A machine that has ended wants no reports.

@@ -24,6 +24,7 @@ mod firmware;
 mod kvm;
 mod machine;
 pub mod memory;
+mod memory_log;
 mod serial;
 mod spec;
 mod sys;
@@ -32,16 +33,17 @@ mod vcpu;
 #[cfg(test)]
 mod guest_tests;
 
-pub use builder::{BuildError, MachineBuilder};
+pub use builder::{BuildError, MachineBuilder, Prepared};
 pub use driver::{
-    Command, CommandError, Ending, Event, Flush, MachineHandle, Reply, RunState, STOP_TIMEOUT, Saved, Status,
-    Subscriber,
+    Command, CommandError, CpuLeaf, Ending, Event, Flush, HeldMachine, MachineHandle, Onward, Reply, RunState,
+    STOP_TIMEOUT, Saved, Status, Subscriber,
 };
 pub use event_loop::{Devices, Handler, Next, Registration, Watchable};
 pub use event_manager::EventSet;
 pub use firmware::BootFailure;
 pub use kvm::KvmError;
 pub use machine::Machine;
+pub use memory_log::MemoryLog;
 pub use spec::{BootFile, Kernel, MachineSpec, OnReboot, SerialSpec};
 pub use sys::inherited::inherited;
 pub use sys::signals::{Signal, Signals, reap_if_init};

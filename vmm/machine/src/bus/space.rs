@@ -12,7 +12,7 @@ use caraway_base::{
 };
 
 use super::{Buses, Entry, PORTS_END, Snapshot};
-use crate::kvm::{Slot, Vm};
+use crate::kvm::{Slot, Vm, dirty_pages};
 
 /// The part of KVM a change needs; a trait so that tests can make it fail.
 pub(crate) trait SlotHost: Send + Sync {
@@ -42,6 +42,8 @@ struct Ledger {
     next_slot: u32,
     free_slots: Vec<u32>,
     slots: BTreeMap<MappingId, u32>,
+    /// KVM keeps the log of every memory, whether or not a device asked for it.
+    log_all: bool,
 }
 
 /// The guest's address spaces.
@@ -51,6 +53,41 @@ pub(crate) struct MachineSpace {
     /// Guest-physical ranges that are RAM: nothing else may be put there.
     ram: Vec<std::ops::Range<u64>>,
     ledger: Mutex<Ledger>,
+}
+
+/// Memory behind the map, and whose log KVM keeps.
+impl MachineSpace {
+    /// Has KVM keep the dirty log of everything that can be written to, or no more than what devices want for themselves.
+    ///
+    /// # Errors
+    /// When the host refuses; what was changed until then stays.
+    pub(crate) fn log_all(&self, log: bool) -> io::Result<()> {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut ledger.log_all, log);
+        for (entry, slot) in Self::memories(&self.buses.snapshot(), &ledger) {
+            // What is in a log that is given up belongs into the bitmap.
+            self.keep_dirty_log(&entry, slot, before);
+            if let Some(contents) = Self::slot_of(&entry, log) {
+                self.host.set_slot(slot, Some(&contents))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the logs of all memories into their bitmaps.
+    pub(crate) fn collect_logs(&self) {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        for (entry, slot) in Self::memories(&self.buses.snapshot(), &ledger) {
+            self.keep_dirty_log(&entry, slot, ledger.log_all);
+        }
+    }
+
+    fn memories(snapshot: &Snapshot, ledger: &Ledger) -> Vec<(Arc<Entry>, u32)> {
+        let entries = snapshot.memory.iter();
+        entries
+            .filter_map(|entry| Some((Arc::clone(entry), *ledger.slots.get(&entry.id)?)))
+            .collect()
+    }
 }
 
 impl std::fmt::Debug for MachineSpace {
@@ -98,6 +135,7 @@ impl MachineSpace {
                 next_slot: first_slot,
                 free_slots: Vec::new(),
                 slots: BTreeMap::new(),
+                log_all: false,
             }),
         }
     }
@@ -128,7 +166,8 @@ impl MachineSpace {
         Ok(())
     }
 
-    fn slot_of(entry: &Entry) -> Option<Slot> {
+    /// What its slot shows; `log_all`: with a log, also when no device asked for it.
+    fn slot_of(entry: &Entry, log_all: bool) -> Option<Slot> {
         match &entry.target {
             Target::Device(_) => None,
             Target::Memory {
@@ -142,7 +181,7 @@ impl MachineSpace {
                 memory: memory.clone(),
                 offset: *offset,
                 read_only: *read_only,
-                log_dirty: *log_dirty,
+                log_dirty: *log_dirty || log_all && !read_only,
             }),
         }
     }
@@ -160,7 +199,7 @@ impl MachineSpace {
         &self,
         space: Space,
         entry: &Arc<Entry>,
-        slot: Option<u32>,
+        (slot, log_all): (Option<u32>, bool),
         steps: &mut Vec<Step>,
     ) -> Result<(), MapError> {
         for index in 0..entry.doorbells.len() {
@@ -173,7 +212,7 @@ impl MachineSpace {
             });
         }
         if let Some(slot) = slot {
-            self.keep_dirty_log(entry, slot);
+            self.keep_dirty_log(entry, slot, log_all);
             self.host.set_slot(slot, None).map_err(host("to empty a memory slot"))?;
             steps.push(Step::Emptied {
                 entry: Arc::clone(entry),
@@ -187,10 +226,10 @@ impl MachineSpace {
         &self,
         space: Space,
         entry: &Arc<Entry>,
-        slot: Option<u32>,
+        (slot, log_all): (Option<u32>, bool),
         steps: &mut Vec<Step>,
     ) -> Result<(), MapError> {
-        if let (Some(number), Some(slot)) = (slot, Self::slot_of(entry)) {
+        if let (Some(number), Some(slot)) = (slot, Self::slot_of(entry, log_all)) {
             self.host
                 .set_slot(number, Some(&slot))
                 .map_err(host("to fill a memory slot"))?;
@@ -209,16 +248,19 @@ impl MachineSpace {
     }
 
     /// Reads and clears the log of a slot. What it holds goes to the memory's own bitmap: nobody else can ask again.
-    fn keep_dirty_log(&self, entry: &Entry, slot: u32) -> Option<Vec<u64>> {
+    fn keep_dirty_log(&self, entry: &Entry, slot: u32, log_all: bool) -> Option<Vec<u64>> {
         let Target::Memory {
             memory,
             offset,
-            log_dirty: true,
-            ..
+            log_dirty,
+            read_only,
         } = &entry.target
         else {
             return None;
         };
+        if !log_dirty && (!log_all || *read_only) {
+            return None;
+        }
         let size = entry.end - entry.start;
         let pages = match self.host.dirty_log(slot, size) {
             Ok(log) => log,
@@ -229,20 +271,18 @@ impl MachineSpace {
                 return Some(vec![u64::MAX; usize::try_from(words).unwrap_or(0)]);
             }
         };
-        for (word, bits) in (0_u64..).zip(&pages).filter(|(_, bits)| **bits != 0) {
-            for bit in (0..64).filter(|bit| bits >> bit & 1 != 0) {
-                memory.mark_dirty(offset + (word * 64 + bit) * PAGE_SIZE, PAGE_SIZE);
-            }
+        for page in dirty_pages(&pages) {
+            memory.mark_dirty(offset + page * PAGE_SIZE, PAGE_SIZE);
         }
         Some(pages)
     }
 
-    fn undo(&self, steps: Vec<Step>) {
+    fn undo(&self, steps: Vec<Step>, log_all: bool) {
         for step in steps.into_iter().rev() {
             let result = match step {
                 Step::Unrang { space, entry, doorbell } => self.doorbell(true, space, &entry, doorbell),
                 Step::Rang { space, entry, doorbell } => self.doorbell(false, space, &entry, doorbell),
-                Step::Emptied { entry, slot } => match Self::slot_of(&entry) {
+                Step::Emptied { entry, slot } => match Self::slot_of(&entry, log_all) {
                     Some(contents) => self.host.set_slot(slot, Some(&contents)),
                     None => Ok(()),
                 },
@@ -301,15 +341,16 @@ impl AddressSpace for MachineSpace {
         let result = removed
             .iter()
             .try_for_each(|(space, entry)| {
-                self.take_down(*space, entry, ledger.slots.get(&entry.id).copied(), &mut steps)
+                let slot = ledger.slots.get(&entry.id).copied();
+                self.take_down(*space, entry, (slot, ledger.log_all), &mut steps)
             })
             .and_then(|()| {
-                added
-                    .iter()
-                    .try_for_each(|(space, entry, slot)| self.put_up(*space, entry, *slot, &mut steps))
+                added.iter().try_for_each(|(space, entry, slot)| {
+                    self.put_up(*space, entry, (*slot, ledger.log_all), &mut steps)
+                })
             });
         if let Err(error) = result {
-            self.undo(steps);
+            self.undo(steps, ledger.log_all);
             return Err(error);
         }
         self.buses.publish(next);
@@ -334,7 +375,7 @@ impl AddressSpace for MachineSpace {
         let slot = *ledger.slots.get(&id)?;
         let snapshot = self.buses.snapshot();
         let entry = snapshot.memory.iter().find(|entry| entry.id == id)?;
-        self.keep_dirty_log(entry, slot)
+        self.keep_dirty_log(entry, slot, ledger.log_all)
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Ending {
     Host(String),
     /// The guest crashed; a text for people.
     Crashed(String),
+    /// It runs on another host now.
+    Moved,
     /// It was told to stop and did not in time, or was told twice.
     StopLimit,
     /// The guest chose its own code, 0 to 62.
@@ -28,6 +30,7 @@ impl Ending {
             Self::Host(_) => 1,
             Self::Crashed(_) => 3,
             Self::StopLimit => 4,
+            Self::Moved => 5,
             Self::Exit(code) => 64 + code.min(&62),
         }
     }
@@ -38,7 +41,7 @@ impl Ending {
         match self {
             Self::Host(text) | Self::Crashed(text) => Some(text),
             Self::StopLimit => Some("the guest did not power off in time"),
-            Self::PowerOff | Self::Reboot | Self::Quit | Self::Exit(_) => None,
+            Self::PowerOff | Self::Reboot | Self::Quit | Self::Moved | Self::Exit(_) => None,
         }
     }
 
@@ -47,7 +50,7 @@ impl Ending {
         match self {
             Self::PowerOff | Self::Exit(_) => (true, "guest-shutdown"),
             Self::Reboot => (true, "guest-reset"),
-            Self::Quit => (false, "host-qmp-quit"),
+            Self::Quit | Self::Moved => (false, "host-qmp-quit"),
             Self::Host(_) => (false, "host-error"),
             Self::Crashed(_) => (true, "guest-panic"),
             Self::StopLimit => (false, "host-signal"),
@@ -67,6 +70,7 @@ mod tests {
             (Ending::Host(String::new()), 1),
             (Ending::Crashed(String::new()), 3),
             (Ending::StopLimit, 4),
+            (Ending::Moved, 5),
             (Ending::Exit(0), 64),
             (Ending::Exit(62), 126),
             (Ending::Exit(255), 126),

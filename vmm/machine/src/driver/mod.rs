@@ -4,6 +4,7 @@
 //! resets; so there is one order of events and no lock around it.
 
 mod ending;
+mod hold;
 mod queue;
 mod save;
 mod state;
@@ -14,11 +15,16 @@ use std::{
 };
 
 pub use ending::Ending;
+pub(crate) use hold::HoldJob;
+pub use hold::{HeldMachine, Onward};
 pub(crate) use queue::{Message, Queue};
 pub use save::Saved;
-pub(crate) use save::{Memories, SaveJob, Saver, ram_files};
+pub(crate) use save::{Memories, SaveJob, Saver, memory_files, ram_files};
 pub use state::Flush;
 pub(crate) use state::{Driver, Parts};
+
+/// A CPUID leaf: function, index, flags, then the registers from EAX to EDX.
+pub type CpuLeaf = [u32; 7];
 
 /// What a machine can be told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub enum RunState {
     Running,
     /// Paused by a command.
     Paused,
+    /// Handed over to another host, from which no word came that it runs there.
+    PostMigrate,
     /// About to end in the orderly way.
     Shutdown,
     /// The guest reported a panic or cannot go on; about to end.
@@ -132,11 +140,26 @@ pub(crate) type Answer = Box<dyn FnOnce(Result<Reply, CommandError>) + Send>;
 pub struct MachineHandle {
     queue: Arc<Queue>,
     first_entry: Arc<OnceLock<Instant>>,
+    cpu: Arc<OnceLock<Vec<CpuLeaf>>>,
 }
 
 impl MachineHandle {
-    pub(crate) fn new(queue: Arc<Queue>, first_entry: Arc<OnceLock<Instant>>) -> Self {
-        Self { queue, first_entry }
+    pub(crate) fn new(
+        queue: Arc<Queue>,
+        first_entry: Arc<OnceLock<Instant>>,
+        cpu: Arc<OnceLock<Vec<CpuLeaf>>>,
+    ) -> Self {
+        Self {
+            queue,
+            first_entry,
+            cpu,
+        }
+    }
+
+    /// What the first vCPU shows; nothing before the machine is built.
+    #[must_use]
+    pub fn cpu(&self) -> &[CpuLeaf] {
+        self.cpu.get().map_or(&[], Vec::as_slice)
     }
 
     /// Sends a command; `answer` is called once, with the result, on another thread (or on this one when the machine has
@@ -177,6 +200,15 @@ impl MachineHandle {
         });
         self.queue.push(Message::Save(job)).map_err(|(error, _)| error)?;
         receiver.recv().unwrap_or(Err(CommandError::Gone))
+    }
+
+    /// Holds the machine still until what is returned is told what becomes of it. Not from the driver's thread, a vCPU's or
+    /// the event loop's.
+    ///
+    /// # Errors
+    /// When the machine has ended or cannot be saved.
+    pub fn hold(&self) -> Result<HeldMachine, CommandError> {
+        hold::hold(&self.queue)
     }
 
     /// The status.

@@ -9,7 +9,7 @@ use std::{
 use caraway_base::bus::Outcome;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use super::{Answer, Command, CommandError, SaveJob, Subscriber};
+use super::{Answer, Command, CommandError, HoldJob, SaveJob, Subscriber};
 use crate::vcpu::Report;
 
 /// Requests that may wait. Reports of vCPUs do not count: each vCPU has at most one that stops it.
@@ -18,6 +18,7 @@ const MOST_REQUESTS: usize = 1024;
 pub(crate) enum Message {
     Command(Command, Answer),
     Save(SaveJob),
+    Hold(HoldJob),
     Subscribe(Subscriber),
     Report(Report),
 }
@@ -64,12 +65,12 @@ impl Queue {
                     return Ok(());
                 }
                 Message::Report(_) => {}
-                Message::Command(..) | Message::Save(_) | Message::Subscribe(_)
+                Message::Command(..) | Message::Save(_) | Message::Hold(_) | Message::Subscribe(_)
                     if waiting.messages.len() >= MOST_REQUESTS =>
                 {
                     return Err((CommandError::Busy, message));
                 }
-                Message::Command(..) | Message::Save(_) | Message::Subscribe(_) => {}
+                Message::Command(..) | Message::Save(_) | Message::Hold(_) | Message::Subscribe(_) => {}
             }
             waiting.messages.push_back(message);
         }
@@ -99,7 +100,7 @@ impl Queue {
             .into_iter()
             .filter_map(|message| match message {
                 Message::Subscribe(subscriber) => Some(subscriber),
-                Message::Command(..) | Message::Save(_) | Message::Report(_) => None,
+                Message::Command(..) | Message::Save(_) | Message::Hold(_) | Message::Report(_) => None,
             })
             .collect()
     }

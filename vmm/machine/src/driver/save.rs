@@ -3,7 +3,7 @@
 use std::{error::Error, time::Instant};
 
 use caraway_base::{
-    memory::{MemoryFile, SharedMemory},
+    memory::{GuestRam, MemoryFile, SharedMemory},
     state::{Record, Records, StateError},
 };
 use vm_memory::{GuestMemoryBackend as _, GuestMemoryRegion as _};
@@ -20,6 +20,8 @@ pub struct Saved {
     pub memories: Vec<MemoryFile>,
     /// When the guest began to stand still.
     pub since: Instant,
+    /// Whether it ran until then.
+    pub was_running: bool,
 }
 
 /// Writes the state, or is told why there is none; what it returns is called when the machine goes on.
@@ -47,6 +49,12 @@ impl Driver {
             self.tell(Event::Resumed);
         }
         done();
+    }
+
+    /// Holds the machine still; its state then.
+    pub(super) fn come_to_rest_and_save(&mut self) -> Result<Saved, CommandError> {
+        let since = Instant::now();
+        self.come_to_rest().and_then(|()| self.saved(since))
     }
 
     /// Holds the machine still and does what the guest has asked for until then: it would be lost to the saved one.
@@ -85,23 +93,26 @@ impl Driver {
         {
             records.put(&cpu.to_string(), vcpu).map_err(|error| unsaved(&error))?;
         }
-        let memories = ram_files(self.parts.vm.ram())
-            .into_iter()
-            .chain(files(&self.parts.memories));
-        let memories: Option<Vec<_>> = memories.collect();
+        let memories = memory_files(self.parts.vm.ram(), &self.parts.memories);
         Ok(Saved {
             records: records.into_inner(),
             memories: memories.ok_or_else(|| CommandError::Unsaved("a memory has no file".to_owned()))?,
             since,
+            was_running: self.state == RunState::Running,
         })
     }
 }
 
 /// The files behind guest RAM, named by where each region begins. `None` for a region that has none.
-pub(crate) fn ram_files(ram: &caraway_base::memory::GuestRam) -> Vec<Option<MemoryFile>> {
+pub(crate) fn ram_files(ram: &GuestRam) -> Vec<Option<MemoryFile>> {
     ram.iter()
         .map(|region| MemoryFile::of(format!("ram-{:x}", region.start_addr().0), region))
         .collect()
+}
+
+/// The files behind all memories: guest RAM, then those of devices. `None` when one has none.
+pub(crate) fn memory_files(ram: &GuestRam, memories: &Memories) -> Option<Vec<MemoryFile>> {
+    ram_files(ram).into_iter().chain(files(memories)).collect()
 }
 
 fn files(memories: &Memories) -> impl Iterator<Item = Option<MemoryFile>> {

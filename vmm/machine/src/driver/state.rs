@@ -168,6 +168,7 @@ impl Driver {
             Message::Subscribe(subscriber) => self.subscribers.push(subscriber),
             Message::Command(command, answer) => self.command(command, answer),
             Message::Save(job) => self.save(job),
+            Message::Hold(job) => self.hold_for(job),
             Message::Report(report) => self.report(report),
         }
     }
@@ -262,13 +263,16 @@ impl Driver {
                 }
             }
             // A machine that was not started yet is started by `cont` only.
-            RunState::Prelaunch | RunState::Paused => {}
+            RunState::Prelaunch | RunState::Paused | RunState::PostMigrate => {}
             RunState::Shutdown | RunState::GuestPanicked | RunState::InternalError => {}
         }
     }
 
     fn resume(&mut self) {
-        if matches!(self.state, RunState::Prelaunch | RunState::Paused) {
+        if matches!(
+            self.state,
+            RunState::Prelaunch | RunState::Paused | RunState::PostMigrate
+        ) {
             self.release();
             self.state = RunState::Running;
             self.parts.cpus.resume();
@@ -344,7 +348,7 @@ impl Driver {
     }
 
     /// Ends the machine when the current message is served; the first reason counts.
-    fn end(&mut self, ending: Ending) {
+    pub(super) fn end(&mut self, ending: Ending) {
         if self.ending.is_none() {
             self.state = match ending {
                 Ending::Host(_) => RunState::InternalError,
@@ -382,6 +386,7 @@ impl Driver {
             match message {
                 Message::Command(_, answer) => answer(Err(CommandError::Gone)),
                 Message::Save(job) => job(Err(CommandError::Gone))(),
+                Message::Hold(job) => drop(job(Err(CommandError::Gone))),
                 Message::Subscribe(_) | Message::Report(_) => {}
             }
         }

@@ -7,6 +7,7 @@ mod cpus;
 mod devices;
 mod endings;
 mod interrupts;
+mod moving;
 mod pause;
 mod snapshot;
 mod tablet;

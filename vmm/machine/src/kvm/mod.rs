@@ -17,7 +17,7 @@ use std::{io, path::Path};
 use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
-pub(crate) use vm::{Slot, Vm};
+pub(crate) use vm::{Slot, Vm, dirty_pages};
 
 /// Where the kernel offers KVM.
 pub(crate) const DEVICE: &str = "/dev/kvm";

@@ -12,6 +12,8 @@ use kvm_bindings::{
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::driver::CpuLeaf;
+
 use super::{
     KvmError, cpuid,
     reset::{Controllers, MSR_TSC, PowerOn, read_msr, write_msr},
@@ -22,14 +24,11 @@ use super::{
 /// Written last: it arms the timer of a local APIC, whose mode and whose clock must be right before.
 const MSR_TSC_DEADLINE: u32 = 0x6e0;
 
-/// A CPUID leaf: function, index, flags, then the registers from EAX to EDX.
-type Leaf = [u32; 7];
-
 /// A vCPU between two instructions. Byte strings are KVM's structures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VcpuState {
     tsc_khz: u32,
-    cpuid: Vec<Leaf>,
+    cpuid: Vec<CpuLeaf>,
     regs: Vec<u8>,
     sregs: Vec<u8>,
     xcrs: Vec<u8>,
@@ -227,7 +226,7 @@ fn parse<T: FromBytes>(field: &'static str, bytes: &[u8]) -> Result<T, StateErro
     T::read_from_bytes(bytes).map_err(|_| invalid(field, format!("{} bytes", bytes.len())))
 }
 
-fn leaf(entry: &kvm_cpuid_entry2) -> Leaf {
+pub(crate) fn leaf(entry: &kvm_cpuid_entry2) -> CpuLeaf {
     let kvm_cpuid_entry2 {
         function,
         index,
@@ -241,7 +240,7 @@ fn leaf(entry: &kvm_cpuid_entry2) -> Leaf {
     [function, index, flags, eax, ebx, ecx, edx]
 }
 
-fn entry(leaf: &Leaf) -> kvm_cpuid_entry2 {
+pub(crate) fn entry(leaf: &CpuLeaf) -> kvm_cpuid_entry2 {
     let [function, index, flags, eax, ebx, ecx, edx] = *leaf;
     kvm_cpuid_entry2 {
         function,

@@ -17,10 +17,10 @@ use kvm_bindings::{
     kvm_pit_config, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Cap, VmFd};
-use vm_memory::{GuestMemoryBackend as _, GuestMemoryRegion as _};
+use vm_memory::{GuestMemoryBackend as _, GuestMemoryRegion as _, bitmap::Bitmap as _};
 use vmm_sys_util::{eventfd::EventFd, ioctl::ioctl_with_ref, ioctl_iow_nr};
 
-use caraway_base::memory::GuestRam;
+use caraway_base::memory::{GuestRam, PAGE_SIZE, Region};
 
 use super::{Kvm, KvmError, vcpu::Vcpu};
 
@@ -103,18 +103,51 @@ impl Vm {
     }
 
     fn map_ram(&self) -> Result<u32, KvmError> {
+        self.set_ram_slots(0).map_err(|source| KvmError::Ioctl {
+            what: "map the RAM",
+            source,
+        })
+    }
+
+    /// Has KVM keep the dirty log of RAM, or no more.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    pub(crate) fn log_ram(&self, log: bool) -> io::Result<()> {
+        let flags = if log { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
+        self.set_ram_slots(flags).map(drop)
+    }
+
+    /// Takes and clears the dirty log of RAM into the bitmaps of its regions.
+    ///
+    /// # Errors
+    /// When none is kept.
+    pub(crate) fn collect_ram_log(&self) -> io::Result<()> {
+        for (slot, region) in (0..).zip(self.ram.iter()) {
+            let log = self.dirty_log(slot, region.len())?;
+            let mapping: &Region = region;
+            for page in dirty_pages(&log) {
+                let at = usize::try_from(page * PAGE_SIZE).unwrap_or(usize::MAX);
+                mapping.bitmap().mark_dirty(at, 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills the slots of RAM, the first ones; how many there are.
+    fn set_ram_slots(&self, flags: u32) -> io::Result<u32> {
         let mut slot = 0;
         for region in self.ram.iter() {
             let host = region.as_ptr() as u64;
             let region = kvm_userspace_memory_region {
                 slot,
-                flags: 0,
+                flags,
                 guest_phys_addr: region.start_addr().0,
                 memory_size: region.len(),
                 userspace_addr: host,
             };
             // SAFETY: the range is a live mapping of that size, owned by `self.ram`, which outlives `self.fd`'s use of it.
-            unsafe { self.fd.set_user_memory_region(region) }.map_err(KvmError::ioctl("map the RAM"))?;
+            unsafe { self.fd.set_user_memory_region(region) }.map_err(os)?;
             slot += 1;
         }
         Ok(slot)
@@ -255,6 +288,18 @@ impl AsRawFd for Vm {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
+}
+
+/// The pages whose bits are set in a dirty log.
+pub(crate) fn dirty_pages(log: &[u64]) -> impl Iterator<Item = u64> {
+    (0_u64..)
+        .zip(log)
+        .filter(|(_, bits)| **bits != 0)
+        .flat_map(|(word, bits)| {
+            (0..64)
+                .filter(move |bit| bits >> bit & 1 != 0)
+                .map(move |bit| word * 64 + bit)
+        })
 }
 
 /// A poisoned lock here means that a thread panicked between two ioctls; the tables are updated after them, so they

@@ -48,6 +48,14 @@ impl Signals {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
+    /// Another one that receives the same signals; each comes to one of them.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
     /// The next signal that has arrived, if any.
     ///
     /// # Errors
