@@ -80,7 +80,7 @@ class Refusals:
     def nothing_there(self) -> None:
         """Missing directories and other schemes."""
         self.refused(self.folder / "gone", "cannot open: No such file")
-        for uri, words in [("tcp:127.0.0.1:4444", '"tcp" is not known here'), ("saved", "did you mean file:saved")]:
+        for uri, words in [("exec:cat", '"exec" is not known here'), ("saved", "did you mean file:saved")]:
             ended = vm.run_to_end(self.program, ["run", "--incoming", uri])
             expect(ended.code == 2 and words in ended.err, f"{uri}: exit code {ended.code}: {ended.err}")
 

@@ -65,8 +65,9 @@ pub(crate) struct RunArgs {
     /// Wait for `caraway ctl VM resume` before the guest's first instruction
     #[arg(long)]
     pub(crate) paused: bool,
-    /// Go on with a saved VM instead of booting: `file:DIRECTORY` is what `caraway ctl VM snapshot DIRECTORY` made. CONFIG
-    /// must describe the same machine; name, ports and sockets may be others
+    /// Go on with a VM instead of booting: `file:DIRECTORY` is what `caraway ctl VM snapshot DIRECTORY` made; at
+    /// `tcp:HOST:PORT`, `unix:PATH` or `fd:N` one is waited for that `caraway ctl VM migrate` sends. CONFIG must describe the
+    /// same machine; name, ports and sockets may be others
     #[arg(long, value_name = "URI", value_parser = Incoming::parse)]
     pub(crate) incoming: Option<Incoming>,
     /// Do not serve the screen
@@ -81,6 +82,7 @@ Exit codes:
   2     wrong configuration or snapshot, or something they name: FILE:LINE: message
   3     the guest crashed
   4     the guest did not power off in time
+  5     the VM has moved to another process
   64+n  what the guest wrote to its debug-exit port, if the configuration has one";
 
 /// Command a running VM: screenshots, keys, pause, power button.

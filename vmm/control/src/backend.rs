@@ -6,7 +6,7 @@ use caraway_ports::{input::InputSink, tablet::TabletSink};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::{QmpError, Screen, Screenshot};
+use crate::{MigrateParameters, Migration, MigrationStatus, QmpError, Screen, Screenshot};
 
 /// What the machine is doing; the words of QMP's `RunState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +18,11 @@ pub enum RunState {
     Running,
     /// Paused by a person.
     Paused,
+    /// Held still for the end of a migration.
+    FinishMigrate,
+    /// Handed over to another host, from which no word came that it runs there.
+    #[serde(rename = "postmigrate")]
+    PostMigrate,
     /// Powered off, about to end.
     Shutdown,
     /// The guest reported a panic.
@@ -41,6 +46,10 @@ pub enum Event {
     Shutdown { guest: bool, reason: &'static str },
     /// The guest reported a panic.
     GuestPanicked,
+    /// A migration does something else now.
+    Migration { status: MigrationStatus },
+    /// A migration begins to send memory once more.
+    MigrationPass { pass: u64 },
     /// A SPICE connection was made (before the link stage).
     SpiceConnected { server: Address, client: Address },
     /// A SPICE channel is up.
@@ -312,6 +321,30 @@ pub trait Backend: Send + Sync + 'static {
     /// Why not; nothing is left of the directory then.
     fn snapshot(&self, directory: &Path) -> Result<Snapshot, QmpError>;
 
+    /// Begins to move the machine to where a URI leads; how it goes is told by [`Backend::migration`] and events.
+    ///
+    /// # Errors
+    /// When it cannot move, or is on its way already.
+    fn migrate(&self, uri: &str) -> Result<(), QmpError>;
+
+    /// Ends a migration, and has the machine stay; without one nothing happens.
+    ///
+    /// # Errors
+    /// When the machine was handed over already.
+    fn migrate_cancel(&self) -> Result<(), QmpError>;
+
+    /// How the last migration is doing.
+    fn migration(&self) -> Option<Migration>;
+
+    /// How migrations are done.
+    fn migrate_parameters(&self) -> MigrateParameters;
+
+    /// Changes how migrations are done, the one on its way, too.
+    ///
+    /// # Errors
+    /// When a value cannot be.
+    fn set_migrate_parameters(&self, parameters: MigrateParameters) -> Result<(), QmpError>;
+
     /// A screen as it is now. Called where waiting is allowed.
     ///
     /// # Errors
@@ -346,7 +379,10 @@ pub trait Backend: Send + Sync + 'static {
     fn recording(&self, device: u32) -> Result<Option<Recording>, QmpError>;
 
     /// Keyboard and mouse.
-    fn input(&self) -> Arc<dyn InputSink>;
+    ///
+    /// # Errors
+    /// When the machine has moved.
+    fn input(&self) -> Result<Arc<dyn InputSink>, QmpError>;
 
     /// The tablet, if it has one.
     fn tablet(&self) -> Option<Arc<dyn TabletSink>>;

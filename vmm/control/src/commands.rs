@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Backend, QmpError, RunState, Screen, Screenshot, VideoMode, encode_png, encode_ppm,
+    Backend, MigrateParameters, QmpError, RunState, Screen, Screenshot, VideoMode, encode_png, encode_ppm,
     input::{self, KeyValue, QmpInput},
-    password,
+    migrate, password,
     wire::{self, Request},
 };
 
@@ -22,10 +22,15 @@ pub(crate) const NAMES: &[&str] = &[
     "cont",
     "expire_password",
     "input-send-event",
+    "migrate",
+    "migrate-set-parameters",
+    "migrate_cancel",
     "qmp_capabilities",
     "query-commands",
     "query-kvm",
     "query-mice",
+    "query-migrate",
+    "query-migrate-parameters",
     "query-name",
     "query-spice",
     "query-status",
@@ -239,11 +244,24 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
             let path = directory.join(name);
             off_loop(backend, move |backend| Ok(json!(backend.snapshot(&path)?))).await
         }
+        "migrate" => {
+            let uri = migrate::uri(arguments)?;
+            off_loop(backend, move |backend| backend.migrate(&uri))
+                .await
+                .map(|()| json!({}))
+        }
+        "migrate_cancel" => act(backend, arguments, |b| b.migrate_cancel()).await,
+        "query-migrate" => none(arguments).map(|()| migrate::reply(backend.migration().as_ref())),
+        "query-migrate-parameters" => none(arguments).map(|()| migrate::parameters(backend.migrate_parameters())),
+        "migrate-set-parameters" => {
+            let parameters: MigrateParameters = wire::arguments(arguments)?;
+            backend.set_migrate_parameters(parameters).map(|()| json!({}))
+        }
         "x-caraway-wait" => wait(backend, wire::arguments(arguments)?).await,
         "send-key" => {
             let SendKey { keys, hold_time } = wire::arguments(arguments)?;
             let hold = Duration::from_millis(u64::from(hold_time.unwrap_or(100).min(10_000)));
-            input::send_keys(&backend.input(), &keys, hold)
+            input::send_keys(&backend.input()?, &keys, hold)
                 .await
                 .map(|()| json!({}))
         }
@@ -260,7 +278,7 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
                 ));
             }
             let tablet = backend.tablet();
-            input::send_events(backend.input().as_ref(), tablet.as_deref(), &events).map(|()| json!({}))
+            input::send_events(backend.input()?.as_ref(), tablet.as_deref(), &events).map(|()| json!({}))
         }
         "x-caraway-record-qxl" => {
             let RecordQxl { filename, device } = wire::arguments(arguments)?;
@@ -280,7 +298,7 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
         }
         "x-caraway-type" => {
             let TypeText { text } = wire::arguments(arguments)?;
-            input::type_text(&backend.input(), &text).await.map(|()| json!({}))
+            input::type_text(&backend.input()?, &text).await.map(|()| json!({}))
         }
         other => Err(QmpError::not_found(format!("The command {other} has not been found"))),
     }

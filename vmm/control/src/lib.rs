@@ -12,6 +12,7 @@ mod error;
 mod framing;
 mod input;
 pub mod keys;
+mod migrate;
 mod password;
 mod screen;
 pub mod server;
@@ -24,4 +25,5 @@ pub use backend::{
     SpiceInfo, VideoMode,
 };
 pub use error::{ErrorClass, QmpError};
+pub use migrate::{MigrateParameters, Migration, MigrationStatus};
 pub use screen::{Screen, Screenshot, encode_png, encode_ppm};

@@ -20,8 +20,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    ChannelCounts, ClientCounts, Connected, Event, Figures, Recording, Role, RunState, Screen, Screenshot, Snapshot,
-    SpiceInfo, VideoMode, backend::Address, client::Client,
+    ChannelCounts, ClientCounts, Connected, Event, Figures, MigrateParameters, Migration, MigrationStatus, Recording,
+    Role, RunState, Screen, Screenshot, Snapshot, SpiceInfo, VideoMode, backend::Address, client::Client,
 };
 
 #[derive(Default)]
@@ -69,6 +69,7 @@ struct Machine {
     recordings: Mutex<Vec<(u32, PathBuf)>>,
     video: Mutex<VideoMode>,
     ticket: Mutex<Vec<String>>,
+    migrations: Mutex<Vec<String>>,
 }
 
 impl Backend for Machine {
@@ -161,8 +162,57 @@ impl Backend for Machine {
         }))
     }
 
-    fn input(&self) -> Arc<dyn InputSink> {
-        self.keyboard.clone()
+    fn migrate(&self, uri: &str) -> Result<(), QmpError> {
+        let mut migrations = self.migrations.lock().unwrap();
+        if !migrations.is_empty() {
+            return Err(QmpError::generic("There's a migration process in progress"));
+        }
+        migrations.push(uri.to_owned());
+        let status = MigrationStatus::Setup;
+        let _ = self.events.send(Event::Migration { status });
+        Ok(())
+    }
+
+    fn migrate_cancel(&self) -> Result<(), QmpError> {
+        self.migrations.lock().unwrap().clear();
+        Ok(())
+    }
+
+    fn migration(&self) -> Option<Migration> {
+        let active = !self.migrations.lock().unwrap().is_empty();
+        active.then(|| Migration {
+            status: MigrationStatus::Active,
+            total_time: Duration::from_secs(1),
+            setup_time: Duration::ZERO,
+            downtime: None,
+            total: 8192,
+            remaining: 4096,
+            transferred: 4096,
+            normal: 1,
+            zero: 0,
+            rounds: 1,
+            dirty_rate: 0,
+            bandwidth: 0,
+            error: None,
+        })
+    }
+
+    fn migrate_parameters(&self) -> MigrateParameters {
+        MigrateParameters {
+            max_bandwidth: Some(1 << 20),
+            downtime_limit: Some(300),
+        }
+    }
+
+    fn set_migrate_parameters(&self, parameters: MigrateParameters) -> Result<(), QmpError> {
+        match parameters.downtime_limit {
+            Some(limit) => Err(QmpError::generic(format!("no {limit}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn input(&self) -> Result<Arc<dyn InputSink>, QmpError> {
+        Ok(self.keyboard.clone())
     }
 
     fn tablet(&self) -> Option<Arc<dyn TabletSink>> {
@@ -267,6 +317,7 @@ impl Harness {
             recordings: Mutex::default(),
             video: Mutex::new(VideoMode::Filter),
             ticket: Mutex::default(),
+            migrations: Mutex::default(),
         });
         let _guard = runtime.enter();
         let listener = UnixListener::bind(folder.path().join("qmp.sock")).unwrap();
@@ -343,6 +394,41 @@ fn stop_and_cont_change_the_status_and_tell_every_client() {
     assert_eq!(b.execute("query-status", &json!({})).unwrap()["status"], "paused");
     a.execute("cont", &json!({})).unwrap();
     assert_eq!(b.event().unwrap()["event"], "RESUME");
+}
+
+#[test]
+fn a_migration_is_begun_watched_and_cancelled() {
+    let harness = Harness::new();
+    let mut client = harness.client();
+    assert_eq!(client.execute("query-migrate", &json!({})).unwrap(), json!({}));
+    let uri = json!({"uri": "tcp:127.0.0.1:4444"});
+    client.execute("migrate", &uri).unwrap();
+    let event = client.event().unwrap();
+    assert_eq!(
+        (&event["event"], &event["data"]["status"]),
+        (&json!("MIGRATION"), &json!("setup"))
+    );
+    assert!(client.execute("migrate", &uri).is_err());
+    let reply = client.execute("query-migrate", &json!({})).unwrap();
+    assert_eq!(
+        (&reply["status"], &reply["ram"]["total"]),
+        (&json!("active"), &json!(8192))
+    );
+    client.execute("migrate_cancel", &json!({})).unwrap();
+    assert_eq!(
+        client.execute("query-migrate-parameters", &json!({})).unwrap(),
+        json!({"max-bandwidth": 1 << 20, "downtime-limit": 300})
+    );
+    client
+        .execute("migrate-set-parameters", &json!({"max-bandwidth": 5}))
+        .unwrap();
+    for (arguments, words) in [
+        (json!({"downtime-limit": 7}), "no 7"),
+        (json!({"multifd-channels": 2}), "'multifd-channels' is unexpected"),
+    ] {
+        let error = client.execute("migrate-set-parameters", &arguments).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]

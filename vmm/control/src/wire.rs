@@ -104,6 +104,8 @@ pub(crate) fn event(event: &Event) -> Value {
         Event::Shutdown { guest, reason } => ("SHUTDOWN", Some(json!({"guest": guest, "reason": reason}))),
         // The machine ends.
         Event::GuestPanicked => ("GUEST_PANICKED", Some(json!({"action": "poweroff"}))),
+        Event::Migration { status } => ("MIGRATION", Some(json!({"status": status.word()}))),
+        Event::MigrationPass { pass } => ("MIGRATION_PASS", Some(json!({"pass": pass}))),
         Event::SpiceConnected { server, client } => {
             ("SPICE_CONNECTED", Some(json!({"server": server, "client": client})))
         }

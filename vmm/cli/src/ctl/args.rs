@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use caraway_config::Video;
 use caraway_control::keys;
+use caraway_migration::live::Uri;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use crate::replay::parse_name;
@@ -43,6 +44,9 @@ pub(crate) enum CtlCommand {
     /// End the VM at once, its disks flushed, and wait until it has gone
     Quit,
     Snapshot(SnapshotArgs),
+    Migrate(MigrateArgs),
+    /// Have a VM stay that is on its way to another process
+    MigrateCancel,
     Screenshot(ScreenshotArgs),
     SendKey(SendKeyArgs),
     Type(TypeArgs),
@@ -71,6 +75,25 @@ pub(crate) enum CtlCommand {
 pub(crate) struct SnapshotArgs {
     /// The directory, which must not be there yet
     pub(crate) directory: PathBuf,
+}
+
+/// Move the VM to another process, which waits for it: `caraway run CONFIG --incoming URI`.
+///
+/// The guest runs meanwhile and stands still for a moment at the end. Prints what was sent; exit code 1, and the VM goes on
+/// here, when it could not be moved. Ctrl-C ends the watching, not the move.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// Where to: `tcp:HOST:PORT`, `unix:PATH`, or `fd:N`, a connected socket the VM was started with
+    pub(crate) uri: Uri,
+    /// Bytes a second at most while the guest runs, 0 for no limit; stays so for later moves
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) bandwidth: Option<u64>,
+    /// Milliseconds for which the guest may stand still; stays so for later moves
+    #[arg(long, value_name = "MS")]
+    pub(crate) downtime: Option<u64>,
+    /// Do not wait until it has moved
+    #[arg(long)]
+    pub(crate) detach: bool,
 }
 
 /// Take a picture of the screen.

@@ -16,7 +16,7 @@ use caraway_machine::{
     self as machine, BootFile, BuildError, EventSet, MachineBuilder, MachineSpec, Next, SerialSpec, Signals,
     boot::{BootVideo, LinearScreen},
 };
-use caraway_migration::{Fact, Snapshot};
+use caraway_migration::{Fact, live::Arrived};
 use caraway_ports::{
     display::{DisplaySink, DisplaySource},
     port::{DevicePort, HostPort, port},
@@ -29,7 +29,7 @@ use caraway_virtio::{Block, Console, ConsolePorts, Input, Tablet, VirtioDevice, 
 
 use super::{
     failure::Failure,
-    incoming::{self, Incoming},
+    incoming::{self, Memories, Source},
     recorder::Recorder,
 };
 use crate::{media, output::chain};
@@ -43,7 +43,7 @@ const FURTHER_DISPLAYS_SLOT: u8 = 2;
 /// PCI device number of the VDIPort.
 const VDIPORT_SLOT: u8 = 3;
 /// Name of its memory in a saved machine.
-const VDIPORT_MEMORY: &str = "vdiport";
+pub(super) const VDIPORT_MEMORY: &str = "vdiport";
 /// Bytes of the largest VGA BIOS.
 const OPTION_ROM_MAX: u64 = 64 << 10;
 /// PCI device number of the first disk; the others follow.
@@ -56,14 +56,14 @@ const TABLET_SLOT: u8 = 0x1d;
 const AGENT_PORT: &str = "com.redhat.spice.0";
 
 /// What of the configuration is decided by how the program was started.
-pub(super) struct Environment<'a> {
+pub(super) struct Environment {
     pub(super) signals: Signals,
     pub(super) serial: UnixListener,
     pub(super) start_paused: bool,
     /// The ends of ports that are in the guest, by name.
     pub(super) ports: Vec<(String, DevicePort)>,
-    /// The saved machine it is to go on with.
-    pub(super) incoming: Option<&'a Incoming>,
+    /// The machine it is to go on with.
+    pub(super) incoming: Option<Source>,
 }
 
 /// A machine with everything plugged in.
@@ -78,6 +78,8 @@ pub(super) struct Assembled {
     pub(super) vdiport: Arc<VdiPort>,
     /// What machine it is, for those who restore it.
     pub(super) facts: Vec<Fact>,
+    /// A machine that has come and is still its source's.
+    pub(super) arrived: Option<Arrived>,
 }
 
 /// A display, and what stands between it and its device.
@@ -97,7 +99,7 @@ pub(super) fn on_terminal() -> bool {
 }
 
 /// Sets up the machine and plugs in its disks, its displays and the agent's port.
-pub(super) fn assemble(spec: &VmSpec, mut environment: Environment<'_>) -> Result<Assembled, Failure> {
+pub(super) fn assemble(spec: &VmSpec, mut environment: Environment) -> Result<Assembled, Failure> {
     let images = spec.disks.iter().map(open_image).collect::<Result<Vec<_>, _>>()?;
     // The device that the guest opens first is the agent's.
     let (agent, serial_port) = port();
@@ -106,40 +108,86 @@ pub(super) fn assemble(spec: &VmSpec, mut environment: Environment<'_>) -> Resul
     ports.append(&mut environment.ports);
     let names: Vec<&str> = ports.iter().map(|(name, _)| name.as_str()).collect();
     let facts = incoming::describe(spec, &images, &names);
-    let saved = environment.incoming;
-    let mut saved = saved.map(|saved| saved.open(&facts)).transpose()?;
+    let incoming = environment.incoming.take();
     let machine = machine_spec(spec, environment)?;
-    let builder = match &mut saved {
-        None => MachineBuilder::new(machine),
-        Some(saved) => MachineBuilder::incoming(machine, saved.take_records()),
+    let (mut builder, mut memories) = match incoming {
+        None => {
+            let builder = MachineBuilder::new(machine);
+            (builder.map_err(|error| Failure::of_build(error, spec))?, None)
+        }
+        Some(source) => {
+            let (builder, memories) = source.begin(spec, machine, &facts)?;
+            (builder, Some(memories))
+        }
     };
-    let mut builder = builder.map_err(|error| Failure::of_build(error, spec))?;
-    plug_disks(&mut builder, spec, images)?;
-    plug_serial(&mut builder, spec, ports)?;
-    let tablet = spec.input.tablet.then(|| plug_tablet(&mut builder, spec)).transpose()?;
+    let plugged = plug_all(&mut builder, spec, (images, ports, vdiport), memories.as_mut());
+    let plugged = match (plugged, memories) {
+        (Err(failure), Some(memories)) => {
+            memories.refuse(&failure.line());
+            return Err(failure);
+        }
+        (Err(failure), None) => return Err(failure),
+        (Ok(plugged), Some(memories)) => (plugged, memories.finish(&builder)?),
+        (Ok(plugged), None) => (plugged, None),
+    };
+    let (
+        Plugged {
+            screens,
+            tablet,
+            #[cfg(feature = "misbehave")]
+            vdiport,
+        },
+        arrived,
+    ) = plugged;
+    Ok(Assembled {
+        builder,
+        screens,
+        agent,
+        tablet,
+        #[cfg(feature = "misbehave")]
+        vdiport,
+        facts,
+        arrived,
+    })
+}
+
+/// What was plugged in and is talked to.
+struct Plugged {
+    screens: Vec<Screen>,
+    tablet: Option<Arc<dyn TabletSink>>,
+    #[cfg(feature = "misbehave")]
+    vdiport: Arc<VdiPort>,
+}
+
+/// Images of disks, ports of the serial device, and the agent's port.
+type Inside = (Vec<Arc<dyn BlockBackend>>, Vec<(String, DevicePort)>, DevicePort);
+
+fn plug_all(
+    builder: &mut MachineBuilder,
+    spec: &VmSpec,
+    (images, ports, vdiport): Inside,
+    mut memories: Option<&mut Memories>,
+) -> Result<Plugged, Failure> {
+    plug_disks(builder, spec, images)?;
+    plug_serial(builder, spec, ports)?;
+    let tablet = spec.input.tablet.then(|| plug_tablet(builder, spec)).transpose()?;
     let screens = (0..spec.display.devices)
-        .map(|index| plug_display(&mut builder, spec, index, saved.as_mut()))
+        .map(|index| plug_display(builder, spec, index, memories.as_deref_mut()))
         .collect::<Result<_, _>>()?;
     #[cfg_attr(
         not(feature = "misbehave"),
         expect(unused_variables, reason = "only faults are for one device")
     )]
-    let vdiport = plug_vdiport(&mut builder, spec, vdiport, saved.as_mut())?;
-    if let Some(saved) = saved {
-        incoming::finish(saved, &builder)?;
-    }
-    Ok(Assembled {
-        builder,
+    let vdiport = plug_vdiport(builder, spec, vdiport, memories)?;
+    Ok(Plugged {
         screens,
-        agent,
         tablet: tablet.map(|tablet| tablet as Arc<dyn TabletSink>),
         #[cfg(feature = "misbehave")]
         vdiport,
-        facts,
     })
 }
 
-fn machine_spec(spec: &VmSpec, environment: Environment<'_>) -> Result<MachineSpec, Failure> {
+fn machine_spec(spec: &VmSpec, environment: Environment) -> Result<MachineSpec, Failure> {
     let kernel = match &spec.boot.kernel {
         Kernel::Demo => machine::Kernel::Static(DEMO_GUEST),
         Kernel::File(path) => machine::Kernel::File(boot_file("boot.kernel", path)?),
@@ -271,7 +319,7 @@ fn plug_display(
     builder: &mut MachineBuilder,
     spec: &VmSpec,
     index: u8,
-    saved: Option<&mut Snapshot>,
+    memories: Option<&mut Memories>,
 ) -> Result<Screen, Failure> {
     let display = Display::new(Limits::default());
     display.set_video(media::video(spec.spice.video));
@@ -279,16 +327,8 @@ fn plug_display(
         return Err(anyhow!("cannot make the display: the host has no memory for a screen").into());
     }
     let recorder = Recorder::new(Arc::clone(&display));
-    let advanced = &spec.display.advanced;
-    let config = QxlConfig {
-        index: index.into(),
-        primary: index == 0,
-        revision: advanced.revision,
-        heads: spec.display.heads,
-        sizes: QxlSizes::new(advanced.vgamem, advanced.ram, advanced.vram, Some(advanced.vram64))
-            .context("cannot make the display")?,
-    };
-    let option_rom = match &advanced.option_rom {
+    let config = qxl_config(spec, index)?;
+    let option_rom = match &spec.display.advanced.option_rom {
         Some(path) if index == 0 => Some(load_option_rom(path)?),
         _ => None,
     };
@@ -297,12 +337,12 @@ fn plug_display(
         Some(further) => (FURTHER_DISPLAYS_SLOT, further),
     };
     let place = pci_place(device, function);
-    let names = [format!("display-{index}-ram"), format!("display-{index}-vram")];
+    let names = incoming::display_names(index);
     let sink: Arc<dyn DisplaySink> = recorder.clone();
-    let qxl = match saved {
+    let qxl = match memories {
         None => Qxl::with_option_rom(config, option_rom, sink).context("cannot make the display")?,
-        Some(saved) => {
-            let args = incoming::display(saved, &names, config, option_rom, sink)?;
+        Some(memories) => {
+            let args = incoming::display(memories, &names, config, option_rom, sink)?;
             let qxl = builder.restore(&place, args);
             Arc::new(qxl.map_err(|error| Failure::of_build(error, spec))?)
         }
@@ -325,6 +365,19 @@ fn plug_display(
         #[cfg(feature = "misbehave")]
         qxl,
         address: format!("pci/0000/{device:02x}.{function}"),
+    })
+}
+
+/// Display device number `index`.
+pub(super) fn qxl_config(spec: &VmSpec, index: u8) -> Result<QxlConfig, Failure> {
+    let advanced = &spec.display.advanced;
+    Ok(QxlConfig {
+        index: index.into(),
+        primary: index == 0,
+        revision: advanced.revision,
+        heads: spec.display.heads,
+        sizes: QxlSizes::new(advanced.vgamem, advanced.ram, advanced.vram, Some(advanced.vram64))
+            .context("cannot make the display")?,
     })
 }
 
@@ -364,13 +417,13 @@ fn plug_vdiport(
     builder: &mut MachineBuilder,
     spec: &VmSpec,
     port: DevicePort,
-    saved: Option<&mut Snapshot>,
+    memories: Option<&mut Memories>,
 ) -> Result<Arc<VdiPort>, Failure> {
     let place = pci_place(VDIPORT_SLOT, 0);
-    let device = match saved {
+    let device = match memories {
         None => VdiPort::new(port).context("cannot make the VDIPort")?,
-        Some(saved) => {
-            let memory = incoming::memory(saved, VDIPORT_MEMORY, caraway_vdiport::BAR_SIZE)?;
+        Some(memories) => {
+            let memory = memories.take(VDIPORT_MEMORY, caraway_vdiport::BAR_SIZE)?;
             builder
                 .restore(&place, VdiPortArgs { port, memory })
                 .map_err(|error| Failure::of_build(error, spec))?

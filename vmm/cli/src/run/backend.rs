@@ -7,16 +7,16 @@ use std::{
 };
 
 use caraway_control::{
-    Backend, ClientCounts, Connected, Event, Figures, QmpError, Recording, Role, RunState, Screen, Screenshot,
-    Snapshot, SpiceInfo, VideoMode,
+    Backend, ClientCounts, Connected, Event, Figures, MigrateParameters, Migration, QmpError, Recording, Role,
+    RunState, Screen, Screenshot, Snapshot, SpiceInfo, VideoMode,
 };
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
-use caraway_migration::Fact;
+use caraway_migration::{Fact, live::Phase};
 use caraway_ports::{input::InputSink, tablet::TabletSink};
 use tokio::sync::broadcast;
 
-use super::{assemble::Screen as Device, clients::Clients};
+use super::{assemble::Screen as Device, clients::Clients, gate::Gate, migrate::Migrator};
 use crate::output::chain;
 
 /// Events a control client may be behind; it misses the oldest of more.
@@ -61,7 +61,8 @@ pub(super) struct VmBackend {
     pub(super) vdiport: Arc<caraway_vdiport::VdiPort>,
     /// What machine it is, for those who restore it.
     pub(super) facts: Vec<Fact>,
-    pub(super) input: Arc<dyn InputSink>,
+    pub(super) migrator: Arc<Migrator>,
+    pub(super) gate: Arc<Gate>,
     pub(super) tablet: Option<Arc<dyn TabletSink>>,
     pub(super) clients: Arc<Clients>,
     pub(super) events: Arc<Events>,
@@ -95,10 +96,15 @@ impl Backend for VmBackend {
 
     fn status(&self) -> RunState {
         use caraway_machine::RunState as State;
+        // The machine answers when it is over.
+        if self.migrator.control.report().phase == Phase::Device {
+            return RunState::FinishMigrate;
+        }
         match self.machine.status().map(|status| status.state) {
             Ok(State::Prelaunch) => RunState::Prelaunch,
             Ok(State::Running) => RunState::Running,
             Ok(State::Paused) => RunState::Paused,
+            Ok(State::PostMigrate) => RunState::PostMigrate,
             Ok(State::GuestPanicked) => RunState::GuestPanicked,
             Ok(State::InternalError) => RunState::InternalError,
             // A machine that does not answer any more has ended.
@@ -111,7 +117,12 @@ impl Backend for VmBackend {
     }
 
     fn cont(&self) -> Result<(), QmpError> {
-        self.call(Command::Resume)
+        self.call(Command::Resume)?;
+        // A machine that was handed over goes on here because a person says so.
+        if self.gate.is_gone() {
+            self.gate.open();
+        }
+        Ok(())
     }
 
     fn reset(&self) -> Result<(), QmpError> {
@@ -138,6 +149,26 @@ impl Backend for VmBackend {
         written
             .map_err(|error| failed(&error))?
             .map_err(|error| QmpError::generic(chain(&error)))
+    }
+
+    fn migrate(&self, uri: &str) -> Result<(), QmpError> {
+        self.migrator.start(uri)
+    }
+
+    fn migrate_cancel(&self) -> Result<(), QmpError> {
+        self.migrator.cancel()
+    }
+
+    fn migration(&self) -> Option<Migration> {
+        self.migrator.migration()
+    }
+
+    fn migrate_parameters(&self) -> MigrateParameters {
+        self.migrator.parameters()
+    }
+
+    fn set_migrate_parameters(&self, parameters: MigrateParameters) -> Result<(), QmpError> {
+        self.migrator.set_parameters(parameters)
     }
 
     fn screenshot(&self, screen: Screen, cursor: bool) -> Result<Screenshot, QmpError> {
@@ -177,8 +208,11 @@ impl Backend for VmBackend {
         Ok(self.device(device)?.recorder.status())
     }
 
-    fn input(&self) -> Arc<dyn InputSink> {
-        Arc::clone(&self.input)
+    fn input(&self) -> Result<Arc<dyn InputSink>, QmpError> {
+        if self.gate.is_gone() {
+            return Err(QmpError::generic("the VM was handed over to another process"));
+        }
+        Ok(Arc::clone(&self.gate) as _)
     }
 
     fn tablet(&self) -> Option<Arc<dyn TabletSink>> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use caraway_base::state::StateError;
 use caraway_config::{ConfigError, Kernel, Origin, VmSpec};
 use caraway_machine::{BootFailure, BuildError, boot::BootError};
-use caraway_migration::SnapshotError;
+use caraway_migration::{SnapshotError, live::LiveError};
 
 use crate::{
     output::{chain, one_line},
@@ -19,8 +19,10 @@ pub(crate) enum Failure {
     Config(ConfigError),
     /// The snapshot the machine is to go on with: exit code 2.
     Snapshot(SnapshotError),
-    /// A record of that snapshot: exit code 2.
+    /// A record of that snapshot, or of a machine that came: exit code 2.
     Record(StateError),
+    /// The machine that was to come: exit code 2 when it is another one, else 1.
+    Incoming(LiveError),
     /// The host: exit code 1.
     Host(anyhow::Error),
 }
@@ -30,7 +32,8 @@ impl Failure {
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Host(_) => 1,
-            Self::Config(_) | Self::Snapshot(_) | Self::Record(_) => 2,
+            Self::Incoming(error) if !matches!(error, LiveError::Differs { .. }) => 1,
+            Self::Incoming(_) | Self::Config(_) | Self::Snapshot(_) | Self::Record(_) => 2,
         }
     }
 
@@ -48,6 +51,7 @@ impl Failure {
             Self::Config(error) => error.to_string(),
             Self::Snapshot(error) => chain(error),
             Self::Record(error) => chain(error),
+            Self::Incoming(error) => format!("caraway: no machine has come: {}", chain(error)),
             Self::Host(error) => format!("caraway: {error:#}"),
         })
     }
@@ -110,6 +114,12 @@ impl From<ConfigError> for Failure {
 impl From<SnapshotError> for Failure {
     fn from(error: SnapshotError) -> Self {
         Self::Snapshot(error)
+    }
+}
+
+impl From<LiveError> for Failure {
+    fn from(error: LiveError) -> Self {
+        Self::Incoming(error)
     }
 }
 

@@ -3,11 +3,14 @@
 //! The thread that calls [`run`] becomes the machine's state driver; SPICE and control are served by a small runtime
 //! beside it. Everything that can fail - files, sockets, KVM - is tried before the guest's first instruction.
 
+mod arrival;
 pub(crate) mod assemble;
 mod backend;
 mod clients;
 pub(crate) mod failure;
+mod gate;
 pub(crate) mod incoming;
+mod migrate;
 #[cfg(feature = "misbehave")]
 mod misbehave;
 mod port_sockets;
@@ -30,16 +33,19 @@ use anyhow::Context as _;
 use caraway_config::{Access, ConfigError, Listen, Located, Spice, Ticket, VmSpec};
 use caraway_control::server as control;
 use caraway_machine::{Ending, Machine, Signals};
-use caraway_ports::port::HostPort;
+use caraway_ports::{input::InputSink, port::HostPort, tablet::TabletSink};
 use caraway_server::{Accepts, Listener, Observer, RateLimits, Role, Server, ServerConfig};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use self::{
+    arrival::Arrival,
     assemble::{Assembled, Environment, Screen},
     backend::{Events, VmBackend},
     clients::Clients,
     failure::Failure,
-    incoming::Incoming,
+    gate::Gate,
+    incoming::{Incoming, Source},
+    migrate::Migrator,
     ports::Ports,
     sockets::{BoundUnix, SpiceSocket},
     viewer::ViewerFile,
@@ -53,6 +59,8 @@ use crate::{
 
 /// How long the end waits for control clients to be told of it.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How long a VM that has moved goes on to answer: whoever watches by asking now and then sees the end.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// How long the end waits for requests that are being carried out.
 const LEFT_OVERS: Duration = Duration::from_secs(1);
 
@@ -63,7 +71,7 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
         caraway_machine::restore_terminal();
         hook(panic);
     }));
-    let from = args.incoming.as_ref().map(Incoming::directory);
+    let from = args.incoming.as_ref().and_then(Incoming::directory);
     let ending = start(args)
         .map_err(|failure| failure.in_snapshot(from))
         .map(Running::run);
@@ -145,12 +153,31 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         channels,
         sockets: port_sockets,
     } = Ports::new(&spec.ports, &sockets.serial.path)?;
+    let viewer = match &sockets.spice {
+        None => None,
+        Some(screen) => Some(write_viewer(&run_dir, &spec.spice, screen, tls.as_ref())?),
+    };
+    let mut info = info(args, &spec, &run_dir, &sockets);
+    info.viewer = viewer.as_ref().map(|file| file.path().to_owned());
+    let incoming = match &args.incoming {
+        None => None,
+        Some(Incoming::Saved(directory)) => Some(Source::Saved(directory.clone())),
+        Some(Incoming::Moving(uri)) => {
+            let signals = signals.try_clone().context("cannot share the termination signals")?;
+            let arrival = Arrival::bind(uri, signals)?;
+            // Whoever sends the machine has to know where to, and clients where it will be.
+            run_dir.publish(&info)?;
+            announce(&info, &spec.spice, tls.as_ref(), Some(arrival.uri()));
+            Some(Source::Moving(arrival))
+        }
+    };
+    let is_moving = matches!(incoming, Some(Source::Moving(_)));
     let environment = Environment {
         signals,
         serial,
         ports,
         start_paused: args.paused,
-        incoming: args.incoming.as_ref(),
+        incoming,
     };
     let Assembled {
         builder,
@@ -160,11 +187,23 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         #[cfg(feature = "misbehave")]
         vdiport,
         facts,
+        arrived,
     } = assemble::assemble(&spec, environment)?;
     let mut agent = Some(agent);
-    let input = builder.input();
+    let gate = Gate::new(builder.input(), tablet.clone());
+    let input: Arc<dyn InputSink> = gate.clone();
+    let tablet = tablet.map(|_| Arc::clone(&gate) as Arc<dyn TabletSink>);
     let events = Events::new();
     let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref());
+    let migrator = Arc::new(Migrator {
+        machine: builder.handle(),
+        log: builder.memory_log(),
+        facts: facts.clone(),
+        gate: Arc::clone(&gate),
+        events: Arc::clone(&events),
+        control: Arc::default(),
+        immovable: immovable(&spec),
+    });
     let backend = VmBackend {
         name: run_dir.name().to_owned(),
         machine: builder.handle(),
@@ -172,7 +211,8 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         #[cfg(feature = "misbehave")]
         vdiport,
         facts,
-        input: Arc::clone(&input),
+        migrator,
+        gate: Arc::clone(&gate),
         tablet: tablet.clone(),
         clients: Arc::clone(&clients),
         events: Arc::clone(&events),
@@ -184,13 +224,21 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     });
     let page = sockets.web.as_ref();
     let page = page.map(|socket| web::of_server(socket, &spec, builder.handle()));
-    let machine = builder.build().map_err(|error| Failure::of_build(error, &spec))?;
+    let machine = match builder.build() {
+        Ok(machine) => machine,
+        Err(error) => {
+            let failure = Failure::of_build(error, &spec);
+            if let Some(arrived) = arrived {
+                arrived.refuse(&failure.line());
+            }
+            return Err(failure);
+        }
+    };
 
     let runtime = runtime::start()?;
     for socket in port_sockets {
         socket.serve(&runtime).context("cannot serve the socket of a port")?;
     }
-    let mut viewer = None;
     let page_socket = sockets.web.as_ref();
     if let Some(sockets) = &sockets.spice {
         let password = |ticket: &Option<Ticket>| ticket.as_ref().map(|ticket| ticket.password.clone());
@@ -236,30 +284,21 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         if let Some(socket) = page_socket {
             web::serve(&runtime, socket, server)?;
         }
-        let file = write_viewer(&run_dir, &spec.spice, sockets, tls.as_ref())?;
-        viewer = Some(file.path().to_owned());
+    }
+    if let Some(file) = viewer {
         clients.keep(file);
     }
     let (closing, closed) = oneshot::channel();
     let control = serve_control(&runtime, &sockets.control, backend, closed)?;
 
-    let info = Info {
-        name: run_dir.name().to_owned(),
-        pid: std::process::id(),
-        config: args.config.clone(),
-        spice: sockets.spice.as_ref().map(|sockets| sockets.plain.uri()),
-        tls: sockets
-            .spice
-            .as_ref()
-            .and_then(SpiceSockets::tls_address)
-            .map(|address| format!("spice+tls://{address}")),
-        web: page_socket.map(|socket| web::address(socket, &spec.spice)),
-        viewer,
-        control: sockets.control.path.clone(),
-        serial: Some(sockets.serial.path.clone()),
-    };
-    run_dir.publish(&info)?;
-    announce(&info, &spec.spice, tls.as_ref());
+    if let Some(arrived) = arrived {
+        // All that can fail has been tried: from here on the machine is this side's.
+        gate.take_over(&arrived.ready()?);
+    }
+    if !is_moving {
+        run_dir.publish(&info)?;
+        announce(&info, &spec.spice, tls.as_ref(), None);
+    }
     Ok(Running {
         machine,
         runtime,
@@ -271,6 +310,32 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         _sockets: sockets,
         _run_dir: run_dir,
     })
+}
+
+fn info(args: &RunArgs, spec: &VmSpec, run_dir: &RunDir, sockets: &Sockets) -> Info {
+    let spice = sockets.spice.as_ref();
+    Info {
+        name: run_dir.name().to_owned(),
+        pid: std::process::id(),
+        config: args.config.clone(),
+        spice: spice.map(|sockets| sockets.plain.uri()),
+        tls: spice
+            .and_then(SpiceSockets::tls_address)
+            .map(|address| format!("spice+tls://{address}")),
+        web: sockets.web.as_ref().map(|socket| web::address(socket, &spec.spice)),
+        viewer: None,
+        control: sockets.control.path.clone(),
+        serial: Some(sockets.serial.path.clone()),
+    }
+}
+
+/// Why a VM cannot move, if it cannot.
+fn immovable(spec: &VmSpec) -> Option<String> {
+    let writable = spec.disks.iter().position(|disk| !disk.readonly)?;
+    // Both sides would have it open for writing, which the lock on its image keeps from happening.
+    Some(format!(
+        "disk {writable} is writable: a VM can move when all its disks are read-only"
+    ))
 }
 
 fn load(args: &RunArgs) -> Result<VmSpec, ConfigError> {
@@ -401,7 +466,7 @@ fn serve_control(
 }
 
 /// Says where to look, once everything listens.
-fn announce(info: &Info, spice: &Spice, tls: Option<&tls::Loaded>) {
+fn announce(info: &Info, spice: &Spice, tls: Option<&tls::Loaded>, incoming: Option<&str>) {
     let mut text = format!("VM {} (pid {})\n", info.name, info.pid);
     if let Some(uri) = &info.spice {
         let encrypted = spice.sasl.is_some() || spice.channels.of("main") == Access::Tls;
@@ -423,6 +488,9 @@ fn announce(info: &Info, spice: &Spice, tls: Option<&tls::Loaded>) {
     }
     if let Some(path) = &info.viewer {
         text += &format!("  viewer   {}  (for remote-viewer)\n", path.display());
+    }
+    if let Some(uri) = incoming {
+        text += &format!("  incoming {uri}  (waits for a VM to come)\n");
     }
     text += &format!(
         "  control  {}  (caraway ctl {} status)\n",
@@ -455,6 +523,9 @@ impl Running {
         for screen in &self.screens {
             // Most are not being recorded; how it went has been logged.
             screen.recorder.stop().ok();
+        }
+        if ending == Ending::Moved {
+            std::thread::sleep(LAST_ANSWERS);
         }
         // Control clients have been sent the last events; now their streams end.
         self.events.close();
