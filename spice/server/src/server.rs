@@ -27,6 +27,7 @@ use crate::{
     flow::Flow,
     key::KeyHandle,
     link::{self, Linked},
+    moved::Moved,
     ports::{Lease, PortChannels, PortConfig},
     session::{MainSession, OpenChannel, Sessions, Sharing},
     tablet::TabletMouse,
@@ -141,6 +142,8 @@ pub struct Server {
     pub(crate) clock: MediaClock,
     pub(crate) agent: Arc<AgentHub>,
     pub(crate) ports: Arc<PortChannels>,
+    /// Where the machine runs, when it is not here any more.
+    pub(crate) moved: Moved,
 }
 
 impl std::fmt::Debug for Server {
@@ -182,6 +185,7 @@ impl Server {
             clock: MediaClock::start(),
             agent: Arc::new(agent),
             ports: Arc::new(ports),
+            moved: Moved::default(),
         })
     }
 

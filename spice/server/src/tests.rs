@@ -6,6 +6,7 @@ mod client;
 mod deadlines;
 mod images;
 mod inputs_channel;
+mod moved;
 mod ports;
 mod power;
 mod resume;

@@ -248,6 +248,8 @@ where
             sender.send(&ServerMessage::Common(ServerCommon::Ping(ping))).await?;
         }
         let (mut pings, mut asks) = (every(PING_EVERY), every(ASK));
+        let mut moved = std::pin::pin!(server.moved.told());
+        let mut is_told = false;
         loop {
             pulse.writing(false);
             let message = tokio::select! {
@@ -264,6 +266,10 @@ where
                 Ok(()) = latency.changed() => {
                     let behind = server.clock.behind(*latency.borrow_and_update());
                     ServerMessage::MultiMediaTime(behind)
+                }
+                message = &mut moved, if !is_told => {
+                    is_told = true;
+                    message
                 }
                 _ = pings.tick() => ServerMessage::Common(ServerCommon::Ping(pulse.ping(0))),
                 _ = asks.tick() => {
