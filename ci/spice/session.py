@@ -95,6 +95,8 @@ class Client:
         self._last_change = time.monotonic()
         self._motions = 0
         self.changes = 0
+        # How often the server has sent it to another host.
+        self.switched = 0
         self.mark_ns: int | None = None
         # Time, width and height of each picture that was marked as ready to be shown.
         self.marks: list[tuple[int, int, int]] = []
@@ -172,6 +174,9 @@ class Client:
     def _channel_event(self, channel, event, name: str) -> None:
         if event == SpiceClientGLib.ChannelEvent.OPENED:
             self._opened.add(name)
+        elif event == SpiceClientGLib.ChannelEvent.SWITCHING:
+            # The machine has moved: spice-gtk goes where it was told by itself, with new channels.
+            self.switched += 1
         elif event != SpiceClientGLib.ChannelEvent.NONE and self._error is None:
             words = {"ERROR_AUTH": "authentication failed", "ERROR_CONNECT": "connection refused"}
             kind = event.value_nick.replace("-", "_").upper()

@@ -56,7 +56,7 @@ pub(crate) fn ctl(args: &CtlArgs) -> anyhow::Result<u8> {
         }
         Prepared::Quit => quit::quit(vm)?,
         Prepared::Snapshot(directory) => snapshot::snapshot(&mut vm, &directory)?,
-        Prepared::Migrate(uri, args) => migrate::migrate(&mut vm, &uri, args)?,
+        Prepared::Migrate(way, args) => migrate::migrate(&mut vm, &way, args)?,
         Prepared::Screenshot(args) => screen::screenshot(&mut vm, args)?,
         Prepared::Wait(args) => screen::wait(&mut vm, args)?,
         Prepared::Record(args) => record::record(&mut vm, args)?,
@@ -87,7 +87,7 @@ enum Prepared<'a> {
     /// An absolute path: the VM has another directory of its own.
     Snapshot(String),
     /// The same for a path in it.
-    Migrate(String, &'a args::MigrateArgs),
+    Migrate(migrate::Move, &'a args::MigrateArgs),
     Screenshot(&'a args::ScreenshotArgs),
     Wait(&'a args::WaitArgs),
     Record(&'a args::RecordArgs),
@@ -116,7 +116,7 @@ impl<'a> Prepared<'a> {
             CtlCommand::Powerdown => simple("system_powerdown"),
             CtlCommand::Quit => Self::Quit,
             CtlCommand::Snapshot(args) => Self::Snapshot(snapshot::absolute(&args.directory)?),
-            CtlCommand::Migrate(args) => Self::Migrate(migrate::absolute(&args.uri)?, args),
+            CtlCommand::Migrate(args) => Self::Migrate(migrate::Move::new(args)?, args),
             CtlCommand::MigrateCancel => simple("migrate_cancel"),
             CtlCommand::Screenshot(args) => Self::Screenshot(args),
             CtlCommand::WaitScreen(args) => Self::Wait(args),

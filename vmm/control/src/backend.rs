@@ -6,7 +6,7 @@ use caraway_ports::{input::InputSink, tablet::TabletSink};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::{MigrateParameters, Migration, MigrationStatus, QmpError, Screen, Screenshot};
+use crate::{ClientDestination, MigrateParameters, Migration, MigrationStatus, QmpError, Screen, Screenshot};
 
 /// What the machine is doing; the words of QMP's `RunState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -48,6 +48,8 @@ pub enum Event {
     GuestPanicked,
     /// A migration does something else now.
     Migration { status: MigrationStatus },
+    /// Clients of the SPICE server were told where the machine has moved to.
+    SpiceMigrateCompleted,
     /// A migration begins to send memory once more.
     MigrationPass { pass: u64 },
     /// A SPICE connection was made (before the link stage).
@@ -320,6 +322,12 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Why not; nothing is left of the directory then.
     fn snapshot(&self, directory: &Path) -> Result<Snapshot, QmpError>;
+
+    /// Says where clients of the SPICE server are to go when the machine has moved.
+    ///
+    /// # Errors
+    /// When there is no SPICE server.
+    fn client_migrate_info(&self, destination: ClientDestination) -> Result<(), QmpError>;
 
     /// Begins to move the machine to where a URI leads; how it goes is told by [`Backend::migration`] and events.
     ///

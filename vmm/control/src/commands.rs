@@ -19,6 +19,7 @@ use crate::{
 
 /// Names of all commands, for `query-commands`.
 pub(crate) const NAMES: &[&str] = &[
+    "client_migrate_info",
     "cont",
     "expire_password",
     "input-send-event",
@@ -243,6 +244,10 @@ pub(crate) async fn execute(backend: &Arc<dyn Backend>, directory: &Path, reques
             let Snapshot { directory: name } = wire::arguments(arguments)?;
             let path = directory.join(name);
             off_loop(backend, move |backend| Ok(json!(backend.snapshot(&path)?))).await
+        }
+        "client_migrate_info" => {
+            let destination = migrate::clients(arguments)?;
+            backend.client_migrate_info(destination).map(|()| json!({}))
         }
         "migrate" => {
             let uri = migrate::uri(arguments)?;

@@ -25,5 +25,5 @@ pub use backend::{
     SpiceInfo, VideoMode,
 };
 pub use error::{ErrorClass, QmpError};
-pub use migrate::{MigrateParameters, Migration, MigrationStatus};
+pub use migrate::{ClientDestination, MigrateParameters, Migration, MigrationStatus};
 pub use screen::{Screen, Screenshot, encode_png, encode_ppm};

@@ -87,6 +87,66 @@ pub struct MigrateParameters {
     pub downtime_limit: Option<u64>,
 }
 
+/// Where clients of the SPICE server are to go (`client_migrate_info`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientDestination {
+    /// Name or address.
+    pub host: String,
+    /// The port without TLS.
+    pub port: Option<u16>,
+    /// The port for TLS.
+    pub tls_port: Option<u16>,
+    /// Subject of the certificate, where the host's name is not what to check.
+    pub subject: Option<String>,
+}
+
+/// Longest name of a host, and longest subject.
+const MOST_NAME: usize = 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ClientMigrateInfo {
+    protocol: String,
+    hostname: String,
+    #[serde(default)]
+    port: Option<i64>,
+    #[serde(default)]
+    tls_port: Option<i64>,
+    #[serde(default)]
+    cert_subject: Option<String>,
+}
+
+/// Where clients are to go.
+pub(crate) fn clients(arguments: Value) -> Result<ClientDestination, QmpError> {
+    let info: ClientMigrateInfo = wire::arguments(arguments)?;
+    let invalid = |name: &str, text: String| QmpError::generic(format!("Invalid parameter '{name}': {text}"));
+    if info.protocol != "spice" {
+        return Err(invalid("protocol", format!("{:?} is not \"spice\"", info.protocol)));
+    }
+    let fits = |text: &str| (1..=MOST_NAME).contains(&text.len()) && !text.contains('\0');
+    if !fits(&info.hostname) {
+        return Err(invalid("hostname", format!("{:?} is no name of a host", info.hostname)));
+    }
+    if let Some(subject) = info.cert_subject.as_ref().filter(|subject| !fits(subject)) {
+        return Err(invalid("cert-subject", format!("{subject:?} is no subject")));
+    }
+    let port = |name: &str, number: Option<i64>| {
+        let port = number.map(|number| u16::try_from(number).ok().filter(|port| *port != 0).ok_or(number));
+        port.transpose()
+            .map_err(|number| invalid(name, format!("{number} is no port")))
+    };
+    let (port, tls_port) = (port("port", info.port)?, port("tls-port", info.tls_port)?);
+    if port.is_none() && tls_port.is_none() {
+        return Err(QmpError::generic("give 'port', 'tls-port' or both"));
+    }
+    Ok(ClientDestination {
+        host: info.hostname,
+        port,
+        tls_port,
+        subject: info.cert_subject,
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Migrate {
@@ -188,6 +248,34 @@ mod tests {
         migration.status = MigrationStatus::Failed;
         migration.error = Some("no".to_owned());
         assert_eq!(reply(Some(&migration))["error-desc"], "no");
+    }
+
+    #[test]
+    fn where_clients_go_has_a_host_and_a_port() {
+        let given = |more: Value| {
+            let mut arguments = json!({"protocol": "spice", "hostname": "host-b.example.org"});
+            let (Some(object), Some(more)) = (arguments.as_object_mut(), more.as_object()) else {
+                panic!("objects");
+            };
+            object.extend(more.clone());
+            clients(arguments)
+        };
+        let whole = given(json!({"port": 5901, "tls-port": 5902, "cert-subject": "CN=b"})).unwrap();
+        assert_eq!((whole.port, whole.tls_port), (Some(5901), Some(5902)));
+        assert_eq!(whole.subject.as_deref(), Some("CN=b"));
+        for (more, words) in [
+            (json!({}), "give 'port', 'tls-port' or both"),
+            (json!({"port": 0}), "'port': 0 is no port"),
+            (json!({"tls-port": 65536}), "'tls-port': 65536 is no port"),
+            (json!({"port": -1}), "'port': -1 is no port"),
+            (json!({"protocol": "vnc", "port": 1}), "'protocol': \"vnc\""),
+            (json!({"hostname": "", "port": 1}), "'hostname'"),
+            (json!({"hostname": "a\u{0}b", "port": 1}), "'hostname'"),
+            (json!({"cert-subject": "", "port": 1}), "'cert-subject'"),
+        ] {
+            let error = given(more).unwrap_err();
+            assert!(error.desc.contains(words), "{words}: {}", error.desc);
+        }
     }
 
     #[test]

@@ -162,6 +162,10 @@ impl Backend for Machine {
         }))
     }
 
+    fn client_migrate_info(&self, destination: crate::ClientDestination) -> Result<(), QmpError> {
+        Err(QmpError::generic(destination.host))
+    }
+
     fn migrate(&self, uri: &str) -> Result<(), QmpError> {
         let mut migrations = self.migrations.lock().unwrap();
         if !migrations.is_empty() {

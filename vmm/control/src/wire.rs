@@ -105,6 +105,7 @@ pub(crate) fn event(event: &Event) -> Value {
         // The machine ends.
         Event::GuestPanicked => ("GUEST_PANICKED", Some(json!({"action": "poweroff"}))),
         Event::Migration { status } => ("MIGRATION", Some(json!({"status": status.word()}))),
+        Event::SpiceMigrateCompleted => ("SPICE_MIGRATE_COMPLETED", None),
         Event::MigrationPass { pass } => ("MIGRATION_PASS", Some(json!({"pass": pass}))),
         Event::SpiceConnected { server, client } => {
             ("SPICE_CONNECTED", Some(json!({"server": server, "client": client})))

@@ -91,6 +91,10 @@ pub(crate) struct MigrateArgs {
     /// Milliseconds for which the guest may stand still; stays so for later moves
     #[arg(long, value_name = "MS")]
     pub(crate) downtime: Option<u64>,
+    /// Where clients of the screen find the VM then, as the destination prints it: `spice://HOST:PORT`, `spice+tls://HOST:PORT`;
+    /// may be given once each
+    #[arg(long, value_name = "URI")]
+    pub(crate) clients: Vec<String>,
     /// Do not wait until it has moved
     #[arg(long)]
     pub(crate) detach: bool,

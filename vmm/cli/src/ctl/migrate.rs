@@ -15,8 +15,23 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long a VM that has moved may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
+/// Where the VM goes, and its clients.
+pub(super) struct Move {
+    uri: String,
+    clients: Option<Value>,
+}
+
+impl Move {
+    pub(super) fn new(args: &MigrateArgs) -> anyhow::Result<Self> {
+        Ok(Self {
+            uri: absolute(&args.uri)?,
+            clients: clients(&args.clients)?,
+        })
+    }
+}
+
 /// The URI as the VM can be told: it has another directory of its own.
-pub(super) fn absolute(uri: &Uri) -> anyhow::Result<String> {
+fn absolute(uri: &Uri) -> anyhow::Result<String> {
     let Uri::Unix(path) = uri else {
         return Ok(uri.to_string());
     };
@@ -27,8 +42,37 @@ pub(super) fn absolute(uri: &Uri) -> anyhow::Result<String> {
     }
 }
 
+/// Where clients are to go, as QMP has it; `None` when nothing was said.
+fn clients(uris: &[String]) -> anyhow::Result<Option<Value>> {
+    let mut info = Map::new();
+    for uri in uris {
+        let wrong = |why: &str| UsageError(format!("migrate: --clients {uri}: {why}"));
+        let (name, address) = match uri.split_once("://") {
+            Some(("spice", address)) => ("port", address),
+            Some(("spice+tls", address)) => ("tls-port", address),
+            _ => return Err(wrong("must be spice://HOST:PORT or spice+tls://HOST:PORT").into()),
+        };
+        let (host, port) = address.rsplit_once(':').unwrap_or_default();
+        let port = port.parse::<u16>().ok().filter(|port| *port != 0);
+        let port = port.ok_or_else(|| wrong("it has no port"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let other = info.insert("hostname".to_owned(), json!(host));
+        if host.is_empty() || other.is_some_and(|other| other != json!(host)) {
+            return Err(wrong("all must name the same host").into());
+        }
+        if info.insert(name.to_owned(), json!(port)).is_some() {
+            return Err(wrong("given twice").into());
+        }
+    }
+    if info.is_empty() {
+        return Ok(None);
+    }
+    info.insert("protocol".to_owned(), json!("spice"));
+    Ok(Some(Value::Object(info)))
+}
+
 /// Moves the VM, and watches until it has gone.
-pub(super) fn migrate(vm: &mut Vm, uri: &str, args: &MigrateArgs) -> anyhow::Result<()> {
+pub(super) fn migrate(vm: &mut Vm, way: &Move, args: &MigrateArgs) -> anyhow::Result<()> {
     let mut parameters = Map::new();
     for (name, value) in [("max-bandwidth", args.bandwidth), ("downtime-limit", args.downtime)] {
         if let Some(value) = value {
@@ -38,7 +82,10 @@ pub(super) fn migrate(vm: &mut Vm, uri: &str, args: &MigrateArgs) -> anyhow::Res
     if !parameters.is_empty() {
         vm.execute("migrate-set-parameters", &Value::Object(parameters))?;
     }
-    vm.execute("migrate", &json!({"uri": uri}))?;
+    if let Some(clients) = &way.clients {
+        vm.execute("client_migrate_info", clients)?;
+    }
+    vm.execute("migrate", &json!({"uri": way.uri}))?;
     if args.detach {
         return Ok(());
     }
@@ -85,4 +132,29 @@ fn report(reply: &Value) -> anyhow::Result<()> {
         number("/ram/transferred"),
         number("/ram/dirty-sync-count"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_sent_to_one_host_by_one_or_two_ports() {
+        let told = |uris: &[&str]| clients(&uris.iter().map(|uri| (*uri).to_owned()).collect::<Vec<_>>());
+        assert!(told(&[]).unwrap().is_none());
+        let both = told(&["spice://[::1]:5900", "spice+tls://[::1]:5901"]).unwrap();
+        let wanted = json!({"protocol": "spice", "hostname": "::1", "port": 5900, "tls-port": 5901});
+        assert_eq!(both, Some(wanted));
+        for uris in [
+            &["vnc://a:1"][..],
+            &["spice://a"],
+            &["spice://:1"],
+            &["spice://a:0"],
+            &["spice://a:1", "spice+tls://b:2"],
+            &["spice://a:1", "spice://a:2"],
+        ] {
+            let error = told(uris).unwrap_err().to_string();
+            assert!(error.starts_with("migrate: --clients "), "{error}");
+        }
+    }
 }

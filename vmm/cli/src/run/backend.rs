@@ -7,8 +7,8 @@ use std::{
 };
 
 use caraway_control::{
-    Backend, ClientCounts, Connected, Event, Figures, MigrateParameters, Migration, QmpError, Recording, Role,
-    RunState, Screen, Screenshot, Snapshot, SpiceInfo, VideoMode,
+    Backend, ClientCounts, ClientDestination, Connected, Event, Figures, MigrateParameters, Migration, QmpError,
+    Recording, Role, RunState, Screen, Screenshot, Snapshot, SpiceInfo, VideoMode,
 };
 use caraway_display::Display;
 use caraway_machine::{Command, CommandError, MachineHandle};
@@ -149,6 +149,10 @@ impl Backend for VmBackend {
         written
             .map_err(|error| failed(&error))?
             .map_err(|error| QmpError::generic(chain(&error)))
+    }
+
+    fn client_migrate_info(&self, destination: ClientDestination) -> Result<(), QmpError> {
+        self.clients.set_destination(destination)
     }
 
     fn migrate(&self, uri: &str) -> Result<(), QmpError> {

@@ -2,17 +2,24 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use caraway_control::{
-    ChannelCounts, ChannelInfo, ClientCounts, Connected, Event, QmpError, Role, SpiceInfo, backend::Address,
+    ChannelCounts, ChannelInfo, ClientCounts, ClientDestination, Connected, Event, QmpError, Role, SpiceInfo,
+    backend::Address,
 };
-use caraway_server::{Channel, ClientFigures, Observer, Peer, Server, TicketError};
+use caraway_server::{Channel, ClientFigures, Destination, Observer, Peer, Server, TicketError};
 
 use super::{SpiceSockets, backend::Events, sockets::SpiceSocket, viewer::ViewerFile};
 use crate::rundir;
+
+/// How long clients have to go where the machine is: the reference's figure.
+const SWITCHING: Duration = Duration::from_secs(10);
 
 /// Follows the connections of the SPICE server.
 #[derive(Debug)]
@@ -26,6 +33,10 @@ pub(super) struct Clients {
     server: OnceLock<Weak<Server>>,
     /// What viewers open, which has the ticket in it.
     viewer: OnceLock<ViewerFile>,
+    /// Where they are to go when the machine has moved.
+    destination: Mutex<Option<ClientDestination>>,
+    /// They were told.
+    migrated: AtomicBool,
 }
 
 impl Clients {
@@ -43,6 +54,8 @@ impl Clients {
             channels: Mutex::default(),
             server: OnceLock::new(),
             viewer: OnceLock::new(),
+            destination: Mutex::default(),
+            migrated: AtomicBool::new(false),
         })
     }
 
@@ -56,6 +69,39 @@ impl Clients {
     pub(super) fn keep(&self, viewer: ViewerFile) {
         // There is one.
         let _ = self.viewer.set(viewer);
+    }
+
+    /// Says where they are to go, for `client_migrate_info`.
+    pub(super) fn set_destination(&self, destination: ClientDestination) -> Result<(), QmpError> {
+        self.server().ok_or_else(no_server)?;
+        *self.destination.lock().unwrap_or_else(PoisonError::into_inner) = Some(destination);
+        Ok(())
+    }
+
+    /// The machine has moved: they are told where to, and go there.
+    pub(super) async fn switch_host(&self) {
+        let destination = self.destination.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (Some(server), Some(destination)) = (self.server(), destination) else {
+            return;
+        };
+        let ClientDestination {
+            host,
+            port,
+            tls_port,
+            subject,
+        } = destination;
+        let destination = Destination {
+            host,
+            port,
+            tls_port,
+            subject,
+        };
+        let left = server.switch_host(destination, SWITCHING).await;
+        if left > 0 {
+            tracing::warn!(clients = left, "clients did not go where the machine is now");
+        }
+        self.migrated.store(true, Ordering::Relaxed);
+        self.events.send(Event::SpiceMigrateCompleted);
     }
 
     fn server(&self) -> Option<Arc<Server>> {
@@ -118,7 +164,7 @@ impl Clients {
         let (host, port) = self.listening.clone().unzip();
         SpiceInfo {
             enabled: self.listening.is_some(),
-            migrated: false,
+            migrated: self.migrated.load(Ordering::Relaxed),
             host,
             port: port.flatten(),
             tls_port: self.tls_port,

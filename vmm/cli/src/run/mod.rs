@@ -98,6 +98,7 @@ struct Running {
     closing: oneshot::Sender<()>,
     control: JoinHandle<io::Result<()>>,
     screens: Vec<Screen>,
+    clients: Arc<Clients>,
     /// With nobody to serve the agent: what it says waits here.
     _agent: Option<HostPort>,
     _sockets: Sockets,
@@ -306,6 +307,7 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         closing,
         control,
         screens,
+        clients,
         _agent: agent,
         _sockets: sockets,
         _run_dir: run_dir,
@@ -525,7 +527,11 @@ impl Running {
             screen.recorder.stop().ok();
         }
         if ending == Ending::Moved {
-            std::thread::sleep(LAST_ANSWERS);
+            let switching = self.clients.switch_host();
+            let answers = tokio::time::sleep(LAST_ANSWERS);
+            self.runtime.block_on(async {
+                tokio::join!(switching, answers);
+            });
         }
         // Control clients have been sent the last events; now their streams end.
         self.events.close();
