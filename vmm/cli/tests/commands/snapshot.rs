@@ -37,10 +37,11 @@ fn an_answer_without_figures_is_an_error() {
 }
 
 #[test]
-fn uris_that_are_no_directories_are_usage_errors() {
+fn uris_that_lead_nowhere_are_usage_errors() {
     let world = World::new();
     for (uri, words) in [
-        ("tcp:127.0.0.1:4444", "\"tcp\" is not known here: file:DIRECTORY is"),
+        ("tcp:4444", "must be tcp:HOST:PORT"),
+        ("unix:", "must be followed by the path of a socket"),
         ("exec:cat", "\"exec\" is not known here"),
         ("saved", "did you mean file:saved?"),
         ("file:", "must be followed by a directory"),
