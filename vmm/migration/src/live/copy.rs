@@ -214,13 +214,13 @@ pub(crate) fn take_pages(memories: &[MemoryFile], kind: Kind, payload: &[u8]) ->
     let list = PageList::parse(payload, kind == Kind::Pages)?;
     let Some(memory) = memories.get(list.memory) else {
         let reason = format!("there are {} memories", memories.len());
-        return Err(LiveError::invalid("memory", list.memory, reason));
+        return Err(LiveError::invalid("memory", &list.memory, reason));
     };
     let place = |number: u64| {
         let at = number.checked_mul(PAGE_SIZE).filter(|at| *at < memory.size());
         at.ok_or_else(|| {
             let reason = format!("memory {} has {} pages", memory.name(), memory.size() / PAGE_SIZE);
-            LiveError::invalid("page", number, reason)
+            LiveError::invalid("page", &number, reason)
         })
     };
     let failed = LiveError::io;

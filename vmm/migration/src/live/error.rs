@@ -51,7 +51,7 @@ pub enum LiveError {
 }
 
 impl LiveError {
-    pub(crate) fn invalid(field: &'static str, value: impl ToString, reason: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: &'static str, value: &dyn std::fmt::Display, reason: impl Into<String>) -> Self {
         Self::Invalid {
             field,
             value: value.to_string(),

@@ -88,11 +88,11 @@ impl Stream {
     }
 
     fn shut_down(&self) {
-        let both = std::net::Shutdown::Write;
+        let sending = std::net::Shutdown::Write;
         // One that has failed already has nothing more to say.
         match self {
-            Self::Tcp(stream) => stream.shutdown(both).ok(),
-            Self::Unix(stream) => stream.shutdown(both).ok(),
+            Self::Tcp(stream) => stream.shutdown(sending).ok(),
+            Self::Unix(stream) => stream.shutdown(sending).ok(),
         };
     }
 

@@ -47,12 +47,12 @@ pub(crate) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> R
         Ok((message, [])) => Ok(message),
         Ok((_, rest)) => Err(LiveError::invalid(
             what,
-            format!("{} bytes", bytes.len()),
+            &format!("{} bytes", bytes.len()),
             format!("{} bytes are left over at its end", rest.len()),
         )),
         Err(error) => Err(LiveError::invalid(
             what,
-            format!("{} bytes", bytes.len()),
+            &format!("{} bytes", bytes.len()),
             error.to_string(),
         )),
     }
@@ -68,7 +68,7 @@ impl Hello {
             let before = self.memories.iter().take(index);
             if !is_name(name) || before.into_iter().any(|(other, _)| other == name) {
                 let name = name.escape_debug();
-                return Err(LiveError::invalid("memory.name", name, "odd, or there twice"));
+                return Err(LiveError::invalid("memory.name", &name, "odd, or there twice"));
             }
         }
         for (name, size) in memories {
@@ -119,7 +119,7 @@ pub(crate) struct PageList<'a> {
 impl<'a> PageList<'a> {
     /// Reads a Pages record (`with_contents`) or a Zeros record.
     pub(crate) fn parse(payload: &'a [u8], with_contents: bool) -> Result<Self, LiveError> {
-        let short = || LiveError::invalid("length", payload.len(), "too short for its pages");
+        let short = || LiveError::invalid("length", &payload.len(), "too short for its pages");
         let (memory, rest) = payload.split_first_chunk::<4>().ok_or_else(short)?;
         let (count, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
         let (memory, count) = (u32::from_le_bytes(*memory), u32::from_le_bytes(*count));
@@ -128,13 +128,13 @@ impl<'a> PageList<'a> {
             .filter(|pages| (1..=MOST_PAGES).contains(pages));
         let pages = pages.ok_or_else(|| {
             let reason = format!("a record has 1 to {MOST_PAGES} pages");
-            LiveError::invalid("count", count, reason)
+            LiveError::invalid("count", &count, reason)
         })?;
         let (numbers, contents) = rest.split_at_checked(pages * 8).ok_or_else(short)?;
         let wanted = if with_contents { pages * PAGE } else { 0 };
         if contents.len() != wanted {
             let reason = format!("{count} pages have {wanted} bytes of contents, not {}", contents.len());
-            return Err(LiveError::invalid("length", payload.len(), reason));
+            return Err(LiveError::invalid("length", &payload.len(), reason));
         }
         let numbers = numbers.as_chunks::<8>().0;
         Ok(Self {

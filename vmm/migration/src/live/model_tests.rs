@@ -322,7 +322,7 @@ fn explore(rules: Rules) -> Result<usize, String> {
 fn one_side_has_the_machine_whatever_fails() {
     let worlds = explore(REAL).unwrap();
     println!("{worlds} worlds");
-    assert!(worlds > 1000, "{worlds} worlds are too few for all that can fail");
+    assert!(worlds > 300, "{worlds} worlds are too few for all that can fail");
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn end(link: &mut Link, action: TargetAction, reason: &str) {
 }
 
 fn out_of_turn(found: Kind, wanted: Kind) -> LiveError {
-    LiveError::invalid("kind", format!("{found:?}"), format!("{wanted:?} was to come"))
+    LiveError::invalid("kind", &format!("{found:?}"), format!("{wanted:?} was to come"))
 }
 
 /// An error and what caused it, on one line.

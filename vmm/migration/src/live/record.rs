@@ -78,7 +78,7 @@ impl Header {
         let fits = u32::try_from(length).ok().filter(|length| *length <= kind.most());
         let length = fits.ok_or_else(|| {
             let reason = format!("a {kind:?} record has at most {}", kind.most());
-            LiveError::invalid("length", length, reason)
+            LiveError::invalid("length", &length, reason)
         })?;
         let mut header = Self {
             kind,
@@ -104,17 +104,17 @@ impl Header {
         let mut rest: &[u8] = bytes;
         let kind = u32::from_le_bytes(take(&mut rest));
         let Some(kind) = Kind::ALL.into_iter().find(|known| *known as u32 == kind) else {
-            return Err(LiveError::invalid("kind", kind, "no record is of this kind"));
+            return Err(LiveError::invalid("kind", &kind, "no record is of this kind"));
         };
         let length = u32::from_le_bytes(take(&mut rest));
         if length > kind.most() {
             let reason = format!("a {kind:?} record has at most {}", kind.most());
-            return Err(LiveError::invalid("length", length, reason));
+            return Err(LiveError::invalid("length", &length, reason));
         }
         let found = u64::from_le_bytes(take(&mut rest));
         if found != number {
             let reason = format!("record {number} was to come");
-            return Err(LiveError::invalid("number", found, reason));
+            return Err(LiveError::invalid("number", &found, reason));
         }
         Ok(Self {
             kind,
@@ -131,7 +131,7 @@ impl Header {
             return Ok(());
         }
         let reason = format!("record {} ({:?}) is damaged", self.number, self.kind);
-        Err(LiveError::invalid("checksum", found, reason))
+        Err(LiveError::invalid("checksum", &found, reason))
     }
 
     fn sum(&self, parts: &[&[u8]]) -> Fletcher4 {
@@ -163,12 +163,12 @@ pub(crate) fn check_preamble(bytes: &[u8; PREAMBLE]) -> Result<(), LiveError> {
     let mut rest: &[u8] = bytes;
     let magic: [u8; 8] = take(&mut rest);
     if magic != MAGIC {
-        return Err(LiveError::invalid("magic", magic.escape_ascii(), "no migration comes"));
+        return Err(LiveError::invalid("magic", &magic.escape_ascii(), "no migration comes"));
     }
     let version = u32::from_le_bytes(take(&mut rest));
     if version != STREAM_VERSION {
         let reason = format!("this program speaks version {STREAM_VERSION}");
-        return Err(LiveError::invalid("version", version, reason));
+        return Err(LiveError::invalid("version", &version, reason));
     }
     Ok(())
 }

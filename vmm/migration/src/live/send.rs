@@ -297,7 +297,7 @@ impl<M: LiveMachine> Sending<'_, M> {
         let count = payload.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         if count != self.link.sent() {
             let reason = format!("{} were sent", self.link.sent());
-            return Err(LiveError::invalid("records", count, reason));
+            return Err(LiveError::invalid("records", &count, reason));
         }
         if self.control.commit() {
             Ok(())
@@ -321,7 +321,7 @@ impl<M: LiveMachine> Sending<'_, M> {
             found if found == kind => Ok(received.payload),
             found => Err(LiveError::invalid(
                 "kind",
-                format!("{found:?}"),
+                &format!("{found:?}"),
                 format!("{kind:?} was to come"),
             )),
         }

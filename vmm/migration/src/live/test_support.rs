@@ -118,18 +118,14 @@ impl LiveMachine for Fake {
     }
 
     fn take_log(&self) -> Result<Vec<Vec<u64>>, LiveError> {
-        let logs = self
-            .memories
-            .iter()
-            .map(|memory| memory.region().bitmap().get_and_reset());
-        let logs = logs.collect();
         let mut guest = self.guest.lock().unwrap();
         guest.0 += 1;
         let round = guest.0;
         if self.fate() == Fate::Runs {
             (guest.1)(round, &self.memories);
         }
-        Ok(logs)
+        let bitmaps = self.memories.iter().map(|memory| memory.region().bitmap());
+        Ok(bitmaps.map(|bitmap| bitmap.get_and_reset()).collect())
     }
 
     fn stop_log(&self) {
@@ -231,7 +227,7 @@ pub(super) fn destination(
 pub(super) fn link(stream: UnixStream) -> Link {
     Link::new(Stream::Unix(stream), || false)
         .unwrap()
-        .with_patience(Duration::from_secs(5))
+        .with_patience(Duration::from_secs(3))
 }
 
 /// What a relay does to bytes at a place of the stream; false ends the connection there.
@@ -267,7 +263,9 @@ pub(super) fn move_through(machine: &Fake, forth: Spoil, back: Spoil) -> Moved {
     let other = thread::spawn(move || destination(link(target), &facts(), &there));
     let outcome = send(link(source), machine, &hello(), &files(&machine.memories), &control);
     let arrived = other.join().unwrap();
-    ways.map(|way| way.join().unwrap());
+    for way in ways {
+        way.join().unwrap();
+    }
     assert!(!machine.logging.load(Ordering::SeqCst), "the log is still kept");
     Moved {
         outcome,
