@@ -44,6 +44,18 @@ struct Ledger {
     slots: BTreeMap<MappingId, u32>,
     /// KVM keeps the log of every memory, whether or not a device asked for it.
     log_all: bool,
+    /// What was taken from logs that devices have not asked for yet.
+    owed: BTreeMap<MappingId, Vec<u64>>,
+}
+
+/// Adds the bits of a log.
+fn merge(into: &mut Vec<u64>, pages: &[u64]) {
+    if into.len() < pages.len() {
+        into.resize(pages.len(), 0);
+    }
+    for (word, more) in into.iter_mut().zip(pages) {
+        *word |= more;
+    }
 }
 
 /// The guest's address spaces.
@@ -63,10 +75,10 @@ impl MachineSpace {
     /// When the host refuses; what was changed until then stays.
     pub(crate) fn log_all(&self, log: bool) -> io::Result<()> {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut ledger.log_all, log);
+        // What is in a log that is given up belongs into the bitmap.
+        self.collect(&mut ledger);
+        ledger.log_all = log;
         for (entry, slot) in Self::memories(&self.buses.snapshot(), &ledger) {
-            // What is in a log that is given up belongs into the bitmap.
-            self.keep_dirty_log(&entry, slot, before);
             if let Some(contents) = Self::slot_of(&entry, log) {
                 self.host.set_slot(slot, Some(&contents))?;
             }
@@ -76,9 +88,17 @@ impl MachineSpace {
 
     /// Takes the logs of all memories into their bitmaps.
     pub(crate) fn collect_logs(&self) {
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        for (entry, slot) in Self::memories(&self.buses.snapshot(), &ledger) {
-            self.keep_dirty_log(&entry, slot, ledger.log_all);
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        self.collect(&mut ledger);
+    }
+
+    fn collect(&self, ledger: &mut Ledger) {
+        for (entry, slot) in Self::memories(&self.buses.snapshot(), ledger) {
+            let pages = self.keep_dirty_log(&entry, slot, ledger.log_all);
+            // KVM tells once; a device that keeps a log of its own has to hear of it, too.
+            if let (Some(pages), Target::Memory { log_dirty: true, .. }) = (pages, &entry.target) {
+                merge(ledger.owed.entry(entry.id).or_default(), &pages);
+            }
         }
     }
 
@@ -136,6 +156,7 @@ impl MachineSpace {
                 free_slots: Vec::new(),
                 slots: BTreeMap::new(),
                 log_all: false,
+                owed: BTreeMap::new(),
             }),
         }
     }
@@ -361,6 +382,7 @@ impl AddressSpace for MachineSpace {
         ledger.free_slots.extend(freed);
         for (_, entry) in &removed {
             ledger.slots.remove(&entry.id);
+            ledger.owed.remove(&entry.id);
         }
         for (_, entry, slot) in &added {
             if let Some(slot) = slot {
@@ -371,11 +393,15 @@ impl AddressSpace for MachineSpace {
     }
 
     fn take_dirty_log(&self, id: MappingId) -> Option<Vec<u64>> {
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = *ledger.slots.get(&id)?;
         let snapshot = self.buses.snapshot();
         let entry = snapshot.memory.iter().find(|entry| entry.id == id)?;
-        self.keep_dirty_log(entry, slot, ledger.log_all)
+        let mut pages = self.keep_dirty_log(entry, slot, ledger.log_all)?;
+        if let Some(owed) = ledger.owed.remove(&id) {
+            merge(&mut pages, &owed);
+        }
+        Some(pages)
     }
 }
 

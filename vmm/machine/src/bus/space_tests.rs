@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use caraway_base::{
     bus::{BusDevice, Outcome},
@@ -12,6 +15,8 @@ use super::*;
 #[derive(Default)]
 struct FakeHost {
     slots: Mutex<BTreeMap<u32, (u64, u64)>>,
+    /// Those with a log.
+    logged: Mutex<BTreeSet<u32>>,
     doorbells: Mutex<Vec<u64>>,
     calls: AtomicUsize,
     fail_at: Mutex<Option<usize>>,
@@ -45,9 +50,16 @@ impl SlotHost for FakeHost {
                 });
                 assert!(!clash, "KVM refuses overlapping slots");
                 slots.insert(number, (slot.guest, slot.size));
+                let mut logged = self.logged.lock().unwrap();
+                if slot.log_dirty {
+                    logged.insert(number);
+                } else {
+                    logged.remove(&number);
+                }
             }
             None => {
                 slots.remove(&number).expect("a slot that is there");
+                self.logged.lock().unwrap().remove(&number);
             }
         }
         Ok(())
@@ -268,4 +280,65 @@ fn the_dirty_log_of_a_removed_mapping_goes_to_the_memory() {
     *rig.host.dirty.lock().unwrap() = vec![0b100];
     rig.space.change(&ids, vec![]).unwrap();
     assert!(rig.memory.is_dirty(2 * PAGE_SIZE) && !rig.memory.is_dirty(0));
+}
+
+impl Rig {
+    /// Another memory, of which the device wants no log.
+    fn unlogged_at(&self, start: u64, read_only: bool) -> (SharedMemory, Mapping) {
+        let memory = SharedMemory::allocate("unlogged", 0x1_0000).unwrap();
+        let mut mapping = self.memory_at(start, 0x1_0000);
+        mapping.target = Target::Memory {
+            memory: memory.clone(),
+            offset: 0,
+            read_only,
+            log_dirty: false,
+        };
+        (memory, mapping)
+    }
+
+    fn logged(&self) -> Vec<u32> {
+        self.host.logged.lock().unwrap().iter().copied().collect()
+    }
+}
+
+#[test]
+fn all_memories_that_can_be_written_are_logged_while_that_is_wanted() {
+    let rig = rig();
+    let (_, rom) = rig.unlogged_at(0xc020_0000, true);
+    let (memory, mapping) = rig.unlogged_at(0xc010_0000, false);
+    let ids = rig
+        .space
+        .change(&[], vec![rig.memory_at(0xc000_0000, 0x10_0000), mapping, rom])
+        .unwrap();
+    assert_eq!(rig.logged(), [2]);
+    rig.space.log_all(true).unwrap();
+    assert_eq!(rig.logged(), [2, 3]);
+    // One that comes meanwhile, and one that moves.
+    let (_, late) = rig.unlogged_at(0xc030_0000, false);
+    rig.space.change(&[], vec![late]).unwrap();
+    assert_eq!(rig.logged(), [2, 3, 5]);
+    *rig.host.dirty.lock().unwrap() = vec![0b10];
+    let (_, moved) = rig.unlogged_at(0xc040_0000, false);
+    rig.space.change(&ids[1..2], vec![moved]).unwrap();
+    assert!(memory.is_dirty(PAGE_SIZE) && !memory.is_dirty(0));
+    rig.space.log_all(false).unwrap();
+    assert_eq!(rig.logged(), [2]);
+}
+
+#[test]
+fn a_log_that_was_collected_is_still_told_to_the_device_that_keeps_one() {
+    let rig = rig();
+    let ids = rig
+        .space
+        .change(&[], vec![rig.memory_at(0xc000_0000, 0x10_0000)])
+        .unwrap();
+    rig.space.log_all(true).unwrap();
+    for bits in [0b1, 0b100] {
+        *rig.host.dirty.lock().unwrap() = vec![bits];
+        rig.space.collect_logs();
+    }
+    *rig.host.dirty.lock().unwrap() = vec![0b1000];
+    assert_eq!(rig.space.take_dirty_log(ids[0]), Some(vec![0b1101]));
+    assert_eq!(rig.space.take_dirty_log(ids[0]), Some(vec![]));
+    assert!(rig.memory.is_dirty(0) && rig.memory.is_dirty(2 * PAGE_SIZE) && rig.memory.is_dirty(3 * PAGE_SIZE));
 }
