@@ -95,8 +95,9 @@ class Client:
         self._last_change = time.monotonic()
         self._motions = 0
         self.changes = 0
-        # How often the server has sent it to another host.
+        # How often the server has sent it to another host, and the channels of before.
         self.switched = 0
+        self._left: list[object] = []
         self.mark_ns: int | None = None
         # Time, width and height of each picture that was marked as ready to be shown.
         self.marks: list[tuple[int, int, int]] = []
@@ -175,8 +176,13 @@ class Client:
         if event == SpiceClientGLib.ChannelEvent.OPENED:
             self._opened.add(name)
         elif event == SpiceClientGLib.ChannelEvent.SWITCHING:
-            # The machine has moved: spice-gtk goes where it was told by itself, with new channels.
+            # The machine has moved: spice-gtk goes where it was told by itself, with new channels but for the main one.
+            # Those that it leaves behind may have been closed already.
             self.switched += 1
+            self._left += [left for left in self._channels.values() if left is not channel]
+            self._error = None
+        elif channel in self._left:
+            return
         elif event != SpiceClientGLib.ChannelEvent.NONE and self._error is None:
             words = {"ERROR_AUTH": "authentication failed", "ERROR_CONNECT": "connection refused"}
             kind = event.value_nick.replace("-", "_").upper()

@@ -40,9 +40,12 @@ impl Moved {
     /// Waits until the machine has moved: what a client is told.
     pub(crate) async fn told(&self) -> ServerMessage {
         let mut moved = self.0.subscribe();
-        // The sender lives as long as this is borrowed.
-        let destination = moved.wait_for(Option::is_some).await.ok();
-        match destination.and_then(|destination| destination.clone()) {
+        let destination = {
+            // The sender lives as long as this is borrowed.
+            let destination = moved.wait_for(Option::is_some).await;
+            destination.ok().and_then(|destination| destination.clone())
+        };
+        match destination {
             Some(destination) => ServerMessage::MigrateSwitchHost(DstInfo {
                 port: destination.port.unwrap_or(0),
                 tls_port: destination.tls_port.unwrap_or(0),

@@ -4,7 +4,7 @@ use super::*;
 use crate::Destination;
 
 async fn told_where(client: &mut Client) -> main::DstInfo {
-    let wanted = |message| match message {
+    let wanted = |message: main::ServerMessage| match message {
         main::ServerMessage::MigrateSwitchHost(info) => Some(info),
         _ => None,
     };

@@ -527,10 +527,8 @@ impl Running {
             screen.recorder.stop().ok();
         }
         if ending == Ending::Moved {
-            let switching = self.clients.switch_host();
-            let answers = tokio::time::sleep(LAST_ANSWERS);
             self.runtime.block_on(async {
-                tokio::join!(switching, answers);
+                tokio::join!(self.clients.switch_host(), tokio::time::sleep(LAST_ANSWERS));
             });
         }
         // Control clients have been sent the last events; now their streams end.
