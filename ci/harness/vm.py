@@ -154,6 +154,12 @@ class Serial:
         return self.wait(pattern, seconds, start)
 
     def close(self) -> None:
+        try:
+            # The reader waits in it, and would keep the connection.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            # The VM has gone.
+            pass
         self._socket.close()
 
 

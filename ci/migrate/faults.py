@@ -1,5 +1,6 @@
 """Moves of the demo VM that fail at random moments: one VM is left, and it goes on."""
 
+import os
 import random
 import signal
 import socket
@@ -78,13 +79,30 @@ class Faults:
         self.source: vm.Vm | None = None
         self.target: vm.Vm | None = None
         self.tally: Counter[str] = Counter()
+        self.descriptors = 0
         # How long a whole move takes, and how many bytes it has.
         self.seconds = 1.0
         self.bytes = 1 << 20
 
     def boot(self) -> None:
         self.source = vm.Vm(self.program, []).__enter__()
-        self.source.serial().wait(r"^demo: ready 1024x768")
+        serial = self.source.serial()
+        serial.wait(r"^demo: ready 1024x768")
+        serial.close()
+        self.settle()
+
+    def settle(self) -> None:
+        """Takes the descriptors of a source that nobody talks to for those it has to have."""
+        self.descriptors = self.rest(lambda count: False, 0.5)
+
+    def rest(self, enough, seconds: float) -> int:
+        """How many descriptors the source has open, once that is enough or the time is up."""
+        limit = time.monotonic() + seconds
+        while True:
+            count = len(os.listdir(f"/proc/{self.source.process.pid}/fd"))
+            if enough(count) or time.monotonic() > limit:
+                return count
+            time.sleep(0.01)
 
     def expect_target(self) -> int:
         self.target = vm.Vm(self.program, ["--incoming", "tcp:127.0.0.1:0"]).__enter__()
@@ -129,6 +147,7 @@ class Faults:
         """The destination is the next source."""
         self.source.__exit__(None, None, None)
         self.source, self.target = self.target, None
+        self.settle()
 
     def drop_target(self) -> None:
         self.target.__exit__(None, None, None)
@@ -194,7 +213,7 @@ class Faults:
             self.close()
             self.boot()
         else:
-            self.alive(self.source)
+            self.stays()
 
     def kill_source(self) -> None:
         """The source is killed at a random moment."""
@@ -224,7 +243,13 @@ class Faults:
             self.swap()
         else:
             self.drop_target()
-            self.alive(self.source)
+            self.stays()
+
+    def stays(self) -> None:
+        """The source goes on as it was, with nothing left of the move."""
+        self.alive(self.source)
+        count = self.rest(lambda count: count <= self.descriptors, 5)
+        expect(count <= self.descriptors, f"{count} descriptors are open, {self.descriptors} were")
 
     def run(self) -> str:
         faults = [self.cut, self.cut, self.cancel, self.kill_target, self.kill_source]
