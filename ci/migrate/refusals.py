@@ -81,6 +81,12 @@ class Refusals:
                     stranger.shutdown(socket.SHUT_WR)
                     expect(target.wait() == 1, f"exit code of the destination: {target.errors()}")
                 expect(words in target.errors(), f"wanted {words!r}: {target.errors()}")
+        with vm.Vm(self.program, ["--incoming", "tcp:127.0.0.1:0"]) as target:
+            expect(target.ctl("status").stdout == "inmigrate\n", "it does not wait")
+            reset = target.ctl("reset", check=False)
+            expect(reset.returncode == 1 and "no VM has come yet" in reset.stderr, f"says {reset.stderr}")
+            target.ctl("quit")
+            expect(target.wait() == 1, f"exit code of the destination: {target.errors()}")
         with vm.Vm(self.program, ["--incoming", f"unix:{self.folder}/in.sock"]) as target:
             expect(oct(os.stat(self.folder / "in.sock").st_mode & 0o777) == "0o600", "others may connect")
             target.process.terminate()

@@ -18,6 +18,9 @@ pub enum RunState {
     Running,
     /// Paused by a person.
     Paused,
+    /// It is to come from another host.
+    #[serde(rename = "inmigrate")]
+    InMigrate,
     /// Held still for the end of a migration.
     FinishMigrate,
     /// Handed over to another host, from which no word came that it runs there.

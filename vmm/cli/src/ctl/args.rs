@@ -21,7 +21,8 @@ const MOST_STEPS: i64 = 100;
 // What has arguments is described at them: a description here would hide the longer one.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CtlCommand {
-    /// Print how the VM is: running, paused, prelaunch, shutdown, guest-panicked or internal-error
+    /// Print how the VM is: running, paused, prelaunch, inmigrate, finish-migrate, postmigrate, shutdown, guest-panicked or
+    /// internal-error
     Status {
         /// As JSON, with the name and who is connected to the screen
         #[arg(long)]

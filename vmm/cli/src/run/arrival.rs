@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use anyhow::Context as _;
 use caraway_base::memory::SharedMemory;
 use caraway_config::VmSpec;
-use caraway_machine::{MachineBuilder, MachineSpec, Signal, Signals, inherited, reap_if_init};
+use caraway_machine::{MachineBuilder, MachineSpec, inherited};
 use caraway_migration::{
     Fact,
     live::{self, CpuLeaf, Expected, Link, Listening, LiveError, Uri},
@@ -16,6 +16,7 @@ use super::{
     failure::Failure,
     incoming::{Memories, allocate, display_names},
     sockets::{self, BoundUnix},
+    waiting::Stop,
 };
 
 /// Where a machine is waited for.
@@ -25,12 +26,12 @@ pub(super) struct Arrival {
     uri: String,
     /// The file goes when the machine has come.
     _socket: Option<BoundUnix>,
-    signals: Arc<Signals>,
+    stop: Arc<Stop>,
 }
 
 impl Arrival {
-    /// Binds it. A signal that ends the program ends the wait.
-    pub(super) fn bind(uri: &Uri, signals: Signals) -> Result<Self, Failure> {
+    /// Binds it.
+    pub(super) fn bind(uri: &Uri, stop: Arc<Stop>) -> Result<Self, Failure> {
         let mut socket = None;
         let listening = uri.listen(
             |path| {
@@ -47,7 +48,7 @@ impl Arrival {
             uri: address.map_or_else(|| uri.to_string(), |address| format!("tcp:{address}")),
             listening,
             _socket: socket,
-            signals: Arc::new(signals),
+            stop,
         })
     }
 
@@ -71,9 +72,9 @@ impl Arrival {
             memories.push((name, memory));
             files.push(file);
         }
-        let signals = Arc::clone(&self.signals);
-        let stream = self.listening.accept(|| is_told_to_stop(&signals))?;
-        let link = Link::new(stream, move || is_told_to_stop(&signals))?;
+        let stop = self.stop;
+        let stream = self.listening.accept(|| stop.is_told())?;
+        let link = Link::new(stream, move || stop.is_told())?;
         let check_cpu = |leaves: &[CpuLeaf]| {
             prepared.check_cpu(leaves).map_err(|missing| LiveError::Differs {
                 name: "cpu".to_owned(),
@@ -113,15 +114,4 @@ fn device_memories(spec: &VmSpec) -> Result<Vec<(String, u64)>, Failure> {
     }
     memories.push((VDIPORT_MEMORY.to_owned(), caraway_vdiport::BAR_SIZE));
     Ok(memories)
-}
-
-/// Whether a signal has come that ends the program.
-fn is_told_to_stop(signals: &Signals) -> bool {
-    loop {
-        match signals.next() {
-            Ok(Some(Signal::Terminate)) => return true,
-            Ok(Some(Signal::Child)) => reap_if_init(),
-            Ok(None) | Err(_) => return false,
-        }
-    }
 }

@@ -43,7 +43,7 @@ impl Events {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn listen(&self) -> broadcast::Receiver<Event> {
+    pub(super) fn listen(&self) -> broadcast::Receiver<Event> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(sender) => sender.subscribe(),
             // A stream that has ended.

@@ -19,19 +19,20 @@ mod recorder;
 pub(crate) mod runtime;
 pub(crate) mod sockets;
 mod viewer;
+mod waiting;
 mod web;
 
 use std::{
     io::{self, Write as _},
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use caraway_config::{Access, ConfigError, Listen, Located, Spice, Ticket, VmSpec};
-use caraway_control::server as control;
+use caraway_control::{Backend, server as control};
 use caraway_machine::{Ending, Machine, Signals};
 use caraway_ports::{input::InputSink, port::HostPort, tablet::TabletSink};
 use caraway_server::{Accepts, Listener, Observer, RateLimits, Role, Server, ServerConfig};
@@ -49,6 +50,7 @@ use self::{
     ports::Ports,
     sockets::{BoundUnix, SpiceSocket},
     viewer::ViewerFile,
+    waiting::{Stop, Waiting},
 };
 use crate::{
     args::RunArgs,
@@ -115,6 +117,14 @@ struct Sockets {
     serial: BoundUnix,
 }
 
+/// The control socket while a VM starts.
+enum Control {
+    /// Once the VM is there; told when it has ended.
+    ToServe(oneshot::Receiver<()>),
+    /// Before a VM has come.
+    Waiting(Arc<Waiting>, JoinHandle<io::Result<()>>),
+}
+
 /// Where clients of the screen come.
 struct SpiceSockets {
     plain: SpiceSocket,
@@ -160,19 +170,30 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     };
     let mut info = info(args, &spec, &run_dir, &sockets);
     info.viewer = viewer.as_ref().map(|file| file.path().to_owned());
-    let incoming = match &args.incoming {
-        None => None,
-        Some(Incoming::Saved(directory)) => Some(Source::Saved(directory.clone())),
+    let runtime = runtime::start()?;
+    let events = Events::new();
+    let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref());
+    let (closing, closed) = oneshot::channel();
+    let (incoming, control) = match &args.incoming {
+        None => (None, Control::ToServe(closed)),
+        Some(Incoming::Saved(directory)) => (Some(Source::Saved(directory.clone())), Control::ToServe(closed)),
         Some(Incoming::Moving(uri)) => {
-            let signals = signals.try_clone().context("cannot share the termination signals")?;
-            let arrival = Arrival::bind(uri, signals)?;
+            let stop = Stop::new(signals.try_clone().context("cannot share the termination signals")?);
+            let arrival = Arrival::bind(uri, Arc::clone(&stop))?;
+            let waiting = Arc::new(Waiting {
+                name: run_dir.name().to_owned(),
+                events: Arc::clone(&events),
+                clients: Arc::clone(&clients),
+                stop,
+                vm: OnceLock::new(),
+            });
+            let serving = serve_control(&runtime, &sockets.control, Arc::clone(&waiting) as _, closed)?;
             // Whoever sends the machine has to know where to, and clients where it will be.
             run_dir.publish(&info)?;
             announce(&info, &spec.spice, tls.as_ref(), Some(arrival.uri()));
-            Some(Source::Moving(arrival))
+            (Some(Source::Moving(arrival)), Control::Waiting(waiting, serving))
         }
     };
-    let is_moving = matches!(incoming, Some(Source::Moving(_)));
     let environment = Environment {
         signals,
         serial,
@@ -194,8 +215,6 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     let gate = Gate::new(builder.input(), tablet.clone());
     let input: Arc<dyn InputSink> = gate.clone();
     let tablet = tablet.map(|_| Arc::clone(&gate) as Arc<dyn TabletSink>);
-    let events = Events::new();
-    let clients = Clients::new(Arc::clone(&events), sockets.spice.as_ref());
     let migrator = Arc::new(Migrator {
         machine: builder.handle(),
         log: builder.memory_log(),
@@ -236,7 +255,6 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
         }
     };
 
-    let runtime = runtime::start()?;
     for socket in port_sockets {
         socket.serve(&runtime).context("cannot serve the socket of a port")?;
     }
@@ -289,17 +307,22 @@ fn start(args: &RunArgs) -> Result<Running, Failure> {
     if let Some(file) = viewer {
         clients.keep(file);
     }
-    let (closing, closed) = oneshot::channel();
-    let control = serve_control(&runtime, &sockets.control, backend, closed)?;
-
     if let Some(arrived) = arrived {
         // All that can fail has been tried: from here on the machine is this side's.
         gate.take_over(&arrived.ready()?);
     }
-    if !is_moving {
-        run_dir.publish(&info)?;
-        announce(&info, &spec.spice, tls.as_ref(), None);
-    }
+    let control = match control {
+        Control::Waiting(waiting, serving) => {
+            waiting.arrived(backend);
+            serving
+        }
+        Control::ToServe(closed) => {
+            let serving = serve_control(&runtime, &sockets.control, Arc::new(backend), closed)?;
+            run_dir.publish(&info)?;
+            announce(&info, &spec.spice, tls.as_ref(), None);
+            serving
+        }
+    };
     Ok(Running {
         machine,
         runtime,
@@ -453,7 +476,7 @@ pub(crate) fn listener(runtime: &Runtime, socket: &SpiceSocket) -> io::Result<Li
 fn serve_control(
     runtime: &Runtime,
     socket: &BoundUnix,
-    backend: VmBackend,
+    backend: Arc<dyn Backend>,
     closed: oneshot::Receiver<()>,
 ) -> anyhow::Result<JoinHandle<io::Result<()>>> {
     let _inside = runtime.enter();
@@ -464,7 +487,7 @@ fn serve_control(
         // A sender that is gone says the same.
         closed.await.ok();
     };
-    Ok(runtime.spawn(control::serve(listener, Arc::new(backend), directory, closing)))
+    Ok(runtime.spawn(control::serve(listener, backend, directory, closing)))
 }
 
 /// Says where to look, once everything listens.
