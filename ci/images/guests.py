@@ -114,6 +114,7 @@ class Guest:
             PICTURES.mkdir(exist_ok=True)
             seen.save(str(reference))
             return f"{reference.name} written"
+        expect(reference.is_file(), f"there is no {reference.name}: --write makes it of what is shown, for somebody to look at")
         others = numpy.mean((seen.pixels != picture.load(reference).pixels).any(axis=2))
         if others > OTHERS:
             kept = nested.RESULTS / f"image-{self._kind.name}.png"
