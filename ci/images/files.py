@@ -121,6 +121,7 @@ def _tree() -> list[tuple[tarfile.TarInfo, bytes]]:
         (_member("./a/young", mtime=4_000_000_000), b"x"),
         (_member("./a/ping", mode=0o4755, pax_headers=xattr), b"ping"),
         (_member(f"./a/{long}"), b"long"),
+        (_member("./a/list", pax_headers={"SCHILY.xattr.system.posix_acl_access": "x" * 44}), b"list"),
         (_member("./a/b", tarfile.SYMTYPE, 0o777, linkname="empty"), b""),
         (_member("./a/c", tarfile.SYMTYPE, 0o777, linkname="x" * 200), b""),
         (_member("./a/null", tarfile.CHRTYPE, 0o666, devmajor=1, devminor=3), b""),
@@ -148,7 +149,7 @@ def file_system(folder: Path) -> str:
         expect(image.read_bytes() == other.read_bytes(), "the order in the archive changes the image")
     asked = {
         "stat /big": "Size: 157286400", "stat /hard": "Links: 2", "ea_list /a/ping": "security.capability (20)",
-        "stat /a": "User: 70000", "stat /a/young": "mtime: 0x6553f100", "stat /a/disk": "259:300",
+        "stat /a": "User: 70000", "ea_list /a/list": "", "stat /a/young": "mtime: 0x6553f100", "stat /a/disk": "259:300",
         "stat /a/c": "Size: 200", "stat /a/b": 'Fast link dest: "empty"', "cat /many/a\\ name\\ of\\ some\\ length,\\ 1999": "",
     }  # fmt: skip
     for command, wanted in asked.items():
@@ -157,7 +158,7 @@ def file_system(folder: Path) -> str:
         expect(wanted in text, f"debugfs {command}: {text}, no {wanted!r}")
     dumped = folder / "dumped"
     subprocess.run(["debugfs", "-R", f"dump /big {dumped}", str(folder / "disk")], check=True, capture_output=True)
-    expect(dumped.read_bytes() == _tree()[12][1], "a large file is another one")
+    expect(dumped.read_bytes() == _tree()[13][1], "a large file is another one")
     bad = {
         "out of the tree": ([(_member("./../x"), b"")], "not a path inside"),
         "in no folder": ([(_member("./x/y"), b"")], "no such folder"),

@@ -28,6 +28,8 @@ EXTENTS_IN_BLOCK = (BLOCK - 12) // 12
 EXTENT_MAGIC = 0xF30A
 XATTR_MAGIC = 0xEA020000
 XATTR_PREFIXES = {"user.": 1, "trusted.": 4, "security.": 6}
+# Access lists, of the journal's folders: systemd sets them at each start.
+XATTR_LEFT_OUT = ("system.posix_acl_access", "system.posix_acl_default")
 JOURNAL_MAGIC = 0xC03B3998
 # Of the largest image there may be: descriptors of groups have one block.
 MOST_BLOCKS = BLOCK // DESCRIPTOR * BLOCKS_PER_GROUP
@@ -222,7 +224,8 @@ class Image:
         moment = max(0, min(int(member.mtime), self._moment))
         xattrs = {
             key.removeprefix("SCHILY.xattr."): value.encode("utf-8", "surrogateescape")
-            for key, value in member.pax_headers.items() if key.startswith("SCHILY.xattr.")
+            for key, value in member.pax_headers.items()
+            if key.startswith("SCHILY.xattr.") and not key.endswith(XATTR_LEFT_OUT)
         }  # fmt: skip
         mode = kind | member.mode & 0o7777
         if not name or (name == "lost+found" and kind == stat.S_IFDIR):

@@ -63,17 +63,28 @@ def make(folder: Path, root: Root, files: Sequence[Path], moment: int) -> Path:
         # The initramfs is made here, not there. Programs are the system's, whoever calls: one that finds them in a folder of
         # somebody's first runs for each package.
         settings = {**os.environ, "SOURCE_DATE_EPOCH": str(moment), "INITRD": "No", "LC_ALL": "C", "PATH": PATH}
-        done = subprocess.run(
-            [*command, root.suite, str(archive), source], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", env=settings,
-        )  # fmt: skip
-        if done.returncode != 0:
-            said = "\n".join(done.stdout.splitlines()[-SAID_LINES:])
-            raise PackageError(f"mmdebstrap failed with exit code {done.returncode}:\n{said}")
+        code, said = _run([*command, root.suite, str(archive), source], settings)
+        if code != 0:
+            last = "\n".join(said.splitlines()[-SAID_LINES:])
+            raise PackageError(f"mmdebstrap failed with exit code {code}:\n{last}")
         progress.say(f"{root.name}: writing the disk")
         image = folder / "root.ext4"
         ext4.write(archive, image, root.spare_mib, root.size_mib, root.name, moment)
         return image
+
+
+def _run(command: list[str], settings: dict[str, str]) -> tuple[int, str]:
+    """Exit code and output of a program, which is ended in order when this one is: it has a tree to remove."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=settings
+    )
+    try:
+        said, _ = process.communicate()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    return process.returncode, said
 
 
 def settle(suite: str) -> str:
