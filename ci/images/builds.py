@@ -12,6 +12,8 @@ from harness.vm import expect
 
 BUILD = CHECKOUT / "images" / "build"
 MIB = 1 << 20
+# Of the system's own apt, which a build must leave alone.
+LISTS = Path("/var/lib/apt/lists")
 
 
 class Builds:
@@ -48,6 +50,7 @@ class Builds:
     def twice(self, recipe: str) -> str:
         """The same hash from two empty caches; the second has only the packages that the first has fetched."""
         self._built("first", recipe, "--update")
+        lists = sorted(LISTS.iterdir())
         began = time.monotonic()
         first = self.parts(recipe)
         middle = time.monotonic()
@@ -59,6 +62,7 @@ class Builds:
             os.link(self._folder / "first" / "caraway" / "pool" / f"{one.sha256}.deb", pool / f"{one.sha256}.deb")
         second = self._built("second", recipe)
         end = time.monotonic()
+        expect(sorted(LISTS.iterdir()) == lists, f"{LISTS} has lost what it had")
         expect(first["hash"] == second["hash"], f"{recipe}: {self._differs(first, second)}")
         size = ""
         if "disk" in first:

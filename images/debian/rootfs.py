@@ -15,7 +15,7 @@ LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 # What differs from one build to the next and is made again where it is needed.
 PASSING = (
     "var/cache/apt/*", "var/lib/apt/lists/*", "var/cache/fontconfig/*", "var/cache/debconf/*-old", "var/lib/dpkg/*-old",
-    "var/log/*.log", "var/log/apt", "var/cache/ldconfig/aux-cache", "var/lib/systemd/catalog/database", "tmp/*",
+    "var/log/*.log", "var/log/apt", "var/cache/ldconfig/aux-cache", "var/lib/systemd/catalog/database",
     "var/lib/dkms/*/*/*/*/log", "var/lib/dkms/mok.*", "etc/.pwd.lock",
 )  # fmt: skip
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -93,6 +93,8 @@ def settle(suite: str) -> str:
     return "\n".join(
         ["#!/bin/sh", "set -e", 'root=$1', "{", *lines, '} >"$root/etc/apt/sources.list"']
         + [f'rm -rf "$root"/{pattern}' for pattern in PASSING]
+        # What tells apt that it works for the new root is there until the end; without it apt would do so for the host.
+        + ["find \"$root/tmp\" -mindepth 1 -maxdepth 1 ! -name 'mmdebstrap*' -exec rm -rf {} +"]
         + ['sed -i /force-unsafe-io/d "$root"/etc/dpkg/dpkg.cfg.d/*']
         + ['[ ! -e "$root/etc/machine-id" ] || : >"$root/etc/machine-id"', ""]
     )
