@@ -51,6 +51,9 @@ class Mirror:
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         (self._folder / "status").touch()
         cache.put(self._folder / "sources.list", text.encode())
+        # What this system does after it has new lists of its own is not for these.
+        hooks = "".join(f"#clear APT::Update::{name};\n" for name in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"))
+        cache.put(self._folder / "apt.conf", hooks.encode())
         where = {
             "Dir::Etc::sourcelist": self._folder / "sources.list", "Dir::Etc::sourceparts": "/dev/null",
             "Dir::Etc::preferences": "/dev/null", "Dir::Etc::preferencesparts": "/dev/null",
@@ -59,7 +62,8 @@ class Mirror:
             # As root apt would drop to a user that may not write here.
             "APT::Sandbox::User": "root", "Acquire::Languages": "none", "Acquire::ForceHash": "SHA256",
         }  # fmt: skip
-        self._options = [part for key, value in where.items() for part in ("-o", f"{key}={value}")]
+        self._options = ["-c", str(self._folder / "apt.conf")]
+        self._options += [part for key, value in where.items() for part in ("-o", f"{key}={value}")]
 
     def _apt(self, command: str, *arguments: str, cwd: Path | None = None) -> str:
         return apt(command, *self._options, *arguments, cwd=cwd)
