@@ -111,7 +111,9 @@ fn a_machine_that_is_cancelled_stays() {
         assert!(!machine.logging.load(Ordering::SeqCst));
         cancel.join().unwrap();
         let error = other.join().unwrap().unwrap_err();
-        assert!(matches!(error, LiveError::Cancelled | LiveError::Ended), "{error}");
+        // Cancelled before it was greeted, it finds nobody to greet.
+        let hears = matches!(error, LiveError::Cancelled | LiveError::Ended | LiveError::Io { .. });
+        assert!(hears, "{error}");
     }
 }
 
