@@ -351,8 +351,8 @@ pub(crate) fn refused(payload: &[u8]) -> LiveError {
 /// A reason as it fits into a record.
 pub(crate) fn as_reason(text: &str) -> &[u8] {
     let most = usize::try_from(MOST_TEXT).unwrap_or(usize::MAX);
-    let end = text.floor_char_boundary(most.min(text.len()));
-    text.as_bytes().get(..end).unwrap_or_default()
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.as_bytes().get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// Nothing happened within a slice of a wait.
