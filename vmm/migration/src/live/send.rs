@@ -47,7 +47,7 @@ pub trait LiveMachine {
     fn stop_log(&self);
 
     /// Holds the machine still. From then on nothing that is done to it from outside may be lost: it goes with
-    /// [`Held::extras`], or is refused.
+    /// [`Held::hand_over`], or is refused.
     ///
     /// # Errors
     /// When the machine has ended or cannot be saved; it goes on then, if it can.
