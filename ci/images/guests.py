@@ -25,7 +25,7 @@ class Kind:
     """What is to be seen of a recipe's guest."""
 
     name: str
-    # What the serial line says when it is there.
+    # What the serial line says when it is there, maybe behind a prompt.
     ready: str
     has_login: bool = True
     # A unit of the user that is part of the desktop.
@@ -37,8 +37,8 @@ KINDS = {
     for kind in (
         Kind("console", r"^caraway-guest: ready$", has_login=False),
         Kind("console-disk", r"guest login:"),
-        Kind("desktop", r"^caraway-guest: desktop after (\S+)", session="caraway-agent-session"),
-        Kind("wayland", r"^caraway-guest: desktop after (\S+)", session="caraway-agent-session"),
+        Kind("desktop", r"caraway-guest: desktop after (\S+)", session="caraway-agent-session"),
+        Kind("wayland", r"caraway-guest: desktop after (\S+)", session="caraway-agent-session"),
     )
 }
 
