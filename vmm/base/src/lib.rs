@@ -5,6 +5,7 @@
 
 pub mod address_space;
 pub mod bus;
+pub mod errors;
 pub mod irq;
 pub mod lifecycle;
 pub mod memory;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+pub(crate) use caraway_base::errors::chain;
 use caraway_config::ConfigError;
 use serde::Serialize;
 
@@ -49,17 +50,6 @@ pub(crate) fn report(error: &anyhow::Error) -> u8 {
     // Nobody may be there to read it.
     writeln!(io::stderr(), "{}", one_line(&line)).ok();
     code
-}
-
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Text with control characters escaped: it comes from files and from other programs and may end up on a terminal.

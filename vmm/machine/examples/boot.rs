@@ -3,7 +3,8 @@
 
 use std::{fs::File, path::PathBuf, process::ExitCode};
 
-use caraway_machine::{BootFile, BuildError, Kernel, MachineBuilder, MachineSpec, SerialSpec, Signals};
+use caraway_base::errors::chain;
+use caraway_machine::{BootFile, Kernel, MachineBuilder, MachineSpec, SerialSpec, Signals};
 
 fn main() -> ExitCode {
     let spec = match arguments() {
@@ -59,16 +60,6 @@ fn open(path: String) -> Result<BootFile, String> {
     let path = PathBuf::from(path);
     let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(BootFile { file, path })
-}
-
-fn chain(error: &BuildError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn fail(message: &str, code: u8) -> ExitCode {

@@ -53,14 +53,3 @@ pub use vcpu::CpusError;
 pub fn restore_terminal() {
     sys::terminal::restore();
 }
-
-/// An error and what caused it, on one line.
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}

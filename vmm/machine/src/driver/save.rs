@@ -3,13 +3,14 @@
 use std::{error::Error, time::Instant};
 
 use caraway_base::{
+    errors::chain,
     memory::{GuestRam, MemoryFile, SharedMemory},
     state::{Record, Records, StateError},
 };
 use vm_memory::{GuestMemoryBackend as _, GuestMemoryRegion as _};
 
 use super::{CommandError, Event, RunState, state::Driver};
-use crate::{error_chain, kvm::saved::SavedVm};
+use crate::kvm::saved::SavedVm;
 
 /// A machine that is held still.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Driver {
     }
 
     fn saved(&mut self, since: Instant) -> Result<Saved, CommandError> {
-        let unsaved = |error: &dyn Error| CommandError::Unsaved(error_chain(error));
+        let unsaved = |error: &dyn Error| CommandError::Unsaved(chain(error));
         // The disks are no part of what is saved, but they must have what the guest believes they have.
         for flush in &mut self.parts.flushes {
             flush().map_err(|error| unsaved(&error))?;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caraway_base::{bus::Outcome, lifecycle::Lifecycle};
+use caraway_base::{bus::Outcome, errors::chain, lifecycle::Lifecycle};
 use caraway_legacy::pm::PowerManagement;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     bus::Buses,
-    error_chain,
     event_loop::DevicesThread,
     firmware::{BootFailure, Firmware},
     kvm::{Vm, reset::Controllers},
@@ -287,7 +286,7 @@ impl Driver {
             return;
         }
         if let Err(error) = self.parts.cpus.park() {
-            self.end(Ending::Host(error_chain(&error)));
+            self.end(Ending::Host(chain(&error)));
         }
         for device in &self.parts.lifecycles {
             device.pause();
@@ -323,10 +322,7 @@ impl Driver {
             return;
         }
         if let Err(error) = self.reset_held() {
-            self.end(Ending::Host(format!(
-                "cannot reset the machine: {}",
-                error_chain(&error)
-            )));
+            self.end(Ending::Host(format!("cannot reset the machine: {}", chain(&error))));
             return;
         }
         self.parts.queue.drop_reports();
@@ -371,7 +367,7 @@ impl Driver {
         };
         self.tell(Event::Shutdown { guest, reason });
         if let Err(error) = self.parts.cpus.park() {
-            tracing::error!(error = error_chain(&error), "a vCPU did not stop");
+            tracing::error!(error = chain(&error), "a vCPU did not stop");
         }
         for device in &self.parts.lifecycles {
             device.pause();

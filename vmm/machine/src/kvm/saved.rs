@@ -4,7 +4,10 @@
 //! order: registers of every vCPU ([`SavedVcpu::apply_registers`]), the controllers, then what reacts to them and to time
 //! ([`SavedVcpu::apply_events`]), the clock last ([`SavedVm`]).
 
-use caraway_base::state::{Migratable, StateError};
+use caraway_base::{
+    errors::chain,
+    state::{Migratable, StateError},
+};
 use kvm_bindings::{
     kvm_clock_data, kvm_cpuid_entry2, kvm_debugregs, kvm_irqchip, kvm_lapic_state, kvm_mp_state, kvm_msr_entry,
     kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
@@ -203,7 +206,7 @@ impl SavedVm {
         };
         controllers
             .apply(vm)
-            .map_err(|error| invalid("controllers", crate::error_chain(&error)))
+            .map_err(|error| invalid("controllers", chain(&error)))
     }
 
     /// Sets the clock to what it was: for the guest no time has passed.

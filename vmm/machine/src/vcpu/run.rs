@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use caraway_base::{address_space::Space, bus::Outcome};
+use caraway_base::{address_space::Space, bus::Outcome, errors::chain};
 
 use super::{Context, Done, EXIT, Mailbox, PARK, RUN, Report, Task, diagnose};
 use crate::{
@@ -91,7 +91,7 @@ impl Worker {
         match self.vcpu.run() {
             Ok(exit) => dispatch(&self.context.buses, exit),
             Err(error) => Verdict::Stop(Report::Crashed {
-                report: format!("vCPU {}: {}", self.mailbox.cpu, crate::error_chain(&error)),
+                report: format!("vCPU {}: {}", self.mailbox.cpu, chain(&error)),
             }),
         }
     }

@@ -218,6 +218,16 @@ fn another_machine_is_refused_before_a_byte_of_memory_moves() {
     }
 }
 
+/// A source that does not wait for long.
+fn hasty(source: UnixStream) -> (Outcome, Fake) {
+    let machine = Fake::idle();
+    let control = Control::default();
+    assert!(control.begin());
+    let link = link(source).with_patience(Duration::from_millis(300));
+    let outcome = send(link, &machine, &hello(), &files(&machine.memories), &control);
+    (outcome, machine)
+}
+
 /// A source against a destination that answers these bytes, whatever it is told.
 fn answered(bytes: &[u8]) -> (Outcome, Fate) {
     let (source, mut target) = UnixStream::pair().unwrap();
@@ -226,11 +236,7 @@ fn answered(bytes: &[u8]) -> (Outcome, Fate) {
         target.write_all(&bytes).ok();
         std::io::copy(&mut target, &mut std::io::sink()).ok();
     });
-    let machine = Fake::idle();
-    let control = Control::default();
-    assert!(control.begin());
-    let link = link(source).with_patience(Duration::from_millis(300));
-    let outcome = send(link, &machine, &hello(), &files(&machine.memories), &control);
+    let (outcome, machine) = hasty(source);
     other.join().unwrap();
     (outcome, machine.fate())
 }
@@ -279,11 +285,7 @@ fn a_destination_that_goes_silent_after_the_hand_over_leaves_the_machine_held() 
         target.write_all(&record(1, Kind::Ready, &count.to_le_bytes())).unwrap();
         std::io::copy(&mut target, &mut std::io::sink()).ok();
     });
-    let machine = Fake::idle();
-    let control = Control::default();
-    assert!(control.begin());
-    let link = link(source).with_patience(Duration::from_millis(300));
-    let outcome = send(link, &machine, &hello(), &files(&machine.memories), &control);
+    let (outcome, machine) = hasty(source);
     assert!(
         matches!(outcome, Outcome::Unknown(LiveError::Stalled(_))),
         "{outcome:?}"

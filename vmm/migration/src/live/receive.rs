@@ -1,6 +1,7 @@
 //! The destination at work.
 
 use caraway_base::{
+    errors::chain,
     memory::MemoryFile,
     state::{Record, Records},
 };
@@ -193,15 +194,4 @@ fn end(link: &mut Link, action: TargetAction, reason: &str) {
 
 fn out_of_turn(found: Kind, wanted: Kind) -> LiveError {
     LiveError::invalid("kind", &format!("{found:?}"), format!("{wanted:?} was to come"))
-}
-
-/// An error and what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
