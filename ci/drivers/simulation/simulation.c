@@ -375,6 +375,8 @@ static void scroll(u32 head, const struct drm_rect *rect, s32 lines)
 
 static struct drm_rect windows[HEADS];
 
+static void flush(void);
+
 static void something(u32 head)
 {
 	struct drm_rect rect = below(3) ? windows[head] : some_rect(head);
@@ -395,8 +397,14 @@ static void something(u32 head)
 		break;
 	case 4:
 	case 5:
-	case 6:
 		scroll(head, &rect, 1 + below(below(2) ? 14 : 120));
+		break;
+	case 6:
+		/* As a terminal, line by line: what moved like that before is tried first. */
+		rect = windows[head];
+		scroll(head, &rect, 13);
+		flush();
+		scroll(head, &rect, 13);
 		break;
 	case 7:
 	case 8:

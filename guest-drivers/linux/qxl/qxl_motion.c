@@ -210,18 +210,6 @@ static bool qxl_motion_scan(struct qxl_search *search, u32 number, s32 far_x, s3
 	return false;
 }
 
-/* Whether enough anchors have moved as others did the last time, to the side. */
-static bool qxl_motion_is_again_aside(struct qxl_search *search, const struct qxl_tiles *changed, u32 tiles)
-{
-	search->agree = 0;
-	search->tries = 0;
-	if (!search->head->motion.dx)
-		return false;
-	qxl_motion_anchors(search, changed, tiles);
-	return search->count >= QXL_MOTION_AGREE &&
-	       qxl_motion_try(search, search->head->motion.dx, search->head->motion.dy);
-}
-
 /* A motion that enough anchors have made: to the side, or near. */
 static bool qxl_motion_aside(struct qxl_search *search, const struct qxl_tiles *changed, u32 tiles)
 {
@@ -443,7 +431,6 @@ bool qxl_motion_find(struct qxl *qxl, struct qxl_head *head, u32 width, u32 heig
 	search->width = width;
 	search->height = height;
 	if (!qxl_motion_again(search, changed, tiles, rect) &&
-	    !(qxl_motion_is_again_aside(search, changed, tiles) && qxl_motion_measure(search, changed, 0, rect)) &&
 	    !(qxl_motion_vertical(search, changed, tiles) && qxl_motion_measure(search, changed, 0, rect)) &&
 	    !(qxl_motion_aside(search, changed, tiles) && qxl_motion_measure(search, changed, 0, rect)))
 		return false;
