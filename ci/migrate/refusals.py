@@ -7,8 +7,7 @@ from pathlib import Path
 from harness import vm
 from harness.qmp import Qmp
 from harness.vm import expect
-
-CONFIG = 'memory = "{memory}"\ncpus = {cpus}\n[boot]\nkernel = "{kernel}"\n[display]\nheads = {heads}\n'
+from restore.refusals import CONFIG
 
 
 class Refusals:
